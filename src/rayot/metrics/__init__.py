@@ -1,0 +1,33 @@
+"""Numbers that say how close predicted cells are to observed ones."""
+
+from typing import TYPE_CHECKING
+
+from rayot._lazy import attach
+
+if TYPE_CHECKING:
+    from rayot.metrics._energy_distance import energy_distance
+    from rayot.metrics._log_fold_change import log_fold_change, log_fold_change_error
+    from rayot.metrics._mean import l2, r2
+    from rayot.metrics._mmd import mmd
+    from rayot.metrics._registry import METRICS, Metric, describe, get_metrics, score
+    from rayot.metrics._wasserstein1 import wasserstein1
+    from rayot.metrics._way import way
+
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "METRICS": "_registry",
+        "Metric": "_registry",
+        "describe": "_registry",
+        "energy_distance": "_energy_distance",
+        "get_metrics": "_registry",
+        "l2": "_mean",
+        "log_fold_change": "_log_fold_change",
+        "log_fold_change_error": "_log_fold_change",
+        "mmd": "_mmd",
+        "r2": "_mean",
+        "score": "_registry",
+        "wasserstein1": "_wasserstein1",
+        "way": "_way",
+    },
+)

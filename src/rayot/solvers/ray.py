@@ -1,0 +1,130 @@
+"""Transport along the rays of a potential, and maps composed of several rays."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from rayot.nn import LipschitzNetwork
+from rayot.solvers.random import generator
+from rayot.solvers.settings import W1Settings
+from rayot.solvers.step import StepSize
+
+
+class Ray(nn.Module):
+    """P maps T(x) = x − η(x) ∇f(x) / ‖∇f(x)‖ (paper, equations 5 and 14).
+
+    Training and prediction use the same normalised direction.
+
+    Parameters
+    ----------
+    potential
+        f, 1-Lipschitz.
+    step
+        η ≥ 0.
+    """
+
+    def __init__(self, potential: LipschitzNetwork, step: StepSize) -> None:
+        super().__init__()
+        self.potential = potential
+        self.step = step
+
+    def direction(self, cells: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Where each cell goes, with the potential there and the norm of its gradient.
+
+        Parameters
+        ----------
+        cells
+            (P, n, d).
+
+        Returns
+        -------
+        −∇f/‖∇f‖ (P, n, d), f (P, n) and ‖∇f‖ (P, n), all detached. Where the gradient vanishes the
+        direction is zero: the cell stays.
+        """
+        cells = cells.detach().requires_grad_(True)
+        with torch.enable_grad():
+            weights = [weight.detach() for weight in self.potential.weights()]
+            values = self.potential(cells, weights)
+            (gradient,) = torch.autograd.grad(values.sum(), cells)
+        norm = gradient.norm(dim=-1)
+        direction = -gradient / norm.clamp_min(torch.finfo(norm.dtype).tiny)[..., None]
+        return direction, values.detach(), norm
+
+    def forward(self, cells: Tensor) -> Tensor:
+        """T(x), (P, n, d)."""
+        return cells + self.step(cells)[..., None] * self.direction(cells)[0]
+
+
+class TransportMap(nn.Module):
+    """P maps, each a composition of rays fitted one after the other, in units of the data.
+
+    The maps work on standardised cells, (x − centre) / scale with one scale for all features:
+    straight rays, their order and the Lipschitz constant are the same in both units.
+
+    Parameters
+    ----------
+    n_features
+        Dimension d of a cell.
+    names
+        Name of each of the P problems; keys the initial values.
+    settings
+        Architecture of the rays.
+    seed
+        Keys the initial values.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from rayot.solvers import W1Settings
+    >>> transport = TransportMap(3, ["a", "b"], W1Settings(n_rays=2), seed=0)
+    >>> transport(torch.zeros(2, 5, 3)).shape
+    torch.Size([2, 5, 3])
+    """
+
+    centre: Tensor
+    scale: Tensor
+
+    def __init__(
+        self, n_features: int, names: Sequence[str], settings: W1Settings, seed: int
+    ) -> None:
+        super().__init__()
+        self.names = list(names)
+        self.rays = nn.ModuleList()
+        for number in range(settings.n_rays):
+            draws = [
+                [generator(seed, name, part, number) for name in names]
+                for part in ("potential", "step")
+            ]
+            potential = LipschitzNetwork(
+                n_features,
+                draws[0],
+                width=settings.width,
+                n_layers=settings.n_layers,
+                n_groups=settings.n_groups,
+                orthogonal=settings.orthogonal,
+            )
+            step = StepSize(
+                n_features, draws[1], width=settings.step_width, n_layers=settings.step_layers
+            )
+            self.rays.append(Ray(potential, step))
+        n_problems = len(self.names)
+        self.register_buffer("centre", torch.zeros(n_problems, 1, n_features))
+        self.register_buffer("scale", torch.ones(n_problems, 1, 1))
+
+    def standardise(self, cells: Tensor) -> Tensor:
+        """Cells in the units of the rays, (P, n, d)."""
+        return (cells - self.centre) / self.scale
+
+    def forward(self, cells: Tensor) -> Tensor:
+        """T(x), (P, n, d), in the units of ``cells``."""
+        standardised = self.standardise(cells)
+        moved = standardised
+        for ray in self.rays:
+            moved = ray(moved)
+        return cells + (moved - standardised) * self.scale
+
+    def potential(self, cells: Tensor) -> Tensor:
+        """Potential of the first ray, (P, n), in the units of ``cells``."""
+        ray: Ray = self.rays[0]  # type: ignore[assignment]
+        return ray.potential(self.standardise(cells)) * self.scale[..., 0]

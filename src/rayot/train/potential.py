@@ -1,0 +1,64 @@
+"""Training of a ray's potential: maximise the Kantorovich-Rubinstein dual."""
+
+import torch
+from torch import Tensor
+
+from rayot.nn import LipschitzNetwork
+from rayot.solvers import Ray, dual_value
+from rayot.train.block import BlockTraining, apply_gradients
+from rayot.train.held_out import HeldOut
+from rayot.train.source import CarriedSource
+
+
+class PotentialTraining(BlockTraining):
+    """Maximise E f(source) − E f(target) over 1-Lipschitz f (paper, equation 13)."""
+
+    part = "potential"
+    monitor = "validation_dual"
+    monitor_mode = "max"
+
+    @property
+    def n_steps(self) -> int:
+        """Steps of the whole phase."""
+        return self.settings.potential_steps
+
+    def learning_rates(self) -> tuple[float, float]:
+        """First and last learning rate."""
+        return self.settings.potential_lr, self.settings.potential_lr_end
+
+    @property
+    def module(self) -> LipschitzNetwork:
+        """Potential of this ray."""
+        ray: Ray = self.transport.rays[self.ray]  # type: ignore[assignment]
+        return ray.potential
+
+    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
+        """Adam on the potential of this ray."""
+        return [self.adam(self.module, self.settings.potential_betas)]
+
+    def on_fit_start(self) -> None:
+        """Carry the source cells through the rays that are done."""
+        super().on_fit_start()
+        self.carried = CarriedSource(self.transport, self.source, self.ray, False)
+        self.held_out = HeldOut(self.transport, *self.validation, self.ray, False)
+
+    def optimise(self, step: int) -> dict[str, Tensor]:
+        """One step on a batch of source and a batch of target cells."""
+        source_positions, target_positions = next(self.draws)
+        (source,) = self.carried.take(source_positions)
+        target = self.transport.standardise(self.target.take(target_positions))
+        values = self.module(torch.cat([source, target], dim=1))
+        dual = dual_value(*values.split(source.shape[1], dim=1))
+        apply_gradients(-dual.sum(), self.trained, self.adams[0])
+        return {"dual": self.in_data_units(dual.detach())}
+
+    def validate(self) -> dict[str, Tensor]:
+        """Dual on the cells set apart: a lower bound of W1, up to sampling."""
+        with torch.no_grad():
+            weights = self.module.weights()
+            values = [
+                self.module(cells, weights)
+                for cells in (self.held_out.source[0], self.held_out.target)
+            ]
+            dual = self.held_out.score(dual_value, *values)
+        return {"validation_dual": self.in_data_units(dual)}

@@ -1,0 +1,65 @@
+"""Source cells of a phase: where earlier rays left them and where the next ray points."""
+
+import torch
+from torch import Tensor
+
+from rayot.solvers import Population, TransportMap
+
+CACHE_ELEMENTS = 2**27
+"""Numbers kept at most in each table below; above, rays are followed again for each batch."""
+
+CHUNK_ROWS = 8192
+
+
+class CarriedSource:
+    """Source cells carried through the first ``n_rays`` rays, in the rays' units.
+
+    Rays that are done do not change, so cells and directions are computed once where their table
+    is small enough, whatever memory happens to be free.
+
+    Parameters
+    ----------
+    transport
+        The map that is being fitted.
+    source
+        Source cells of each problem, in the data's units.
+    n_rays
+        Rays that are done.
+    with_direction
+        Whether the next ray's potential is done too and its directions are wanted.
+    """
+
+    def __init__(
+        self, transport: TransportMap, source: Population, n_rays: int, with_direction: bool
+    ) -> None:
+        self.transport = transport
+        self.source = source
+        self.n_rays = n_rays
+        self.with_direction = with_direction
+        self.first = source.offsets[:-1, None]
+        self.problem = torch.arange(source.n_problems, device=source.cells.device)[:, None]
+        self.table: list[Tensor] | None = None
+        largest = int(source.sizes.max())
+        elements = source.n_problems * largest * source.cells.shape[1]
+        if (n_rays or with_direction) and elements <= CACHE_ELEMENTS:
+            chunks = source.positions().split(CHUNK_ROWS, dim=1)
+            parts = [self._follow(chunk) for chunk in chunks]
+            self.table = [torch.cat(each, dim=1) for each in zip(*parts, strict=True)]
+
+    def take(self, positions: Tensor) -> list[Tensor]:
+        """Cells (P, n, d), and directions (P, n, d) if wanted, at positions (P, n)."""
+        if self.table is None:
+            return self._follow(positions)
+        within = positions - self.first
+        if self.source.n_problems == 1:
+            return [each[:, within[0]] for each in self.table]
+        return [each[self.problem, within] for each in self.table]
+
+    def _follow(self, positions: Tensor) -> list[Tensor]:
+        cells = self.transport.standardise(self.source.take(positions))
+        with torch.no_grad():
+            for ray in self.transport.rays[: self.n_rays]:
+                cells = ray(cells)
+        if not self.with_direction:
+            return [cells]
+        return [cells, self.transport.rays[self.n_rays].direction(cells)[0]]

@@ -1,0 +1,111 @@
+"""Training of a ray's step size, by energy distance or against a discriminator."""
+
+import torch
+from torch import Tensor
+
+from rayot.nn import StackedMLP
+from rayot.solvers import (
+    Ray,
+    StepSize,
+    critic_loss,
+    energy_distance,
+    energy_loss,
+    generator,
+    generator_loss,
+)
+from rayot.train.block import BlockTraining, apply_gradients
+from rayot.train.held_out import HeldOut
+from rayot.train.source import CarriedSource
+
+
+class StepTraining(BlockTraining):
+    """What both ways of training a step size share: a done potential, whose directions stay."""
+
+    part = "step"
+    monitor = "validation_energy_distance"
+    monitor_mode = "min"
+
+    @property
+    def n_steps(self) -> int:
+        """Steps of the whole phase."""
+        return self.settings.step_steps
+
+    def learning_rates(self) -> tuple[float, float]:
+        """First and last learning rate."""
+        return self.settings.step_lr, self.settings.step_lr_end
+
+    @property
+    def module(self) -> StepSize:
+        """Step size of this ray."""
+        ray: Ray = self.transport.rays[self.ray]  # type: ignore[assignment]
+        return ray.step
+
+    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
+        """Adam on the step size of this ray."""
+        return [self.adam(self.module, self.settings.step_betas)]
+
+    def on_fit_start(self) -> None:
+        """Carry the source cells and find their directions, once for the whole phase."""
+        super().on_fit_start()
+        self.carried = CarriedSource(self.transport, self.source, self.ray, True)
+        self.held_out = HeldOut(self.transport, *self.validation, self.ray, True)
+
+    def move(self, cells: Tensor, directions: Tensor) -> Tensor:
+        """T(x), (P, n, d)."""
+        return torch.addcmul(cells, self.module(cells)[..., None], directions)
+
+    def draw(self) -> tuple[Tensor, Tensor]:
+        """A batch of transported and one of target cells, each (P, n, d)."""
+        source_positions, target_positions = next(self.draws)
+        cells, directions = self.carried.take(source_positions)
+        target = self.transport.standardise(self.target.take(target_positions))
+        return self.move(cells, directions), target
+
+    def validate(self) -> dict[str, Tensor]:
+        """Energy distance from transported to target cells, both set apart."""
+        with torch.no_grad():
+            moved = self.move(*self.held_out.source)
+            distance = self.held_out.score(energy_distance, moved, self.held_out.target)
+        return {"validation_energy_distance": self.in_data_units(distance)}
+
+
+class EnergyStepTraining(StepTraining):
+    """Minimise the unbiased energy distance between transported and target batches."""
+
+    def optimise(self, step: int) -> dict[str, Tensor]:
+        """One step on a batch."""
+        transported, target = self.draw()
+        loss = energy_loss(transported, target)
+        apply_gradients(loss.sum(), self.trained, self.adams[0])
+        return {"step_loss": self.in_data_units(loss.detach())}
+
+
+class AdversarialStepTraining(StepTraining):
+    """Alternate a step of η and a step of its discriminator (paper, equations 15 and 16)."""
+
+    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
+        """Adam on the step size and Adam on the discriminator."""
+        return [
+            *super().configure_optimizers(),
+            self.adam(self.critic, self.settings.step_betas),
+        ]
+
+    def setup(self, stage: str) -> None:
+        """Start the discriminator."""
+        self.critic = StackedMLP(
+            self.source.cells.shape[1],
+            [generator(self.seed, name, self.name, "critic") for name in self.transport.names],
+            width=self.settings.step_width,
+            n_layers=self.settings.step_layers,
+        ).to(self.device)
+        self.critic_parameters = list(self.critic.parameters())
+
+    def optimise(self, step: int) -> dict[str, Tensor]:
+        """One step of η, then one of the discriminator, on the same batch."""
+        transported, target = self.draw()
+        step_loss = generator_loss(self.critic(transported).squeeze(-1))
+        apply_gradients(step_loss.sum(), self.trained, self.adams[0])
+        logits = self.critic(torch.cat([target, transported.detach()], dim=1)).squeeze(-1)
+        loss = critic_loss(*logits.split(target.shape[1], dim=1))
+        apply_gradients(loss.sum(), self.critic_parameters, self.adams[1])
+        return {"step_loss": step_loss.detach(), "critic_loss": loss.detach()}

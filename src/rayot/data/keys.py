@@ -19,6 +19,7 @@ class Key:
 
         perturbation = "perturbation"
         control = "control"
+        perturbed = "perturbed"
         split = "split"
         train = "train"
         test = "test"
@@ -44,6 +45,11 @@ class Key:
         def predicted(key: str) -> str:
             """Predicted representation of each transported cell."""
             return f"X_{key}"
+
+        @staticmethod
+        def embedding(basis: str) -> str:
+            """Coordinates of an embedding, by scanpy's short name for it."""
+            return basis if basis.startswith("X_") else f"X_{basis}"
 
     class varm:
         """Entries of ``adata.varm``."""
@@ -71,11 +77,21 @@ class Key:
         """Entries of ``adata.uns``."""
 
         pca = "pca"
+        source = "source"
+        x_description = "x_description"
 
         @staticmethod
         def result(key: str) -> str:
             """Parameters, version, seed, history and diagnostics of one fitted map."""
             return key
+
+    class colors:
+        """Palettes of ``adata.uns``, as scanpy names them."""
+
+        @staticmethod
+        def of(column: str) -> str:
+            """Colours of the categories of a column of ``adata.obs``."""
+            return f"{column}_colors"
 
     class result:
         """Entries of the dictionary ``adata.uns[key]`` of one fitted map."""
@@ -94,3 +110,41 @@ class Key:
         potential_grid = "potential_grid"
         share_clipped = "share_clipped"
         evaluation = "evaluation"
+
+    class history:
+        """Columns of ``adata.uns[key]["history"][phase]``, the curves of one training phase."""
+
+        step = "step"
+        validation_prefix = "validation_"
+
+        @classmethod
+        def validation(cls, metric: str) -> str:
+            """The same metric on the validation share."""
+            return f"{cls.validation_prefix}{metric}"
+
+    class potential_grid:
+        """Entries of ``adata.uns[key]["potential_grid"]``; ``values[i, j]`` is at (x[j], y[i])."""
+
+        x = "x"
+        y = "y"
+        values = "values"
+
+    class table:
+        """Rows and columns of the tables of ``tl.evaluate`` and ``tl.log_fold_change``."""
+
+        method = "method"
+        identity = "identity"
+        mean_shift = "mean shift"
+        observed = "observed"
+        predicted = "predicted"
+        n_cells = "n_cells"
+
+        @staticmethod
+        def way(metric: str) -> str:
+            """Share of the way from identity to observed, in one metric."""
+            return f"way_{metric}"
+
+        @staticmethod
+        def error(column: str) -> str:
+            """Signed error of a column of log fold changes."""
+            return f"{column} error"

@@ -1,0 +1,74 @@
+"""Get the files of a registry entry: from the cache, else from where their authors publish them."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+import pooch
+
+from rayot.datasets._registry import DataFile, Entry
+
+_VARIABLE = "RAYOT_DATA_DIR"
+_TIMEOUT_S = 60
+_CHUNK_BYTES = 2**18
+
+logger = logging.getLogger(__name__)
+
+
+def data_dir() -> Path:
+    """Return the folder of downloaded files.
+
+    It is the one that the environment variable ``RAYOT_DATA_DIR`` names, else the user's cache
+    folder for rayot. It need not exist, and it may be read-only if it holds every file.
+    """
+    named = os.environ.get(_VARIABLE)
+    return Path(named).expanduser() if named else Path(pooch.os_cache("rayot"))
+
+
+def fetch(entry: Entry) -> dict[str, Path]:
+    """Return the path of each file of `entry`, downloading those that are missing.
+
+    A file is downloaded under another name and moved into place only once its hash is right, so a
+    broken download leaves nothing behind. A file whose hash is wrong is downloaded anew.
+
+    Raises
+    ------
+    ValueError
+        If what was downloaded does not have the SHA-256 of the registry.
+    OSError
+        If a file cannot be downloaded or written; the message says what to do by hand.
+    """
+    return {file.name: _fetch_one(file) for file in entry.files}
+
+
+def _fetch_one(file: DataFile) -> Path:
+    folder = data_dir()
+    path = folder / file.name
+    known_hash = f"sha256:{file.sha256}" if file.sha256 else None
+    if pooch.core.download_action(path, known_hash)[0] != "fetch":
+        logger.info("Downloading %s to %s", file.url, path)
+    by_hand = (
+        f"Download it by hand, name it {file.name} and put it in the folder {folder}, "
+        f"or in one that the environment variable {_VARIABLE} names."
+    )
+    try:
+        return Path(
+            pooch.retrieve(
+                file.url,
+                known_hash,
+                fname=file.name,
+                path=folder,
+                downloader=pooch.HTTPDownloader(
+                    progressbar=True, chunk_size=_CHUNK_BYTES, timeout=_TIMEOUT_S
+                ),
+            )
+        )
+    except OSError as error:
+        raise OSError(f"{file.url} could not be downloaded ({error}). {by_hand}") from error
+    except ValueError as error:
+        raise ValueError(
+            f"What {file.url} sent does not have the expected SHA-256 {file.sha256}, so it was "
+            f"thrown away: the download was cut short or the file there has changed. {by_hand}"
+        ) from error

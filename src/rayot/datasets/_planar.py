@@ -1,0 +1,36 @@
+"""What all planar sets share: their arguments and their form as AnnData."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from rayot.data.keys import Key
+from rayot.datasets._checks import number, whole_number
+
+
+def checked_arguments(
+    n_samples: int, noise: float, seed: int
+) -> tuple[int, float, np.random.Generator]:
+    """Check the arguments of a planar set; the seed becomes a generator."""
+    n = whole_number("n_samples", n_samples, 1)
+    sigma = number("noise", noise, 0.0)
+    return n, sigma, np.random.default_rng(whole_number("seed", seed, 0))
+
+
+def legacy_seed(rng: np.random.Generator) -> int:
+    """Draw a 32-bit seed for scikit-learn, which takes no Generator."""
+    return int(rng.integers(2**32, dtype=np.uint32))
+
+
+def two_populations(source: np.ndarray, target: np.ndarray) -> AnnData:
+    """Stack source over target, (n, 2) each, in one AnnData."""
+    names = [Key.obs.control, Key.obs.perturbed]
+    sizes = [len(source), len(target)]
+    obs = pd.DataFrame(
+        {Key.obs.perturbation: pd.Categorical(np.repeat(names, sizes), categories=names)},
+        index=[f"{name}_{i}" for name, size in zip(names, sizes, strict=True) for i in range(size)],
+    )
+    points = np.concatenate([source, target]).astype(np.float32)
+    return AnnData(points, obs=obs, var=pd.DataFrame(index=["x", "y"]))

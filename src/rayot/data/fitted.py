@@ -1,0 +1,123 @@
+"""What a fitted map left in an AnnData, read back and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rayot.data.keys import Key
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+REQUIRED = (Key.result.source, Key.result.target, Key.result.groupby)
+
+
+@dataclass(frozen=True)
+class FittedMap:
+    """Names under which one fitted map lives in an AnnData.
+
+    Attributes
+    ----------
+    key
+        Name of the map: ``key_added`` of the function that fitted it.
+    source, target
+        Categories of ``adata.obs[groupby]`` between which it maps.
+    groupby
+        Column of ``adata.obs`` with the conditions.
+    use_rep
+        Entry of ``adata.obsm`` it works on; None for expression itself.
+    layer
+        Layer of ``adata.layers`` with the expression; None for ``adata.X``.
+    split_key
+        Column of ``adata.obs`` with train and test; None if it was fitted on all cells.
+    """
+
+    key: str
+    source: str
+    target: str
+    groupby: str
+    use_rep: str | None = None
+    layer: str | None = None
+    split_key: str | None = None
+
+    @classmethod
+    def read(cls, adata: AnnData, key: str) -> FittedMap:
+        """Read ``adata.uns[key]``.
+
+        Raises
+        ------
+        KeyError
+            If no map of this name was fitted, or if the column of conditions is gone.
+        ValueError
+            If no source or no target cell is left.
+
+        Examples
+        --------
+        >>> import anndata as ad, numpy as np
+        >>> from rayot.data.fitted import FittedMap
+        >>> adata = ad.AnnData(np.eye(2))
+        >>> adata.obs["perturbation"] = ["control", "drug"]
+        >>> adata.uns["w1ot"] = dict(source="control", target="drug", groupby="perturbation")
+        >>> FittedMap.read(adata, "w1ot").is_target(adata).tolist()
+        [False, True]
+        """
+        result = adata.uns.get(Key.uns.result(key))
+        if not _is_result(result):
+            fitted = [repr(name) for name, value in adata.uns.items() if _is_result(value)]
+            found = f"fitted maps found: {', '.join(fitted)}" if fitted else "no map was fitted"
+            raise KeyError(f"There is no fitted map {key!r} in adata.uns; {found}.")
+        fitted_map = cls(
+            key=key,
+            source=str(result[Key.result.source]),
+            target=str(result[Key.result.target]),
+            groupby=str(result[Key.result.groupby]),
+            use_rep=result.get(Key.result.use_rep),
+            layer=result.get(Key.result.layer),
+            split_key=result.get(Key.result.split_key),
+        )
+        if fitted_map.groupby not in adata.obs:
+            raise KeyError(
+                f"The map {key!r} was fitted on adata.obs[{fitted_map.groupby!r}], which is gone; "
+                f"columns found: {', '.join(map(repr, adata.obs.columns))}."
+            )
+        for condition in (fitted_map.source, fitted_map.target):
+            if not (adata.obs[fitted_map.groupby] == condition).any():
+                raise ValueError(
+                    f"No cell of adata has {condition!r} in obs[{fitted_map.groupby!r}], one of "
+                    f"the two conditions of the map {key!r}."
+                )
+        return fitted_map
+
+    def is_source(self, adata: AnnData) -> NDArray[np.bool_]:
+        """Which cells are of the source condition, shape (n_obs,)."""
+        return np.asarray(adata.obs[self.groupby] == self.source, dtype=bool)
+
+    def is_target(self, adata: AnnData) -> NDArray[np.bool_]:
+        """Which cells are of the target condition, shape (n_obs,)."""
+        return np.asarray(adata.obs[self.groupby] == self.target, dtype=bool)
+
+    def require_predicted_expression(self, adata: AnnData) -> str:
+        """Name of the layer with predicted expression.
+
+        Raises
+        ------
+        KeyError
+            If the map was fitted without writing it.
+        """
+        layer = Key.layers.predicted(self.key)
+        if layer not in adata.layers:
+            raise KeyError(
+                f"adata.layers has no predicted expression {layer!r} of the map {self.key!r} "
+                f"(layers found: {', '.join(map(repr, adata.layers)) or 'none'}); "
+                "fit it with write_genes=True."
+            )
+        return layer
+
+
+def _is_result(value: Any) -> bool:  # noqa: ANN401
+    return isinstance(value, Mapping) and all(name in value for name in REQUIRED)

@@ -1,0 +1,17 @@
+"""Tools: fit maps, and say how good they are."""
+
+from typing import TYPE_CHECKING
+
+from rayot._lazy import attach
+
+if TYPE_CHECKING:
+    from rayot.tl._evaluate import evaluate
+    from rayot.tl._log_fold_change import log_fold_change
+
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "evaluate": "_evaluate",
+        "log_fold_change": "_log_fold_change",
+    },
+)

@@ -1,0 +1,124 @@
+"""How good a fitted map is on cells that it has not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from rayot.data.keys import Key
+from rayot.metrics import get_metrics, score, way
+from rayot.tl._held_out import read_held_out, read_maps
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+WAYS = ("mmd", "energy_distance")
+"""Metrics of whole populations, whose share of the way from identity to observed is given."""
+
+
+def evaluate(
+    adata: AnnData,
+    key: str | Sequence[str] = "w1ot",
+    *,
+    n_top_genes: int = 50,
+    n_cells: int = 1500,
+    metrics: Iterable[str] | None = None,
+    cell_mask: ArrayLike | None = None,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Score fitted maps on held-out cells, beside what doing nothing and the truth would score.
+
+    Expression of the transported test cells of the source is compared with that of the test cells
+    of the target, whatever space the map works in. Every row scores equally many cells against the
+    same target cells. Without a column of train and test cells all cells are used, with a warning,
+    and the target cells are halved: one half is the truth, the other the row ``observed``.
+
+    Parameters
+    ----------
+    adata
+        Cells with the fitted maps; in memory, a view, or backed. It is not changed.
+    key
+        Name of a fitted map, or of several between the same conditions with the same split.
+    n_top_genes
+        Score these many genes: those with the largest absolute t statistic between source and
+        target training cells. All features are scored where there are fewer than 100.
+    n_cells
+        Largest number of cells of each population. All are subsampled to the size of the smallest.
+    metrics
+        Names out of :data:`rayot.metrics.METRICS`; by default all that need no control cells.
+    cell_mask
+        Which cells may be scored (one cell type, one patient), shape (n_obs,), bool. Genes and
+        mean shift still come from all training cells.
+    seed
+        Seed of the subsampling.
+
+    Returns
+    -------
+    One row a method: each key; ``identity``, the source cells untouched; ``mean shift``, the source
+    cells plus the difference of the training means; ``observed``, training cells of the target,
+    which is NaN where ``cell_mask`` leaves none. One column a metric, then ``way_mmd`` and
+    ``way_energy_distance``, the share of the way from identity to observed, and ``n_cells``.
+
+    Raises
+    ------
+    KeyError
+        If a map was not fitted, or has not written predicted expression.
+    ValueError
+        If several maps do not compare, or fewer than two cells of a kind are there to be scored.
+
+    See Also
+    --------
+    log_fold_change : the same gene by gene.
+    rayot.metrics.describe : what each metric is.
+
+    Examples
+    --------
+    >>> import anndata as ad, numpy as np, rayot as rt
+    >>> adata = ad.AnnData(np.random.default_rng(0).gamma(2, size=(80, 5)))
+    >>> adata.obs["perturbation"] = np.repeat(["control", "drug"], 40)
+    >>> adata.obs["split"] = np.tile(["train", "test"], 40)
+    >>> adata.X[40:] += 3
+    >>> adata.layers["w1ot"] = adata.X + 2
+    >>> adata.uns["w1ot"] = dict(
+    ...     source="control", target="drug", groupby="perturbation", split_key="split"
+    ... )
+    >>> table = rt.tl.evaluate(adata, "w1ot", metrics=["l2", "mmd"])
+    >>> table.index.tolist()
+    ['w1ot', 'identity', 'mean shift', 'observed']
+    >>> table.columns.tolist()
+    ['l2', 'mmd', 'way_mmd', 'n_cells']
+    >>> bool(0 < table.loc["w1ot", "way_mmd"] < table.loc["mean shift", "way_mmd"])
+    True
+    """
+    if n_cells < 2:
+        raise ValueError(f"n_cells is {n_cells}; at least 2 cells are needed.")
+    names = [metric.name for metric in get_metrics(metrics)]
+    cells = read_held_out(
+        adata,
+        read_maps(adata, key),
+        n_top_genes=n_top_genes,
+        n_cells=n_cells,
+        cell_mask=cell_mask,
+        seed=seed,
+    )
+    table = pd.DataFrame.from_dict(
+        {
+            method: score(population, cells.truth, cells.control, metrics=names)
+            if len(population)
+            else dict.fromkeys(names, np.nan)
+            for method, population in cells.methods().items()
+        },
+        orient="index",
+        columns=names,
+    )
+    for metric in (name for name in WAYS if name in names):
+        values = table[metric].to_dict()
+        identity, observed = values[Key.table.identity], values[Key.table.observed]
+        table[Key.table.way(metric)] = [way(identity, value, observed) for value in values.values()]
+    table[Key.table.n_cells] = [len(population) for population in cells.methods().values()]
+    table.index.name = Key.table.method
+    return table

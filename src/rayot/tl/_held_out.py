@@ -1,0 +1,294 @@
+"""The cells that a prediction is scored on, and those it is compared with."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from rayot.data.fitted import FittedMap
+from rayot.data.keys import Key
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+Cells = NDArray[np.float64]
+Rows = NDArray[np.intp]
+
+FEW_FEATURES = 100
+"""Below this number of features (protein panels) all are scored, without selection."""
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Expression of held-out cells, predicted and observed, on the same features.
+
+    Attributes
+    ----------
+    features
+        Names of the d features.
+    control
+        Source cells as they are, shape (n, d): also the prediction of the identity.
+    truth
+        Target cells, shape (m, d).
+    observed
+        Other target cells, from training: the best a prediction can hope for. It is empty where
+        there are none of the kind asked for.
+    shift
+        Mean of the target minus mean of the source training cells, shape (d,).
+    predicted
+        Of each map, where it sends the cells of ``control``, shape (n, d).
+    """
+
+    features: pd.Index
+    control: Cells
+    truth: Cells
+    observed: Cells
+    shift: Cells
+    predicted: dict[str, Cells]
+
+    def methods(self) -> dict[str, Cells]:
+        """Every population to be compared with the truth: the maps first, then the references."""
+        return {
+            **self.predicted,
+            Key.table.identity: self.control,
+            Key.table.mean_shift: self.control + self.shift,
+            Key.table.observed: self.observed,
+        }
+
+
+@dataclass(frozen=True)
+class _Split:
+    """Row numbers of each kind of cell, ascending."""
+
+    source_train: Rows
+    target_train: Rows
+    source_test: Rows
+    truth: Rows
+    observed: Rows
+
+
+def read_maps(adata: AnnData, key: str | Sequence[str]) -> list[FittedMap]:
+    """Fitted maps of these names, checked to answer the same question.
+
+    Raises
+    ------
+    KeyError
+        If a map was not fitted or has not written its predicted expression.
+    ValueError
+        If the maps differ in source, target, grouping, split or layer.
+    """
+    keys = [key] if isinstance(key, str) else list(dict.fromkeys(key))
+    if not keys:
+        raise ValueError("key is an empty list; name at least one fitted map.")
+    maps = [FittedMap.read(adata, name) for name in keys]
+    for fitted in maps:
+        fitted.require_predicted_expression(adata)
+        for field in ("source", "target", "groupby", "split_key", "layer"):
+            first, other = getattr(maps[0], field), getattr(fitted, field)
+            if first != other:
+                raise ValueError(
+                    f"The maps {keys[0]!r} and {fitted.key!r} differ in {field} ({first!r} and "
+                    f"{other!r}), so their scores do not compare; evaluate them one by one."
+                )
+    return maps
+
+
+def read_held_out(
+    adata: AnnData,
+    maps: Sequence[FittedMap],
+    *,
+    features: Sequence[str] | None = None,
+    n_top_genes: int = 50,
+    n_cells: int | None = None,
+    cell_mask: ArrayLike | None = None,
+    seed: int = 0,
+) -> HeldOut:
+    """Take the cells and features to be scored out of ``adata``.
+
+    Parameters
+    ----------
+    adata
+        With the fitted maps. It is not changed, and only the cells and columns needed become dense.
+    maps
+        Maps between the same conditions, of the same split.
+    features
+        Names of ``adata.var_names``; by default the ``n_top_genes`` genes that differ most.
+    n_top_genes
+        How many differentially expressed genes to take.
+    n_cells
+        Subsample all populations to one size, of at most this; None keeps all cells.
+    cell_mask
+        Which cells may be scored, shape (n_obs,), bool.
+    seed
+        Seed of the subsampling.
+    """
+    generator = np.random.default_rng(seed)
+    split = _split(adata, maps, cell_mask, generator)
+    columns = (
+        _top_genes(adata, maps[0], split, n_top_genes)
+        if features is None
+        else _columns(adata, features)
+    )
+    layer = maps[0].layer
+    source, truth, observed = split.source_test, split.truth, split.observed
+    if n_cells is not None:
+        sizes = [len(rows) for rows in (source, truth, observed) if len(rows)]
+        size = min(n_cells, *sizes)
+        source, truth, observed = (
+            np.sort(generator.choice(rows, size, replace=False)) if len(rows) else rows
+            for rows in (source, truth, observed)
+        )
+    return HeldOut(
+        features=adata.var_names[columns],
+        control=_expression(adata, layer, source, columns),
+        truth=_expression(adata, layer, truth, columns),
+        observed=_expression(adata, layer, observed, columns),
+        shift=_mean(adata, layer, split.target_train, columns)
+        - _mean(adata, layer, split.source_train, columns),
+        predicted={
+            fitted.key: _expression(adata, Key.layers.predicted(fitted.key), source, columns)
+            for fitted in maps
+        },
+    )
+
+
+def _split(
+    adata: AnnData,
+    maps: Sequence[FittedMap],
+    cell_mask: ArrayLike | None,
+    generator: np.random.Generator,
+) -> _Split:
+    fitted = maps[0]
+    is_source, is_target = fitted.is_source(adata), fitted.is_target(adata)
+    scored = _mask(adata, cell_mask)
+    transported = is_source & _transported(adata, maps)
+    if fitted.split_key is not None and fitted.split_key in adata.obs:
+        labels = adata.obs[fitted.split_key]
+        is_train = np.asarray(labels == Key.obs.train, dtype=bool)
+        is_test = np.asarray(labels == Key.obs.test, dtype=bool)
+        held_out = f"with {Key.obs.test!r} in obs[{fitted.split_key!r}]"
+        truth = scored & is_target & is_test
+        observed = scored & is_target & is_train
+    else:
+        warnings.warn(
+            f"The map {fitted.key!r} has no column of train and test cells, so it is scored on "
+            "cells that it was fitted on; split the cells first to see how it generalises.",
+            stacklevel=4,
+        )
+        is_train = is_test = np.ones(adata.n_obs, dtype=bool)
+        held_out = "in adata"
+        # Two halves: other observed cells must not be the very cells they are compared with.
+        candidates = np.flatnonzero(scored & is_target)
+        half = generator.permutation(candidates)[: len(candidates) // 2]
+        observed = np.isin(np.arange(adata.n_obs), half)
+        truth = scored & is_target & ~observed
+    split = _Split(
+        source_train=np.flatnonzero(is_source & is_train),
+        target_train=np.flatnonzero(is_target & is_train),
+        source_test=np.flatnonzero(scored & transported & is_test),
+        truth=np.flatnonzero(truth),
+        # A single other cell is no population.
+        observed=np.flatnonzero(observed) if observed.sum() > 1 else np.empty(0, dtype=np.intp),
+    )
+    n_missing = int((scored & is_source & is_test).sum()) - len(split.source_test)
+    if n_missing:
+        warnings.warn(
+            f"{n_missing} cells of {fitted.source!r} {held_out} were not transported (their rows "
+            "are NaN) and are left out of the scores.",
+            stacklevel=4,
+        )
+    for rows, what in (
+        (split.source_test, f"transported cells of {fitted.source!r} {held_out}"),
+        (split.truth, f"cells of {fitted.target!r} {held_out}"),
+        (split.source_train, f"training cells of {fitted.source!r}"),
+        (split.target_train, f"training cells of {fitted.target!r}"),
+    ):
+        if len(rows) < 2:
+            raise ValueError(f"There are {len(rows)} {what} to score with; at least 2 are needed.")
+    return split
+
+
+def _mask(adata: AnnData, cell_mask: ArrayLike | None) -> NDArray[np.bool_]:
+    if cell_mask is None:
+        return np.ones(adata.n_obs, dtype=bool)
+    mask = np.asarray(cell_mask)
+    if mask.dtype != bool or mask.shape != (adata.n_obs,):
+        raise ValueError(
+            f"cell_mask has dtype {mask.dtype} and shape {mask.shape}; "
+            f"it needs one bool a cell, shape ({adata.n_obs},)."
+        )
+    return mask
+
+
+def _transported(adata: AnnData, maps: Sequence[FittedMap]) -> NDArray[np.bool_]:
+    """Which cells every map has a prediction of."""
+    first_feature = [
+        _expression(adata, Key.layers.predicted(fitted.key), np.arange(adata.n_obs), np.arange(1))
+        for fitted in maps
+    ]
+    return np.isfinite(np.hstack(first_feature)).min(axis=1)
+
+
+def _columns(adata: AnnData, features: Sequence[str]) -> Rows:
+    positions = adata.var_names.get_indexer_for(pd.Index(features))
+    if len(positions) == 0 or (positions < 0).any():
+        missing = [name for name in features if name not in adata.var_names]
+        found = f"{missing[0]!r} is not in adata.var_names" if missing else "the list is empty"
+        raise KeyError(f"Genes to be scored need to be names of adata.var_names; {found}.")
+    return positions
+
+
+def _top_genes(adata: AnnData, fitted: FittedMap, split: _Split, n_top_genes: int) -> Rows:
+    """Genes with the largest absolute t statistic between the observed training cells."""
+    if n_top_genes < 1:
+        raise ValueError(f"n_top_genes is {n_top_genes}; at least 1 gene is needed.")
+    if adata.n_vars < FEW_FEATURES or n_top_genes >= adata.n_vars:
+        return np.arange(adata.n_vars)
+    import anndata
+    import scanpy
+
+    rows = np.sort(np.concatenate([split.source_train, split.target_train]))
+    is_target = fitted.is_target(adata)[rows]
+    condition = pd.Categorical(np.where(is_target, "target", "source"))
+    train = anndata.AnnData(
+        _values(adata, fitted.layer, rows, np.arange(adata.n_vars)),
+        obs=pd.DataFrame({"condition": condition}, index=np.arange(len(rows)).astype(str)),
+        # Positions instead of names, which need not be unique.
+        var=pd.DataFrame(index=np.arange(adata.n_vars).astype(str)),
+    )
+    scanpy.tl.rank_genes_groups(
+        train,
+        "condition",
+        groups=["target"],
+        reference="source",
+        method="t-test",
+        rankby_abs=True,
+        n_genes=n_top_genes,
+        use_raw=False,
+    )
+    names = train.uns["rank_genes_groups"]["names"]["target"]
+    return np.sort(names.astype(np.intp))
+
+
+def _values(adata: AnnData, layer: str | None, rows: Rows, columns: Rows) -> Any:  # noqa: ANN401
+    """Expression of a few columns, dense or sparse as it is stored."""
+    view = adata[rows, columns]
+    return view.X if layer is None else view.layers[layer]
+
+
+def _expression(adata: AnnData, layer: str | None, rows: Rows, columns: Rows) -> Cells:
+    if len(rows) == 0:
+        return np.empty((0, len(columns)))
+    values = _values(adata, layer, rows, columns)
+    return np.asarray(values.toarray() if hasattr(values, "toarray") else values, dtype=np.float64)
+
+
+def _mean(adata: AnnData, layer: str | None, rows: Rows, columns: Rows) -> Cells:
+    mean = _values(adata, layer, rows, columns).mean(axis=0, dtype=np.float64)
+    return np.asarray(mean).ravel()

@@ -1,0 +1,121 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import sparse
+
+import rayot as rt
+
+
+def split(adata):
+    control = (adata.obs["perturbation"] == "control").to_numpy()
+    return control, ~control
+
+
+def test_what_is_in_it(tmp_path):
+    adata = rt.datasets.simulated(50, 30, 4)
+    assert adata.shape == (100, 30)
+    for matrix in (adata.X, *adata.layers.values()):
+        assert isinstance(matrix, sparse.csr_matrix) and matrix.dtype == np.float32
+    assert list(adata.obs["perturbation"].cat.categories) == ["control", "perturbed"]
+    assert adata.obs["perturbation"].value_counts().to_dict() == {"control": 50, "perturbed": 50}
+    assert list(adata.obs["cell_type"].cat.categories) == ["type_0", "type_1", "type_2", "type_3"]
+    assert adata.varm["true_log_fold_change"].shape == (30, 4)
+    adata.write_h5ad(tmp_path / "simulated.h5ad")
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    n_cells=st.integers(1, 20),
+    n_genes=st.integers(1, 30),
+    n_cell_types=st.integers(1, 5),
+    dispersion=st.sampled_from([0.0, 0.1, 2.0]),
+    seed=st.integers(0, 2**40),
+)
+def test_x_is_the_log_of_normalised_counts(n_cells, n_genes, n_cell_types, dispersion, seed):
+    adata = rt.datasets.simulated(n_cells, n_genes, n_cell_types, dispersion=dispersion, seed=seed)
+    counts = adata.layers["counts"].toarray().astype(float)
+    assert (counts >= 0).all() and np.array_equal(counts, np.round(counts))
+    totals = np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    assert np.allclose(adata.X.toarray(), np.log1p(1e4 * counts / totals), rtol=1e-5)
+    _, perturbed = split(adata)
+    answer = adata.layers["counterfactual"].toarray()
+    assert np.array_equal(answer[perturbed], adata.X.toarray()[perturbed])
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 1000))
+def test_without_an_effect_the_counterfactual_is_the_cell_itself(seed):
+    adata = rt.datasets.simulated(30, 20, effect_size=0.0, seed=seed)
+    assert (adata.X != adata.layers["counterfactual"]).nnz == 0
+    assert not adata.var["perturbed"].any()
+
+
+def test_the_counterfactual_is_distributed_as_the_perturbed_cells():
+    adata = rt.datasets.simulated(4000, 40, 2, effect_size=1.5, seed=1)
+    control, perturbed = split(adata)
+    x, answer = adata.X.toarray(), adata.layers["counterfactual"].toarray()
+    moved = np.abs(x[control].mean(axis=0) - x[perturbed].mean(axis=0)).max()
+    left = np.abs(answer[control].mean(axis=0) - x[perturbed].mean(axis=0)).max()
+    assert moved > 1
+    assert left < 0.15
+    spread = answer[control].std(axis=0) / x[perturbed].std(axis=0)
+    assert np.allclose(spread, 1, atol=0.1)
+
+
+def test_expected_counts_follow_the_true_fold_change():
+    adata = rt.datasets.simulated(6000, 40, 2, heterogeneity=0.0, dispersion=0.0, seed=2)
+    control, perturbed = split(adata)
+    counts = adata.layers["counts"].toarray()
+    for cell_type in adata.obs["cell_type"].cat.categories:
+        inside = (adata.obs["cell_type"] == cell_type).to_numpy()
+        before = counts[control & inside].mean(axis=0)
+        after = counts[perturbed & inside].mean(axis=0)
+        truth = adata.varm["true_log_fold_change"][cell_type].to_numpy()
+        often = before > 5
+        assert often.sum() > 10
+        assert np.allclose(np.log2(after / before)[often], truth[often], atol=0.1)
+
+
+def test_the_response_differs_between_types_and_within_a_type():
+    adata = rt.datasets.simulated(500, 100, 3, heterogeneity=0.8)
+    truth = adata.varm["true_log_fold_change"]
+    assert not np.allclose(truth["type_0"], truth["type_1"])
+    assert np.array_equal(adata.var["perturbed"], (truth != 0).any(axis=1))
+    strength = adata.obs["response_strength"]
+    assert strength.min() >= 0.2 - 1e-6 and strength.max() <= 1.8 + 1e-6
+    assert strength.groupby(adata.obs["cell_type"], observed=True).std().min() > 0.2
+    same = rt.datasets.simulated(20, 10, heterogeneity=0.0)
+    assert (same.obs["response_strength"] == 1).all()
+
+
+def test_dispersion_spreads_the_counts():
+    def variance(dispersion):
+        adata = rt.datasets.simulated(3000, 10, 1, dispersion=dispersion, seed=5)
+        return adata.layers["counts"].toarray().var(axis=0)
+
+    assert (variance(2.0) > variance(0.0)).all()
+
+
+def test_the_seed_decides():
+    draw = rt.datasets.simulated
+    assert (draw(20, 10, seed=1).X != draw(20, 10, seed=1).X).nnz == 0
+    assert (draw(20, 10, seed=1).X != draw(20, 10, seed=2).X).nnz > 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"n_cells": 0}, r"n_cells is 0; give a whole number of at least 1\."),
+        ({"n_genes": -3}, r"n_genes is -3"),
+        ({"n_cell_types": 1.5}, r"n_cell_types is 1.5"),
+        ({"effect_size": -1}, r"effect_size is -1; give a number of at least 0\."),
+        ({"heterogeneity": 2}, r"heterogeneity is 2; give a number of at least 0 and at most 1\."),
+        ({"dispersion": -0.1}, r"dispersion is -0.1"),
+        ({"library_size": 0}, r"library_size is 0; give a number above 0\."),
+        ({"seed": "x"}, r"seed is 'x'"),
+    ],
+)
+def test_bad_arguments_are_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        rt.datasets.simulated(**arguments)

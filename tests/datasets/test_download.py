@@ -56,7 +56,7 @@ def test_a_missing_page_says_what_to_do_by_hand(site, cache, entry_of):
     with pytest.raises(OSError, match="404") as caught:
         fetch(entry_of(site, sha256="0" * 64))
     message = str(caught.value)
-    assert f"{site.url}/toy.bin could not be downloaded" in message
+    assert f"toy.bin is missing and {site.url}/toy.bin could not be downloaded" in message
     assert "name it toy.bin" in message
     assert str(cache) in message
     assert "RAYOT_DATA_DIR" in message
@@ -73,6 +73,14 @@ def test_a_damaged_file_is_downloaded_anew(full_site, cache, entry_of):
     cache.mkdir()
     (cache / "toy.bin").write_bytes(b"damaged")
     assert fetch(entry_of(full_site))["toy.bin"].read_bytes() == BODY
+
+
+def test_a_damaged_file_that_cannot_be_replaced_stays_and_is_named(site, cache, entry_of):
+    cache.mkdir()
+    (cache / "toy.bin").write_bytes(b"damaged")
+    with pytest.raises(OSError, match=r"toy\.bin is damaged and .*404"):
+        fetch(entry_of(site, sha256="0" * 64))
+    assert left_in(cache) == ["toy.bin"]
 
 
 def test_without_a_hash_the_file_in_the_cache_is_trusted(full_site, cache, entry_of):

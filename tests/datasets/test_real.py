@@ -62,7 +62,7 @@ def test_loading_leaves_the_folder_as_it_was(real_data):
 
 def test_each_call_gives_cells_of_its_own(real_data):
     first = rt.datasets.norman19()
-    first.X[:] = 0
+    first.X.data[:] = 0
     first.uns["source"]["doi"] = "mine"
     second = rt.datasets.norman19()
     assert second.X.sum() > 0

@@ -97,6 +97,13 @@ def test_dispersion_spreads_the_counts():
     assert (variance(2.0) > variance(0.0)).all()
 
 
+def test_the_largest_arguments_can_be_drawn():
+    adata = rt.datasets.simulated(
+        200, 50, effect_size=3, heterogeneity=1, dispersion=10, library_size=1e6
+    )
+    assert np.isfinite(adata.X.data).all()
+
+
 def test_the_seed_decides():
     draw = rt.datasets.simulated
     assert (draw(20, 10, seed=1).X != draw(20, 10, seed=1).X).nnz == 0
@@ -109,10 +116,10 @@ def test_the_seed_decides():
         ({"n_cells": 0}, r"n_cells is 0; give a whole number of at least 1\."),
         ({"n_genes": -3}, r"n_genes is -3"),
         ({"n_cell_types": 1.5}, r"n_cell_types is 1.5"),
-        ({"effect_size": -1}, r"effect_size is -1; give a number of at least 0\."),
+        ({"effect_size": -1}, r"effect_size is -1; give a number of at least 0 and at most 3\."),
         ({"heterogeneity": 2}, r"heterogeneity is 2; give a number of at least 0 and at most 1\."),
         ({"dispersion": -0.1}, r"dispersion is -0.1"),
-        ({"library_size": 0}, r"library_size is 0; give a number above 0\."),
+        ({"library_size": 0}, r"library_size is 0; give a number above 0 and at most 1e\+06\."),
         ({"seed": "x"}, r"seed is 'x'"),
     ],
 )

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
+from scipy.sparse.csgraph import connected_components
 from scipy.spatial.distance import cdist
 
 import rayot as rt
@@ -101,16 +102,14 @@ def test_gaussians_share_the_points_evenly(name, n_source, n_target):
     for points, n_blobs in zip(
         halves(getattr(rt.datasets, name)(400)), (n_source, n_target), strict=True
     ):
-        # Centres are at least 3 apart and a blob's spread is 0.32: points closer than 3 / 2 · √2
-        # to one another in both axes belong together.
+        # Centres are at least 3 apart and a blob's spread is 0.32, so no chain of steps shorter
+        # than 1 leads from blob to blob.
         _, sizes = np.unique(_blob_of(points), return_counts=True)
         assert len(sizes) == n_blobs
         assert sizes.max() - sizes.min() <= 1
 
 
 def _blob_of(points):
-    from scipy.sparse.csgraph import connected_components
-
     return connected_components(cdist(points, points) < 1)[1]
 
 

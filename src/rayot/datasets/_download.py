@@ -46,29 +46,31 @@ def fetch(entry: Entry) -> dict[str, Path]:
 def _fetch_one(file: DataFile) -> Path:
     folder = data_dir()
     path = folder / file.name
-    known_hash = f"sha256:{file.sha256}" if file.sha256 else None
-    if pooch.core.download_action(path, known_hash)[0] != "fetch":
-        logger.info("Downloading %s to %s", file.url, path)
+    if path.exists() and (file.sha256 is None or pooch.file_hash(path) == file.sha256):
+        return path
+    state = "is damaged" if path.exists() else "is missing"
+    logger.info("%s %s: downloading %s", path, state, file.url)
     by_hand = (
         f"Download it by hand, name it {file.name} and put it in the folder {folder}, "
         f"or in one that the environment variable {_VARIABLE} names."
     )
     try:
-        return Path(
-            pooch.retrieve(
-                file.url,
-                known_hash,
-                fname=file.name,
-                path=folder,
-                downloader=pooch.HTTPDownloader(
-                    progressbar=True, chunk_size=_CHUNK_BYTES, timeout=_TIMEOUT_S
-                ),
-            )
+        pooch.retrieve(
+            file.url,
+            f"sha256:{file.sha256}" if file.sha256 else None,
+            fname=file.name,
+            path=folder,
+            downloader=pooch.HTTPDownloader(
+                progressbar=True, chunk_size=_CHUNK_BYTES, timeout=_TIMEOUT_S
+            ),
         )
     except OSError as error:
-        raise OSError(f"{file.url} could not be downloaded ({error}). {by_hand}") from error
+        raise OSError(
+            f"{path} {state} and {file.url} could not be downloaded ({error}). {by_hand}"
+        ) from error
     except ValueError as error:
         raise ValueError(
             f"What {file.url} sent does not have the expected SHA-256 {file.sha256}, so it was "
             f"thrown away: the download was cut short or the file there has changed. {by_hand}"
         ) from error
+    return path

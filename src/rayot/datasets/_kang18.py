@@ -48,8 +48,8 @@ def kang18() -> ad.AnnData:
     """
     entry = registry()["kang18"]
     (path,) = fetch(entry).values()
-    with warnings.catch_warnings(action="ignore", category=FutureWarning):
-        # The file was written by an early anndata and holds graphs in an old place.
+    with warnings.catch_warnings(action="ignore"):
+        # An early anndata wrote the file; what the warnings are about is not used here.
         parsed = ad.read_h5ad(path)
     obs = parsed.obs.rename(columns={"condition": Key.obs.perturbation})
     obs[Key.obs.perturbation] = obs[Key.obs.perturbation].astype(str)

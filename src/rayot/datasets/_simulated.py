@@ -15,6 +15,10 @@ from rayot.datasets._checks import number, whole_number
 _TARGET_SUM = 1e4
 _MARKER_SHARE = 0.2
 _RESPONDING_SHARE = 0.2
+# Beyond these a rate can leave the range of numpy's Poisson generator.
+_MAX_EFFECT_SIZE = 3.0
+_MAX_DISPERSION = 10.0
+_MAX_LIBRARY_SIZE = 1e6
 
 
 def simulated(
@@ -51,13 +55,13 @@ def simulated(
     n_cell_types
         Number of cell types, equally likely in both populations.
     effect_size
-        Standard deviation of the non-zero log fold-changes (natural logarithm).
+        Standard deviation of the non-zero log fold-changes (natural logarithm), between 0 and 3.
     heterogeneity
         How much the strength of the response varies within a type, between 0 and 1.
     dispersion
-        Overdispersion of the counts; 0 gives Poisson counts.
+        Overdispersion of the counts, between 0 and 10; 0 gives Poisson counts.
     library_size
-        Median of the log-normal library sizes of control cells.
+        Median of the log-normal library sizes of control cells, at most a million.
     seed
         Seed of the generator that is made for this call.
 
@@ -90,16 +94,15 @@ def simulated(
     n_cells = whole_number("n_cells", n_cells, 1)
     rng = np.random.default_rng(whole_number("seed", seed, 0))
     heterogeneity = number("heterogeneity", heterogeneity, 0.0, 1.0)
-    dispersion = number("dispersion", dispersion, 0.0)
+    dispersion = number("dispersion", dispersion, 0.0, _MAX_DISPERSION)
     genes = _Genes.draw(
         whole_number("n_genes", n_genes, 1),
         whole_number("n_cell_types", n_cell_types, 1),
-        number("effect_size", effect_size, 0.0),
+        number("effect_size", effect_size, 0.0, _MAX_EFFECT_SIZE),
         rng,
     )
-    cells = _Cells.draw(
-        2 * n_cells, n_cell_types, number("library_size", library_size, 0.0, open_low=True), rng
-    )
+    library_size = number("library_size", library_size, 0.0, _MAX_LIBRARY_SIZE, open_low=True)
+    cells = _Cells.draw(2 * n_cells, n_cell_types, library_size, rng)
     strength = 1 + heterogeneity * np.tanh(cells.state)
     counts, answer = _counts(genes, cells, strength, dispersion, rng)
     perturbed = np.arange(2 * n_cells) >= n_cells

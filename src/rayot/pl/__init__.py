@@ -1,0 +1,27 @@
+"""Figures of fitted maps, from what is in AnnData alone."""
+
+from typing import TYPE_CHECKING
+
+from rayot._lazy import attach
+
+if TYPE_CHECKING:
+    from rayot.pl._evaluation import evaluation
+    from rayot.pl._history import history
+    from rayot.pl._log_fold_change import log_fold_change
+    from rayot.pl._markers import markers
+    from rayot.pl._potential import potential
+    from rayot.pl._transport_rays import transport_rays
+    from rayot.pl._umap import umap
+
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "evaluation": "_evaluation",
+        "history": "_history",
+        "log_fold_change": "_log_fold_change",
+        "markers": "_markers",
+        "potential": "_potential",
+        "transport_rays": "_transport_rays",
+        "umap": "_umap",
+    },
+)

@@ -1,0 +1,173 @@
+"""Colours of cells: by population, or by a column of obs or a gene as scanpy colours them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize, to_rgba, to_rgba_array
+from matplotlib.lines import Line2D
+from numpy.typing import NDArray
+
+from rayot.data.keys import Key
+from rayot.pl._planar import PlanarCells
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+# Grey, and the orange and blue of Okabe and Ito, which colour-blind readers tell apart.
+SOURCE = "#7F7F7F"
+TARGET = "#E69F00"
+PREDICTED = "#0072B2"
+MISSING = "#D3D3D3"
+
+Colors = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Coloring:
+    """One colour a cell and what explains them.
+
+    Attributes
+    ----------
+    source, target, predicted
+        RGBA of each cell, shapes (n, 4), (m, 4) and (n, 4).
+    handles
+        Entries of the legend.
+    scale
+        What a colour bar shows, for continuous values.
+    title
+        Name of the values.
+    """
+
+    source: Colors
+    target: Colors
+    predicted: Colors
+    handles: list[Line2D]
+    scale: ScalarMappable | None = None
+    title: str | None = None
+
+    @property
+    def by_population(self) -> bool:
+        """Whether colours tell the populations apart."""
+        return self.title is None
+
+    def explain(self, ax: Axes) -> None:
+        """Add legend and colour bar beside the axes."""
+        figure = ax.get_figure()
+        if self.scale is not None and figure is not None:
+            figure.colorbar(self.scale, ax=ax, label=self.title, shrink=0.7, aspect=25)
+        ax.legend(
+            handles=self.handles,
+            title=self.title if self.scale is None else None,
+            frameon=False,
+            loc="upper left" if self.scale is None else "lower left",
+            bbox_to_anchor=(1.0, 1.0) if self.scale is None else (0.0, 1.0),
+            ncols=1 if self.scale is None else len(self.handles),
+            borderaxespad=0.2,
+            handletextpad=0.3,
+        )
+
+
+def coloring(adata: AnnData, cells: PlanarCells, color: str | None) -> Coloring:
+    """Colours by population, or by a column of ``adata.obs`` or a gene.
+
+    A predicted cell has the value of the cell it came from; for a gene, its predicted expression.
+
+    Raises
+    ------
+    KeyError
+        If ``color`` names neither.
+    """
+    if color is None:
+        names = (cells.fitted.source, cells.fitted.target, f"predicted {cells.fitted.target}")
+        shades = (SOURCE, TARGET, PREDICTED)
+        source, target, predicted = (
+            np.tile(to_rgba(shade), (len(points), 1))
+            for shade, points in zip(
+                shades, (cells.source, cells.target, cells.predicted), strict=True
+            )
+        )
+        handles = [dot(name, shade) for name, shade in zip(names, shades, strict=True)]
+        return Coloring(source, target, predicted, handles)
+    if color not in adata.obs and color not in adata.var_names:
+        raise KeyError(
+            f"color={color!r} is neither a column of adata.obs "
+            f"({', '.join(map(repr, adata.obs.columns))}) nor a gene."
+        )
+    populations = [dot("observed", SOURCE), dot("predicted", SOURCE, edge="black")]
+    if color in adata.obs and not _is_continuous(adata.obs[color]):
+        return _by_category(adata, cells, color, populations)
+    return _by_value(adata, cells, color, populations)
+
+
+def dot(label: str, color: str, *, edge: str = "none") -> Line2D:
+    """A round entry of a legend."""
+    return Line2D(
+        [], [], marker="o", linestyle="none", markersize=6, label=label, color=color, mec=edge
+    )
+
+
+def _is_continuous(values: pd.Series) -> bool:
+    return pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
+
+
+def _by_category(
+    adata: AnnData, cells: PlanarCells, color: str, populations: list[Line2D]
+) -> Coloring:
+    column = adata.obs[color]
+    if not isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.astype(str).astype("category")
+    palette = _palette(adata, color, len(column.cat.categories))
+    # Code −1, a missing category, takes the last colour.
+    shades = to_rgba_array([*palette, MISSING])
+    every = shades[column.cat.codes.to_numpy()]
+    rows = np.concatenate([cells.source_rows, cells.target_rows])
+    drawn = [name for name in column.cat.categories if (column.iloc[rows] == name).any()]
+    position = {name: i for i, name in enumerate(column.cat.categories)}
+    handles = [dot(str(name), palette[position[name]]) for name in drawn]
+    source = every[cells.source_rows]
+    return Coloring(source, every[cells.target_rows], source, [*handles, *populations], title=color)
+
+
+def _palette(adata: AnnData, column: str, count: int) -> list[str]:
+    """Colours that scanpy has written for this column, or those it would take."""
+    from scanpy.plotting import palettes
+
+    stored = adata.uns.get(Key.colors.of(column))
+    if stored is not None and len(stored) >= count:
+        return [str(shade) for shade in stored[:count]]
+    cycle = mpl.rcParams["axes.prop_cycle"].by_key()["color"]
+    for shades in (cycle, palettes.default_20, palettes.default_28, palettes.default_102):
+        if len(shades) >= count:
+            return list(shades[:count])
+    return [MISSING] * count
+
+
+def _by_value(
+    adata: AnnData, cells: PlanarCells, color: str, populations: list[Line2D]
+) -> Coloring:
+    if color in adata.obs:
+        values = adata.obs[color].to_numpy(dtype=float)
+        predicted = values[cells.source_rows]
+    else:
+        values = np.asarray(adata.obs_vector(color, layer=cells.fitted.layer), dtype=float)
+        layer = cells.fitted.require_predicted_expression(adata)
+        predicted = np.asarray(adata.obs_vector(color, layer=layer), dtype=float)
+        predicted = predicted[cells.source_rows]
+    source, target = values[cells.source_rows], values[cells.target_rows]
+    shown = np.concatenate([source, target])
+    shown = shown[np.isfinite(shown)]
+    limits = (float(shown.min()), float(shown.max())) if shown.size else (0.0, 1.0)
+    colormap = mpl.colormaps["viridis"].with_extremes(bad=MISSING)
+    scale = ScalarMappable(Normalize(*limits), colormap)
+    rgba = [
+        np.asarray(scale.to_rgba(np.ma.masked_invalid(part)))
+        for part in (source, target, predicted)
+    ]
+    return Coloring(rgba[0], rgba[1], rgba[2], populations, scale=scale, title=color)

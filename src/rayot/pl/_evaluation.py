@@ -1,0 +1,107 @@
+"""The table of scores as dots."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from rayot.data.keys import Key
+from rayot.metrics import METRICS
+from rayot.pl._coloring import PREDICTED, SOURCE, TARGET
+from rayot.pl._figure import Save, finish, row_of_axes
+
+REFERENCES = {
+    Key.table.identity: SOURCE,
+    Key.table.mean_shift: SOURCE,
+    Key.table.observed: TARGET,
+}
+
+
+def evaluation(
+    table: pd.DataFrame,
+    metrics: Sequence[str] | None = None,
+    *,
+    ax: Axes | Sequence[Axes] | None = None,
+    show: bool | None = None,
+    save: Save = None,
+) -> list[Axes] | None:
+    """Scores of :func:`rayot.tl.evaluate`: one panel a metric, one row a method.
+
+    Fitted maps are blue, references grey; the dashed line is the score of other observed cells.
+    Arrows in the titles point to where better values are.
+
+    Parameters
+    ----------
+    table
+        As :func:`rayot.tl.evaluate` returns it.
+    metrics
+        Columns to draw; by default all but the number of cells.
+    ax
+        Axes to draw on, as many as there are metrics.
+    show
+        Show the figure and return nothing; by default ``scanpy.settings.autoshow`` unless ``ax`` is
+        given.
+    save
+        True, or what to append to the file name, saves into ``scanpy.settings.figdir``; a
+        :class:`~pathlib.Path` saves to that file.
+
+    Returns
+    -------
+    The axes, one a metric, unless shown.
+
+    Raises
+    ------
+    KeyError
+        If the table has no such column.
+    ValueError
+        If ``ax`` are not as many as the metrics.
+
+    Examples
+    --------
+    >>> import pandas as pd, rayot as rt
+    >>> table = pd.DataFrame({"mmd": [0.01, 0.1, 0.005]}, index=["w1ot", "identity", "observed"])
+    >>> [ax.get_title() for ax in rt.pl.evaluation(table, show=False)]
+    ['mmd ←']
+    """
+    columns = [name for name in table.columns if name != Key.table.n_cells]
+    if metrics is not None:
+        unknown = [name for name in metrics if name not in table.columns]
+        if unknown:
+            raise KeyError(
+                f"The table has no column {unknown[0]!r}; columns found: "
+                f"{', '.join(map(repr, columns))}."
+            )
+        columns = list(metrics)
+    if not columns:
+        raise KeyError("The table has no column with scores; pass what tl.evaluate returned.")
+    axes = row_of_axes(ax, len(columns), (2.0, 0.7 + 0.34 * len(table)), share_rows=True)
+    for i, (panel, column) in enumerate(zip(axes, columns, strict=True)):
+        _draw_metric(panel, table[column])
+        panel.set_title(_title(column), fontsize="medium")
+        panel.tick_params(axis="y", length=0, labelleft=i == 0)
+    return axes if finish(axes[0], "evaluation", own=ax is None, show=show, save=save) else None
+
+
+def _draw_metric(ax: Axes, scores: pd.Series) -> None:
+    rows = np.arange(len(scores))
+    colors = [REFERENCES.get(str(method), PREDICTED) for method in scores.index]
+    ax.hlines(rows, 0, 1, transform=ax.get_yaxis_transform(), color="#E5E5E5", lw=1, zorder=0)
+    ax.scatter(scores, rows, c=colors, s=48, zorder=3)
+    if Key.table.observed in scores.index and np.isfinite(scores[Key.table.observed]):
+        ax.axvline(scores[Key.table.observed], color=TARGET, lw=1, ls="--", zorder=1)
+    ax.set_yticks(rows, [str(method) for method in scores.index])
+    ax.set_ylim(len(scores) - 0.5, -0.5)
+    ax.margins(x=0.12)
+    ax.locator_params(axis="x", nbins=4)
+    ax.spines[["top", "right", "left"]].set_visible(False)
+
+
+def _title(column: str) -> str:
+    name = column.replace("_", " ")
+    if column in METRICS:
+        return f"{name} {'→' if METRICS[column].direction == 'higher' else '←'}"
+    shares = {Key.table.way(metric): metric.replace("_", " ") for metric in METRICS}
+    return f"way, {shares[column]} →" if column in shares else name

@@ -1,0 +1,125 @@
+"""Training curves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from numpy.typing import ArrayLike
+
+from rayot.data.fitted import FittedMap
+from rayot.data.keys import Key
+from rayot.pl._coloring import PREDICTED, TARGET
+from rayot.pl._figure import Save, finish, row_of_axes
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+COLORS = (PREDICTED, TARGET, "#009E73", "#CC79A7")
+
+
+def history(
+    adata: AnnData,
+    key: str = "w1ot",
+    *,
+    ax: Axes | Sequence[Axes] | None = None,
+    show: bool | None = None,
+    save: Save = None,
+) -> list[Axes] | None:
+    """Training curves of a fitted map, one panel a phase.
+
+    Thin lines are the training batches, strong lines the validation share.
+
+    Parameters
+    ----------
+    adata
+        With the fitted map. It is not changed.
+    key
+        Name of the fitted map.
+    ax
+        Axes to draw on, as many as there are phases.
+    show
+        Show the figure and return nothing; by default ``scanpy.settings.autoshow`` unless ``ax`` is
+        given.
+    save
+        True, or what to append to the file name, saves into ``scanpy.settings.figdir``; a
+        :class:`~pathlib.Path` saves to that file.
+
+    Returns
+    -------
+    The axes, one a phase, unless shown.
+
+    Raises
+    ------
+    KeyError
+        If the map is not there or kept no history.
+    ValueError
+        If ``ax`` are not as many as the phases.
+
+    Examples
+    --------
+    >>> import numpy as np, rayot as rt
+    >>> adata = rt.datasets.moons(50)
+    >>> steps = np.arange(100)
+    >>> adata.uns["w1ot"] = dict(
+    ...     source="control",
+    ...     target="perturbed",
+    ...     groupby="perturbation",
+    ...     history={"ray 1 potential": dict(step=steps, dual=1 - np.exp(-steps / 20))},
+    ... )
+    >>> [ax.get_title() for ax in rt.pl.history(adata, show=False)]
+    ['ray 1 potential']
+    """
+    FittedMap.read(adata, key)
+    phases = adata.uns[Key.uns.result(key)].get(Key.result.history)
+    if not phases:
+        raise KeyError(f"The map {key!r} has no {Key.result.history!r} in adata.uns.")
+    axes = row_of_axes(ax, len(phases), (3.6, 3.0))
+    for panel, (phase, curves) in zip(axes, phases.items(), strict=True):
+        _draw_phase(panel, curves)
+        panel.set_title(phase)
+    return axes if finish(axes[0], "history", own=ax is None, show=show, save=save) else None
+
+
+def _draw_phase(ax: Axes, curves: Mapping[str, ArrayLike]) -> None:
+    steps = np.asarray(curves[Key.history.step])
+    prefix = Key.history.validation_prefix
+    metrics = list(
+        dict.fromkeys(name.removeprefix(prefix) for name in curves if name != Key.history.step)
+    )
+    styles = ((lambda name: name, 0.8, 0.55), (Key.history.validation, 2.0, 1.0))
+    for i, metric in enumerate(metrics):
+        for name_of, width, alpha in styles:
+            if name_of(metric) in curves:
+                values = np.asarray(curves[name_of(metric)], dtype=float)
+                # Validation is measured at some of the steps and NaN at the others.
+                known = np.isfinite(values)
+                ax.plot(
+                    steps[known],
+                    values[known],
+                    color=COLORS[i % len(COLORS)],
+                    linewidth=width,
+                    alpha=alpha,
+                    label=name_of(metric),
+                )
+    names = [metric.replace("_", " ") for metric in metrics]
+    validated = any(Key.history.validation(metric) in curves for metric in metrics)
+    if len(metrics) == 1:
+        ax.set_ylabel(names[0])
+        shades = {"training": (0.8, 0.55), "validation": (2.0, 1.0)} if validated else {}
+        handles = [
+            Line2D([], [], color=COLORS[0], linewidth=width, alpha=alpha, label=label)
+            for label, (width, alpha) in shades.items()
+        ]
+    else:
+        handles = [
+            Line2D([], [], color=COLORS[i % len(COLORS)], label=name)
+            for i, name in enumerate(names)
+        ]
+    if handles:
+        ax.legend(handles=handles, frameon=False)
+    ax.set_xlabel("step")
+    ax.spines[["top", "right"]].set_visible(False)

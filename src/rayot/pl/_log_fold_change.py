@@ -1,0 +1,101 @@
+"""Predicted against observed log fold changes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from rayot.data.keys import Key
+from rayot.pl._coloring import PREDICTED, SOURCE
+from rayot.pl._figure import Save, finish, one_axes
+
+DRAWN = (Key.table.observed, Key.table.predicted, Key.table.mean_shift)
+
+
+def log_fold_change(
+    table: pd.DataFrame,
+    *,
+    n_labels: int = 5,
+    ax: Axes | None = None,
+    show: bool | None = None,
+    save: Save = None,
+) -> Axes | None:
+    """Predicted against observed log2 fold change, one point a gene.
+
+    On the diagonal the prediction is right; the mean shift is drawn hollow for comparison.
+
+    Parameters
+    ----------
+    table
+        As :func:`rayot.tl.log_fold_change` returns it.
+    n_labels
+        Write the names of this many genes, those with the largest errors.
+    ax
+        Axes to draw on.
+    show
+        Show the figure and return nothing; by default ``scanpy.settings.autoshow`` unless ``ax`` is
+        given.
+    save
+        True, or what to append to the file name, saves into ``scanpy.settings.figdir``; a
+        :class:`~pathlib.Path` saves to that file.
+
+    Returns
+    -------
+    The axes, unless shown.
+
+    Raises
+    ------
+    KeyError
+        If the table lacks a column.
+
+    Examples
+    --------
+    >>> import pandas as pd, rayot as rt
+    >>> table = pd.DataFrame({"observed": [1.0, -2.0], "predicted": [0.9, -1.5]}, index=["A", "B"])
+    >>> [label.get_text() for label in rt.pl.log_fold_change(table, n_labels=1, show=False).texts]
+    ['B']
+    """
+    for name in (Key.table.observed, Key.table.predicted):
+        if name not in table:
+            raise KeyError(
+                f"The table has no column {name!r}; pass what tl.log_fold_change returned "
+                f"(columns found: {', '.join(map(repr, table.columns))})."
+            )
+    axes = one_axes(ax, (4.4, 4.2))
+    observed, predicted = table[Key.table.observed], table[Key.table.predicted]
+    axes.axline((0, 0), slope=1, color="#B0B0B0", lw=1, zorder=0)
+    if Key.table.mean_shift in table:
+        axes.scatter(
+            observed,
+            table[Key.table.mean_shift],
+            s=26,
+            facecolor="none",
+            edgecolor=SOURCE,
+            label=Key.table.mean_shift,
+            rasterized=True,
+        )
+    axes.scatter(observed, predicted, s=26, color=PREDICTED, label="predicted", rasterized=True)
+    worst = (predicted - observed).abs().nlargest(n_labels).index
+    for gene in worst:
+        above = predicted[gene] >= observed[gene]
+        # Away from the diagonal, where the points are.
+        axes.annotate(
+            str(gene),
+            (observed[gene], predicted[gene]),
+            xytext=(-5, 3) if above else (5, -3),
+            textcoords="offset points",
+            ha="right" if above else "left",
+            va="bottom" if above else "top",
+            fontsize="small",
+        )
+    drawn = table[[name for name in DRAWN if name in table]].to_numpy()
+    low, high = float(np.nanmin(drawn)), float(np.nanmax(drawn))
+    margin = 0.1 * max(high - low, 0.1)
+    axes.set(xlim=(low - margin, high + margin), ylim=(low - margin, high + margin))
+    axes.set_aspect("equal", adjustable="box")
+    axes.set_xlabel("observed log$_2$ fold change")
+    axes.set_ylabel("predicted log$_2$ fold change")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, loc="upper left", handletextpad=0.2)
+    return axes if finish(axes, "log_fold_change", own=ax is None, show=show, save=save) else None

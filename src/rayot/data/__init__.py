@@ -1,0 +1,1 @@
+"""Names, checks and rows of AnnData; no networks."""

@@ -1,5 +1,6 @@
 """Transport problems on tensors: no AnnData, no Lightning."""
 
+from rayot.solvers.cells import SparseCells
 from rayot.solvers.dual import dual_value
 from rayot.solvers.energy import energy_distance, energy_loss
 from rayot.solvers.problem import Population
@@ -12,6 +13,7 @@ __all__ = [
     "PRESETS",
     "Population",
     "Ray",
+    "SparseCells",
     "StepSize",
     "TransportMap",
     "W1Settings",

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from rayot.solvers.cells import SparseCells
+
 
 @dataclass(frozen=True)
 class Population:
@@ -17,19 +19,19 @@ class Population:
     Attributes
     ----------
     cells
-        (n, d) float32, every cell once.
+        (n, d) float32, every cell once; dense, or sparse and made dense batch by batch.
     rows
         (Σ n_p,) int64, rows of ``cells``.
     offsets
         (P + 1,) int64; problem p owns ``rows[offsets[p]:offsets[p + 1]]``.
     """
 
-    cells: Tensor
+    cells: Tensor | SparseCells
     rows: Tensor
     offsets: Tensor
 
     @classmethod
-    def from_groups(cls, cells: Tensor, groups: Sequence[Tensor]) -> "Population":
+    def from_groups(cls, cells: Tensor | SparseCells, groups: Sequence[Tensor]) -> "Population":
         """Build a population from the rows of each problem."""
         sizes = torch.tensor([0, *(len(group) for group in groups)])
         return cls(cells, torch.cat(list(groups)), sizes.cumsum(0))

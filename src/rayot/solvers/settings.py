@@ -1,6 +1,6 @@
 """What a Wasserstein-1 solver can be told, and the presets."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 
@@ -84,6 +84,17 @@ class W1Settings:
                 f"plan_kwargs names unknown settings {unknown}; known are {sorted(known)}."
             )
         settings = cls(**{**PRESETS[preset], **changes})
+        settings.check()
+        return settings
+
+    def with_limits(self, max_steps: int | None, batch_size: int | None) -> "W1Settings":
+        """The same settings with other steps of each phase, or another batch, where given."""
+        changes: dict[str, int] = {}
+        if max_steps is not None:
+            changes |= {"potential_steps": max_steps, "step_steps": max_steps}
+        if batch_size is not None:
+            changes["batch_size"] = batch_size
+        settings = replace(self, **changes)
         settings.check()
         return settings
 

@@ -7,11 +7,13 @@ from rayot._lazy import attach
 if TYPE_CHECKING:
     from rayot.tl._evaluate import evaluate
     from rayot.tl._log_fold_change import log_fold_change
+    from rayot.tl._w1ot import w1ot
 
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
         "evaluate": "_evaluate",
         "log_fold_change": "_log_fold_change",
+        "w1ot": "_w1ot",
     },
 )

@@ -17,13 +17,20 @@ import torch
 from lightning.pytorch.callbacks import EarlyStopping
 from tqdm.auto import tqdm
 
-from rayot.solvers import Population, TransportMap, W1Settings, generator
+from rayot.solvers import (
+    Population,
+    SparseCells,
+    TransportMap,
+    W1Settings,
+    generator,
+)
+from rayot.solvers.diagnostics import diagnostics
 from rayot.train.block import BlockTraining
 from rayot.train.callbacks import Checkpoint, Progress, blocks_between
 from rayot.train.potential import PotentialTraining
+from rayot.train.source import CHUNK_ROWS
 from rayot.train.step import AdversarialStepTraining, EnergyStepTraining, StepTraining
 
-History = dict[str, dict[str, np.ndarray]]
 
 STEP_TRAINING: dict[str, type[StepTraining]] = {
     "adversarial": AdversarialStepTraining,
@@ -71,6 +78,32 @@ class TrainingOptions:
     callbacks: Sequence[pl.Callback] = ()
     trainer_kwargs: dict[str, Any] = field(default_factory=dict)
 
+    def check(self) -> None:
+        """Raise a ValueError that names the first option out of range."""
+        if not 0 < self.validation_size < 0.9:
+            raise ValueError(
+                f"validation_size must be between 0 and 0.9, found {self.validation_size}."
+            )
+        for name in ("early_stopping_patience", "checkpoint_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, found {getattr(self, name)}.")
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What a fit leaves beside the map.
+
+    Attributes
+    ----------
+    history
+        For each phase, "step" and its values, one row a block: (blocks,), or (blocks, P).
+    diagnostics
+        Held-out figures of each problem.
+    """
+
+    history: dict[str, dict[str, np.ndarray]]
+    diagnostics: list[dict[str, float]]
+
 
 def train_transport(
     transport: TransportMap,
@@ -79,7 +112,7 @@ def train_transport(
     settings: W1Settings,
     seed: int,
     options: TrainingOptions,
-) -> History:
+) -> Fit:
     """Fit the potential and the step size of each ray in turn.
 
     Parameters
@@ -95,7 +128,7 @@ def train_transport(
 
     Returns
     -------
-    For each phase, "step" and its values, one row a block: (blocks,), or (blocks, P) for P > 1.
+    History and diagnostics.
 
     Raises
     ------
@@ -106,6 +139,7 @@ def train_transport(
     KeyboardInterrupt
         If the user interrupts; checkpoints stay.
     """
+    options.check()
     if settings.standardise:
         _standardise(transport, source, target)
     source_parts, target_parts = (
@@ -136,7 +170,11 @@ def train_transport(
     with tqdm(total=total, unit="step", disable=not options.progress) as bar:
         for phase in phases:
             _fit(phase, folder, options, bar)
-    return {phase.name: _columns(phase) for phase in phases}
+    transport.to("cpu")
+    return Fit(
+        {phase.name: _columns(phase) for phase in phases},
+        diagnostics(transport, source_parts[1], target_parts[1]),
+    )
 
 
 def _fit(phase: BlockTraining, folder: Path | None, options: TrainingOptions, bar: tqdm) -> None:
@@ -184,14 +222,17 @@ def _fit(phase: BlockTraining, folder: Path | None, options: TrainingOptions, ba
 def _standardise(transport: TransportMap, source: Population, target: Population) -> None:
     """Set the centre and scale of each problem from its training cells."""
     for problem in range(source.n_problems):
-        cells = torch.cat(
-            [
-                side.cells[side.rows[side.offsets[problem] : side.offsets[problem + 1]]]
-                for side in (source, target)
-            ]
-        ).double()
-        centre = cells.mean(0)
-        scale = (cells - centre).square().mean().sqrt()
+        n = 0
+        total = total_squares = torch.zeros(source.cells.shape[1], dtype=torch.float64)
+        for side in (source, target):
+            rows = side.rows[side.offsets[problem] : side.offsets[problem + 1]]
+            for chunk in rows.split(CHUNK_ROWS):
+                cells = side.cells[chunk].double()
+                n += len(chunk)
+                total = total + cells.sum(0)
+                total_squares = total_squares + cells.square().sum(0)
+        centre = total / n
+        scale = (total_squares / n - centre.square()).clamp_min(0).mean().sqrt()
         transport.centre[problem, 0] = centre.to(transport.centre.dtype)
         # Constant cells have no scale; any will do.
         transport.scale[problem] = scale.to(transport.scale.dtype) if scale > 0 else 1.0
@@ -208,8 +249,10 @@ def _fingerprint(
     """What must agree for a run to be continued."""
     digest = hashlib.blake2b(digest_size=16)
     for population in (source, target):
-        for tensor in (population.cells, population.rows, population.offsets):
-            digest.update(tensor.contiguous().numpy())
+        cells = population.cells
+        tensors = cells.tensors() if isinstance(cells, SparseCells) else [cells]
+        for tensor in (*tensors, population.rows, population.offsets):
+            digest.update(tensor.contiguous().numpy().data)
     return {
         "settings": json.loads(json.dumps(asdict(settings))),
         "seed": seed,

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from rayot.solvers import Population, TransportMap
 
-CACHE_ELEMENTS = 2**27
+CACHE_ELEMENTS = 2**26
 """Numbers kept at most in each table below; above, rays are followed again for each batch."""
 
 CHUNK_ROWS = 8192

@@ -1,0 +1,86 @@
+"""Parameter texts that several verbs share, written once."""
+
+import re
+from collections.abc import Callable
+from typing import TypeVar
+
+Documented = TypeVar("Documented", bound=Callable[..., object])
+
+PARAMETERS = {
+    "adata": """adata
+    Annotated data: dense, sparse, a view or on disk. A MuData needs ``modality``.""",
+    "source_key": """source_key
+    Category of ``obs[groupby]`` that cells start from, usually the control.""",
+    "target_key": """target_key
+    Category of ``obs[groupby]`` whose response is learned.""",
+    "groupby": """groupby
+    Column of ``obs`` with the conditions.""",
+    "layer": """layer
+    Layer with log-normalised expression; None is ``X``.""",
+    "use_rep": """use_rep
+    Entry of ``obsm`` to work on, decoded back to genes where that is known how: principal
+    components by ``varm["PCs"]``, what :func:`rayot.pp.autoencoder` wrote, or a
+    :class:`rayot.representation.SCVI`. None works on the expression itself.""",
+    "split_key": """split_key
+    Column of ``obs`` with "train" and "test", as :func:`rayot.pp.split` writes it; only training
+    cells are fitted. None, or no column of the default name, fits all cells.""",
+    "modality": """modality
+    Modality of a MuData.""",
+    "allow_counts": """allow_counts
+    Whether expression that looks like raw counts is used as it is.""",
+    "write_genes": """write_genes
+    Whether predictions are decoded to genes.""",
+    "clip": """clip
+    ``"auto"``: negative predictions are set to zero if the training cells had none. True: always,
+    False: never.""",
+    "preset": """preset
+    ``"paper"``: the algorithm of Chen et al. 2025 to the letter. ``"fast"``: the best we know.""",
+    "seed": """seed
+    Keys every draw; equal seeds repeat a fit bit for bit on one machine.""",
+    "max_steps": """max_steps
+    Optimisation steps of each phase (a ray's potential or step size); None takes the preset's.""",
+    "batch_size": """batch_size
+    Cells drawn of each condition at a step; None takes the preset's.""",
+    "early_stopping": """early_stopping
+    Whether a phase ends when its held-out value stops improving.""",
+    "early_stopping_patience": """early_stopping_patience
+    Blocks of 100 steps without improvement after which it ends.""",
+    "validation_size": """validation_size
+    Share of the training cells set apart, after a shuffle, to watch the fit.""",
+    "checkpoint_dir": """checkpoint_dir
+    Folder of checkpoints, from which an interrupted fit continues. None writes none.""",
+    "checkpoint_every": """checkpoint_every
+    Steps between two checkpoints.""",
+    "resume": """resume
+    Whether a fit in ``checkpoint_dir`` is continued; otherwise it is overwritten.""",
+    "accelerator": """accelerator, devices
+    As in :class:`lightning.pytorch.Trainer`.""",
+    "progress": """show_progress_bar
+    Whether a progress bar is shown.""",
+    "callbacks": """callbacks
+    Lightning callbacks beside our own; an epoch is a block of 100 steps.""",
+    "plan_kwargs": """plan_kwargs
+    Settings that differ from the preset's, see :class:`rayot.solvers.W1Settings`.""",
+    "trainer_kwargs": """**trainer_kwargs
+    Further arguments of :class:`lightning.pytorch.Trainer`.""",
+    "key_added": """key_added
+    Name under which results are written.""",
+}
+
+
+def shared(function: Documented) -> Documented:
+    """Replace each line ``{name}`` of a docstring by the text of that parameter.
+
+    Raises
+    ------
+    KeyError
+        If there is no text of that name.
+    """
+
+    def text(match: re.Match[str]) -> str:
+        indent, name = match.groups()
+        return "\n".join(indent + line for line in PARAMETERS[name].splitlines())
+
+    if function.__doc__:
+        function.__doc__ = re.sub(r"^( *)\{(\w+)\}$", text, function.__doc__, flags=re.MULTILINE)
+    return function

@@ -1,0 +1,145 @@
+"""What is checked before anything is computed, each failure one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from difflib import get_close_matches
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from scipy import sparse
+
+from rayot.data.matrix import stored_values
+
+MIN_CELLS = 20
+"""Training cells that each of the two conditions needs."""
+
+
+def _hint(name: str, known: Collection[str]) -> str:
+    names = sorted(map(str, known))
+    close = get_close_matches(str(name), names, n=1)
+    shown = ", ".join(map(repr, names[:20])) + (", …" if len(names) > 20 else "")
+    return f"{f'Did you mean {close[0]!r}? ' if close else ''}It has: {shown or 'nothing'}."
+
+
+def column(adata: AnnData, name: str) -> pd.Series:
+    """A column of ``adata.obs``.
+
+    Raises
+    ------
+    KeyError
+        If it is missing; names the nearest one.
+    """
+    if name not in adata.obs:
+        raise KeyError(f"adata.obs has no column {name!r}. {_hint(name, adata.obs.columns)}")
+    return adata.obs[name]
+
+
+def in_category(adata: AnnData, groupby: str, category: str) -> np.ndarray:
+    """Which cells belong to a category of a column of ``adata.obs``: (n_obs,) bool.
+
+    Raises
+    ------
+    KeyError
+        If the column is missing.
+    ValueError
+        If no cell is in the category; names the nearest one.
+    """
+    values = column(adata, groupby).astype(str)
+    found = (values == str(category)).to_numpy()
+    if not found.any():
+        known = values.unique()
+        raise ValueError(
+            f"adata.obs[{groupby!r}] has no category {category!r}. {_hint(category, known)}"
+        )
+    return found
+
+
+def different(source_key: str, target_key: str) -> None:
+    """Raise a ValueError if source and target are one condition."""
+    if str(source_key) == str(target_key):
+        raise ValueError(
+            f"source_key and target_key are both {source_key!r}; a map needs two conditions."
+        )
+
+
+def enough_cells(n_cells: int, what: str) -> None:
+    """Raise a ValueError if a condition has too few training cells."""
+    if n_cells < MIN_CELLS:
+        raise ValueError(
+            f"{what} has {n_cells} training cells; a map needs at least {MIN_CELLS} of each."
+        )
+
+
+def finite(block: np.ndarray | sparse.csr_matrix, names: Sequence[str], where: str) -> None:
+    """Raise a ValueError if a block has NaN or infinite values.
+
+    Parameters
+    ----------
+    block
+        (n, d), dense or CSR.
+    names
+        (d,) names of the columns.
+    where
+        What the block is a part of.
+    """
+    bad = ~np.isfinite(stored_values(block))
+    if not bad.any():
+        return
+    if sparse.issparse(block):
+        columns = block.indices[bad]
+    else:
+        columns = np.nonzero(~np.isfinite(block))[1]
+    raise ValueError(
+        f"{where} has {int(bad.sum())} NaN or infinite values, the first in "
+        f"{names[int(columns.min())]!r}; remove or impute them."
+    )
+
+
+def not_counts(block: np.ndarray | sparse.csr_matrix, where: str) -> None:
+    """Raise a ValueError if values are raw counts.
+
+    Counts are told by what they are: whole numbers, none negative, more than two different ones.
+
+    Parameters
+    ----------
+    block
+        (n, d), dense or CSR.
+    where
+        What the block is a part of.
+    """
+    values = stored_values(block)
+    if values.size == 0 or values.min() < 0:
+        return
+    if np.array_equal(values, np.round(values)) and len(np.unique(values[values > 0])) > 1:
+        raise ValueError(
+            f"{where} holds raw counts (whole numbers from {values.min():.0f} to "
+            f"{values.max():.0f}); normalise and log-transform them (scanpy.pp.normalize_total, "
+            "scanpy.pp.log1p), name another layer, or pass allow_counts=True to use them as they "
+            "are."
+        )
+
+
+def aligned_genes(found: pd.Index, wanted: Sequence[str], where: str = "These cells") -> np.ndarray:
+    """Positions of the wanted genes among those of new cells: (n_wanted,) int.
+
+    Raises
+    ------
+    ValueError
+        If genes are missing, which are listed, or a name is there twice.
+    """
+    if not found.is_unique:
+        twice = found[found.duplicated()][0]
+        raise ValueError(
+            f"{where} have the gene {twice!r} more than once; call adata.var_names_make_unique()."
+        )
+    positions = found.get_indexer(pd.Index(wanted))
+    missing = [name for name, position in zip(wanted, positions, strict=True) if position < 0]
+    if missing:
+        shown = ", ".join(missing[:10]) + (", …" if len(missing) > 10 else "")
+        raise ValueError(
+            f"{where} lack {len(missing)} of the {len(wanted)} genes the model was fitted on: "
+            f"{shown}."
+        )
+    return positions

@@ -1,0 +1,133 @@
+"""What a model needs of an AnnData, written down so that it can be saved and checked."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from anndata import AnnData
+
+from rayot.data import checks
+from rayot.data.keys import Key
+from rayot.data.matrix import matrix_of, take_rows
+
+SAMPLE_ROWS = 2000
+"""Cells looked at to tell counts from log-normalised values."""
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """Where in an AnnData a model finds its cells.
+
+    Attributes
+    ----------
+    groupby
+        Column of ``obs`` with the conditions.
+    layer
+        Layer with the expression; None is ``X``.
+    use_rep
+        Entry of ``obsm`` the map works on; None is the expression itself.
+    split_key
+        Column of ``obs`` with "train" and "test"; None if all cells are for training.
+    var_names
+        Genes, in the order of the model.
+    nonnegative
+        Whether the training cells' expression has no negative value.
+    """
+
+    groupby: str
+    layer: str | None
+    use_rep: str | None
+    split_key: str | None
+    var_names: tuple[str, ...]
+    nonnegative: bool
+
+    @classmethod
+    def from_anndata(
+        cls,
+        adata: AnnData,
+        *,
+        groupby: str = Key.obs.perturbation,
+        layer: str | None = None,
+        use_rep: str | None = None,
+        split_key: str | None = Key.obs.split,
+        allow_counts: bool = False,
+    ) -> DataSpec:
+        """Check an AnnData and describe it; nothing in it is changed.
+
+        Raises
+        ------
+        KeyError
+            If a column, layer or representation is missing.
+        ValueError
+            If the expression holds raw counts, or a split has no training cells.
+        """
+        checks.column(adata, groupby)
+        # Data without the default column have no split; a column that was asked for must exist.
+        if split_key == Key.obs.split and split_key not in adata.obs:
+            split_key = None
+        if split_key is not None:
+            checks.in_category(adata, split_key, Key.obs.train)
+        matrix = matrix_of(adata, layer)
+        rng = np.random.default_rng(0)
+        n_sample = min(SAMPLE_ROWS, adata.n_obs)
+        rows = np.sort(rng.choice(adata.n_obs, n_sample, replace=False))
+        sample = take_rows(matrix, rows)
+        where = f"adata.layers[{layer!r}]" if layer is not None else "adata.X"
+        if not allow_counts:
+            checks.not_counts(sample, where)
+        if use_rep is not None:
+            check_representation(adata, use_rep)
+        return cls(
+            groupby,
+            layer,
+            use_rep,
+            split_key,
+            tuple(map(str, adata.var_names)),
+            bool(sample.min() >= 0),
+        )
+
+    def training_rows(self, adata: AnnData, category: str) -> np.ndarray:
+        """Row numbers of the training cells of a condition.
+
+        Raises
+        ------
+        KeyError, ValueError
+            If the condition is missing or has too few training cells.
+        """
+        member = checks.in_category(adata, self.groupby, category)
+        if self.split_key is not None:
+            member &= (checks.column(adata, self.split_key) == Key.obs.train).to_numpy()
+        rows = np.nonzero(member)[0]
+        checks.enough_cells(len(rows), f"{category!r} in adata.obs[{self.groupby!r}]")
+        return rows
+
+    def rows(self, adata: AnnData, category: str) -> np.ndarray:
+        """Row numbers of all cells of a condition, trained on or not."""
+        return np.nonzero(checks.in_category(adata, self.groupby, category))[0]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> DataSpec:
+        """Inverse of :meth:`to_json`."""
+        return cls(**{**values, "var_names": tuple(values["var_names"])})
+
+
+def check_representation(adata: AnnData, use_rep: str) -> None:
+    """Raise if ``obsm[use_rep]`` is absent or does not fit the cells."""
+    if use_rep not in adata.obsm:
+        known = sorted(adata.obsm)
+        raise KeyError(
+            f"adata.obsm has no {use_rep!r}; it has {known or 'nothing'}. Compute it first, or "
+            "leave use_rep out to work on the expression itself."
+        )
+    shape = adata.obsm[use_rep].shape
+    if len(shape) != 2 or shape[0] != adata.n_obs:
+        raise ValueError(
+            f"adata.obsm[{use_rep!r}] has shape {shape}; it needs one row for each of the "
+            f"{adata.n_obs} cells."
+        )

@@ -1,0 +1,225 @@
+"""Wasserstein-1 optimal transport (Chen et al. 2025)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Self
+
+import lightning.pytorch as pl
+import numpy as np
+import pandas as pd
+import torch
+from anndata import AnnData
+from mudata import MuData
+
+from rayot._docs import shared
+from rayot.data import checks
+from rayot.data.modality import modality_of
+from rayot.data.spec import DataSpec
+from rayot.model.base import TransportModel
+from rayot.representation import Representation, representation_of
+from rayot.solvers import TransportMap, W1Settings
+from rayot.train import TrainingOptions, train_transport
+
+
+class W1OT(TransportModel):
+    """Wasserstein-1 optimal transport from one condition to another.
+
+    A 1-Lipschitz potential f gives each cell its direction, a step size η ≥ 0 how far it goes:
+    T(x) = x − η(x) ∇f(x) / ‖∇f(x)‖ (Chen et al. 2025, equation 5).
+
+    Parameters
+    ----------
+    adata
+        Annotated data; a MuData needs ``modality``.
+    data
+        What :meth:`setup_anndata` returned.
+    source_key, target_key
+        Categories of the column it named: where cells start, and whose response is learned.
+    preset
+        ``"paper"`` or ``"fast"``.
+    representation
+        A representation of its own, such as :class:`rayot.representation.SCVI`; None takes the
+        one that ``data`` names.
+    modality
+        Modality of a MuData.
+    seed
+        Keys every draw.
+    **plan_kwargs
+        Settings that differ from the preset's, see :class:`rayot.solvers.W1Settings`.
+
+    Raises
+    ------
+    KeyError, ValueError
+        If conditions are missing, equal or too small, values are NaN, or a setting is unknown.
+
+    Examples
+    --------
+    >>> import rayot as rt
+    >>> adata = rt.datasets.moons(n_samples=200)
+    >>> data = rt.model.W1OT.setup_anndata(adata, groupby="perturbation")
+    >>> model = rt.model.W1OT(adata, data, "control", "perturbed", preset="fast")
+    >>> model.train(max_steps=10, show_progress_bar=False)
+    >>> model.predict(adata[:5]).shape
+    (5, 2)
+    """
+
+    def __init__(
+        self,
+        adata: AnnData | MuData,
+        data: DataSpec,
+        source_key: str,
+        target_key: str,
+        *,
+        preset: str = "paper",
+        representation: Representation | None = None,
+        modality: str | None = None,
+        seed: int = 0,
+        **plan_kwargs: Any,  # noqa: ANN401
+    ) -> None:
+        checks.different(source_key, target_key)
+        self.settings = W1Settings.from_preset(preset, **plan_kwargs)
+        cells = modality_of(adata, modality)
+        for category in (source_key, target_key):
+            data.training_rows(cells, category)
+        if representation is None:
+            representation = representation_of(cells, data)
+        super().__init__(data, source_key, target_key, representation, seed)
+        self.preset = preset
+        self.decode = self.settings.decode
+        self.source, self.target = self._training_cells(cells)
+        self.module = self._new_module()
+
+    def _new_module(self) -> TransportMap:
+        return TransportMap(
+            self.representation.n_features, [self.target_key], self.settings, self.seed
+        )
+
+    @shared
+    def train(
+        self,
+        *,
+        max_steps: int | None = None,
+        batch_size: int | None = None,
+        validation_size: float = 0.1,
+        early_stopping: bool = False,
+        early_stopping_patience: int = 10,
+        checkpoint_dir: str | Path | None = None,
+        checkpoint_every: int = 1000,
+        resume: bool = True,
+        accelerator: str = "auto",
+        devices: int | str | list[int] = "auto",
+        show_progress_bar: bool = True,
+        callbacks: Sequence[pl.Callback] = (),
+        **trainer_kwargs: Any,  # noqa: ANN401
+    ) -> None:
+        """Fit the potential and the step size of each ray; fills ``history``.
+
+        Parameters
+        ----------
+        {max_steps}
+        {batch_size}
+        {validation_size}
+        {early_stopping}
+        {early_stopping_patience}
+        {checkpoint_dir}
+        {checkpoint_every}
+        {resume}
+        {accelerator}
+        {progress}
+        {callbacks}
+        {trainer_kwargs}
+
+        Raises
+        ------
+        ValueError
+            If an option is out of range, or ``checkpoint_dir`` holds another fit.
+        FloatingPointError
+            If a loss becomes NaN or infinite.
+        KeyboardInterrupt
+            If the user interrupts; the last checkpoint stays.
+        """
+        options = TrainingOptions(
+            validation_size=validation_size,
+            early_stopping=early_stopping,
+            early_stopping_patience=early_stopping_patience,
+            checkpoint_dir=checkpoint_dir,
+            checkpoint_every=checkpoint_every,
+            resume=resume,
+            accelerator=accelerator,
+            devices=devices,
+            progress=show_progress_bar,
+            callbacks=callbacks,
+            trainer_kwargs=trainer_kwargs,
+        )
+        self.settings = self.settings.with_limits(max_steps, batch_size)
+        self.module = self._new_module()
+        self.is_trained_ = False
+        fit = train_transport(
+            self.module, self.source, self.target, self.settings, self.seed, options
+        )
+        self.module.eval()
+        self.history_ = {
+            phase: pd.DataFrame(columns).set_index("step")
+            for phase, columns in fit.history.items()
+        }
+        self.diagnostics_ = fit.diagnostics
+        self.training_ = {
+            "validation_size": validation_size,
+            "early_stopping": early_stopping,
+            "early_stopping_patience": early_stopping_patience,
+        }
+        self.is_trained_ = True
+
+    def settings_json(self) -> dict[str, Any]:
+        """Preset and settings."""
+        return {"preset": self.preset, **asdict(self.settings)}
+
+    @torch.no_grad()
+    def potential_grid(self, cells: np.ndarray, n: int = 100) -> dict[str, np.ndarray] | None:
+        """Potential of the first ray on a grid around 2-D cells; None in other dimensions.
+
+        Parameters
+        ----------
+        cells
+            (n, 2) float32, cells that the grid must cover.
+        n
+            Points along each side.
+
+        Returns
+        -------
+        ``x`` and ``y`` (n,), and ``values`` (n, n) with ``values[i, j]`` at (``x[j]``, ``y[i]``).
+        """
+        if cells.shape[1] != 2:
+            return None
+        low, high = cells.min(0), cells.max(0)
+        margin = 0.1 * (high - low).max()
+        x, y = (
+            np.linspace(low[axis] - margin, high[axis] + margin, n, dtype=np.float32)
+            for axis in (0, 1)
+        )
+        points = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+        values = self.module.potential(torch.from_numpy(points)[None].to(self.module.centre.device))
+        return {"x": x, "y": y, "values": values[0].cpu().numpy().reshape(n, n)}
+
+    @classmethod
+    def _from_saved(cls, values: dict[str, Any], representation: Representation) -> Self:
+        model = cls.__new__(cls)
+        settings = dict(values["settings"])
+        model.preset = settings.pop("preset")
+        for name in ("potential_betas", "step_betas"):
+            settings[name] = tuple(settings[name])
+        model.settings = W1Settings(**settings)
+        model.decode = model.settings.decode
+        TransportModel.__init__(
+            model,
+            DataSpec.from_json(values["data"]),
+            values["source_key"],
+            values["target_key"],
+            representation,
+            values["seed"],
+        )
+        model.module = model._new_module().eval()
+        return model

@@ -1,0 +1,107 @@
+"""The paper's autoencoder, kept in ``uns`` beside the latent it gave."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from anndata import AnnData
+from torch import nn
+
+from rayot.data.matrix import dense
+from rayot.representation.base import Expression, Representation
+
+
+def _perceptron(sizes: Sequence[int]) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True):
+        layers += [nn.Linear(n_in, n_out), nn.ReLU()]
+    return nn.Sequential(*layers[:-1])
+
+
+class AutoencoderNetwork(nn.Module):
+    """Encoder and decoder with ReLU layers (paper, "Hyperparameters and training details").
+
+    Parameters
+    ----------
+    n_genes
+        Number of genes.
+    n_latent
+        Dimension of the latent space.
+    hidden
+        Units of the encoder's hidden layers; the decoder has them in reverse.
+    """
+
+    def __init__(self, n_genes: int, n_latent: int, hidden: Sequence[int]) -> None:
+        super().__init__()
+        sizes = [n_genes, *hidden, n_latent]
+        self.encoder = _perceptron(sizes)
+        self.decoder = _perceptron(sizes[::-1])
+
+    def initialise(self, draws: torch.Generator) -> None:
+        """Start as ``torch.nn.Linear`` does, from a generator of our own."""
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                bound = module.in_features**-0.5
+                for parameter in (module.weight, module.bias):
+                    nn.init.uniform_(parameter, -bound, bound, generator=draws)
+
+    def forward(self, expression: torch.Tensor) -> torch.Tensor:
+        """Reconstruction, (n, genes)."""
+        return self.decoder(self.encoder(expression))
+
+
+class Autoencoder(Representation):
+    """The latent space of an autoencoder.
+
+    Parameters
+    ----------
+    name
+        Entry of ``obsm``.
+    network
+        The fitted network.
+    hidden
+        Units of its hidden layers.
+    """
+
+    kind = "autoencoder"
+
+    def __init__(self, name: str, network: AutoencoderNetwork, hidden: Sequence[int]) -> None:
+        self.name = name
+        self.network = network.eval()
+        self.hidden = [int(units) for units in hidden]
+
+    @property
+    def n_features(self) -> int:
+        """Dimension of the latent space."""
+        return int(self.network.encoder[-1].out_features)
+
+    @torch.inference_mode()
+    def encode(self, adata: AnnData, rows: np.ndarray, expression: Expression) -> np.ndarray:
+        """Latent coordinates."""
+        return self.network.encoder(torch.from_numpy(dense(expression))).numpy()
+
+    @torch.inference_mode()
+    def decode(self, cells: np.ndarray, adata: AnnData, rows: np.ndarray) -> np.ndarray:
+        """Decoded expression."""
+        return self.network.decoder(torch.from_numpy(cells)).numpy()
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Weights of the network."""
+        return {name: value.cpu().numpy() for name, value in self.network.state_dict().items()}
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values of a saved model."""
+        return {**super().to_json(), "hidden": self.hidden}
+
+    @classmethod
+    def from_saved(cls, values: dict[str, Any], arrays: dict[str, np.ndarray]) -> Autoencoder:
+        """Inverse of :meth:`to_json` and :meth:`arrays`; also of what ``pp.autoencoder`` wrote."""
+        hidden = [int(units) for units in values["hidden"]]
+        last = arrays[f"encoder.{2 * len(hidden)}.weight"]
+        n_genes = arrays["encoder.0.weight"].shape[1]
+        network = AutoencoderNetwork(n_genes, last.shape[0], hidden)
+        network.load_state_dict({name: torch.from_numpy(value) for name, value in arrays.items()})
+        return cls(values["name"], network, hidden)

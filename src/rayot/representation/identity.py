@@ -1,0 +1,48 @@
+"""The expression itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from anndata import AnnData
+
+from rayot.representation.base import Expression, Representation
+
+
+class Identity(Representation):
+    """The map works on genes; nothing is encoded or decoded.
+
+    Parameters
+    ----------
+    n_genes
+        Number of genes.
+    """
+
+    kind = "identity"
+    name = None
+
+    def __init__(self, n_genes: int) -> None:
+        self.n_genes = n_genes
+
+    @property
+    def n_features(self) -> int:
+        """Number of genes."""
+        return self.n_genes
+
+    def encode(self, adata: AnnData, rows: np.ndarray, expression: Expression) -> Expression:
+        """The expression, sparse if it is."""
+        return expression
+
+    def decode(self, cells: np.ndarray, adata: AnnData, rows: np.ndarray) -> np.ndarray:
+        """The cells."""
+        return cells
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values of a saved model."""
+        return {**super().to_json(), "n_genes": self.n_genes}
+
+    @classmethod
+    def from_saved(cls, values: dict[str, Any], arrays: dict[str, np.ndarray]) -> Identity:
+        """Inverse of :meth:`to_json`."""
+        return cls(values["n_genes"])

@@ -1,0 +1,109 @@
+"""Principal components as scanpy leaves them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from anndata import AnnData
+from scipy import sparse
+
+from rayot.data.keys import Key
+from rayot.data.matrix import take_rows
+from rayot.representation.base import Expression, Representation
+
+SAMPLE_ROWS = 2000
+TOLERANCE = 1e-2
+
+
+class PCA(Representation):
+    """The space of ``obsm["X_pca"]`` with its loadings ``varm["PCs"]``.
+
+    scanpy does not keep the mean that it subtracted. It is recovered from the cells: with loadings
+    W, scores are x W + o, and o is the mean of what is left of the scores; the way back is
+    z Wᵀ + b with b the mean of what z Wᵀ leaves of the genes.
+
+    Parameters
+    ----------
+    name
+        Entry of ``obsm``.
+    loadings
+        W, (genes, d).
+    score_offset
+        o, (d,).
+    gene_offset
+        b, (genes,).
+    """
+
+    kind = "pca"
+
+    def __init__(
+        self, name: str, loadings: np.ndarray, score_offset: np.ndarray, gene_offset: np.ndarray
+    ) -> None:
+        self.name = name
+        self.loadings = np.ascontiguousarray(loadings, dtype=np.float32)
+        self.score_offset = np.asarray(score_offset, dtype=np.float32)
+        self.gene_offset = np.asarray(gene_offset, dtype=np.float32)
+
+    @classmethod
+    def from_anndata(cls, adata: AnnData, name: str, matrix: Any) -> PCA:  # noqa: ANN401
+        """Recover the offsets from cells.
+
+        Parameters
+        ----------
+        adata
+            Has ``obsm[name]`` and ``varm["PCs"]``.
+        name
+            Entry of ``obsm``.
+        matrix
+            The expression the components were computed from.
+
+        Raises
+        ------
+        ValueError
+            If the scores are not the expression times the loadings, up to an offset.
+        """
+        loadings = np.asarray(adata.varm[Key.varm.loadings], dtype=np.float64)
+        n_sample = min(SAMPLE_ROWS, adata.n_obs)
+        rows = np.sort(np.random.default_rng(0).choice(adata.n_obs, n_sample, replace=False))
+        expression = take_rows(matrix, rows)
+        scores = np.asarray(adata.obsm[name][rows], dtype=np.float64)
+        left = scores - expression @ loadings
+        score_offset = left.mean(0)
+        error = np.abs(left - score_offset).max()
+        if error > TOLERANCE * max(scores.std(), 1e-12):
+            raise ValueError(
+                f"adata.obsm[{name!r}] is not the expression times adata.varm['PCs'] plus an "
+                f"offset (largest difference {error:.3g}); compute it again with scanpy.pp.pca on "
+                "the same matrix, or copy it under another name to work without a decoder."
+            )
+        mean = np.asarray(expression.mean(0), dtype=np.float64).ravel()
+        return cls(name, loadings, score_offset, mean - scores.mean(0) @ loadings.T)
+
+    @property
+    def n_features(self) -> int:
+        """Number of components."""
+        return self.loadings.shape[1]
+
+    def encode(self, adata: AnnData, rows: np.ndarray, expression: Expression) -> np.ndarray:
+        """Scores x W + o."""
+        if sparse.issparse(expression):
+            return np.asarray(expression @ self.loadings) + self.score_offset
+        return expression @ self.loadings + self.score_offset
+
+    def decode(self, cells: np.ndarray, adata: AnnData, rows: np.ndarray) -> np.ndarray:
+        """Expression z Wᵀ + b."""
+        return cells @ self.loadings.T + self.gene_offset
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Loadings and offsets."""
+        return {
+            "loadings": self.loadings,
+            "score_offset": self.score_offset,
+            "gene_offset": self.gene_offset,
+        }
+
+    @classmethod
+    def from_saved(cls, values: dict[str, Any], arrays: dict[str, np.ndarray]) -> PCA:
+        """Inverse of :meth:`to_json` and :meth:`arrays`."""
+        return cls(values["name"], **arrays)

@@ -1,0 +1,101 @@
+"""Writing what a fitted model says into an AnnData, all at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from anndata import AnnData
+
+import rayot
+from rayot.data.keys import Key
+from rayot.data.matrix import dense, take_rows
+
+if TYPE_CHECKING:
+    from rayot.model import W1OT
+
+
+def write_result(
+    adata: AnnData,
+    model: W1OT,
+    key: str,
+    *,
+    write_genes: bool,
+    clip: bool | str,
+    copy: bool,
+) -> None:
+    """Transport every source cell and write the key family; nothing is written if that fails.
+
+    Parameters
+    ----------
+    adata
+        The object the model was fitted on.
+    model
+        A trained model.
+    key
+        Name of the key family.
+    write_genes, clip
+        As in :meth:`rayot.model.W1OT.predict`.
+    copy
+        Whether to write to a copy, which becomes ``model.adata``.
+    """
+    rows = model.data.rows(adata, model.source_key)
+    prediction = model.transport(adata, rows, write_genes=write_genes, clip=clip)
+    result: dict[str, Any] = {
+        Key.result.source: model.source_key,
+        Key.result.target: model.target_key,
+        Key.result.groupby: model.data.groupby,
+        Key.result.params: _plain(model.parameters()),
+        Key.result.version: rayot.__version__,
+        Key.result.seed: model.seed,
+        Key.result.history: {
+            phase: {"step": table.index.to_numpy(), **{n: table[n].to_numpy() for n in table}}
+            for phase, table in model.history.items()
+        },
+        Key.result.diagnostics: dict(model.diagnostics),
+        Key.result.share_clipped: prediction.share_clipped,
+    }
+    for name in (Key.result.layer, Key.result.use_rep, Key.result.split_key):
+        value = getattr(model.data, name)
+        if value is not None:
+            result[name] = value
+    if model.module.centre.shape[-1] == 2:
+        ends = np.concatenate(
+            [_two_dimensional(adata, model), prediction.representation]
+        )
+        result[Key.result.potential_grid] = model.potential_grid(ends)
+    if copy:
+        adata = adata.to_memory() if adata.isbacked else adata.copy()
+        model._adata = adata
+    elif adata.is_view:
+        # Assigning to a view would copy it with a warning; scanpy's verbs copy it silently.
+        adata._init_as_actual(adata.copy())
+    n_obs = adata.n_obs
+    adata.obs[Key.obs.step(key)] = _scatter(prediction.step, rows, n_obs)
+    adata.obs[Key.obs.potential(key)] = _scatter(prediction.potential, rows, n_obs)
+    if model.representation.name is not None:
+        adata.obsm[Key.obsm.predicted(key)] = _scatter(prediction.representation, rows, n_obs)
+    if prediction.genes is not None:
+        adata.layers[Key.layers.predicted(key)] = _scatter(prediction.genes, rows, n_obs)
+    adata.uns[Key.uns.result(key)] = result
+
+
+def _scatter(values: np.ndarray, rows: np.ndarray, n_obs: int) -> np.ndarray:
+    full = np.full((n_obs, *values.shape[1:]), np.nan, dtype=np.float32)
+    full[rows] = values
+    return full
+
+
+def _two_dimensional(adata: AnnData, model: W1OT) -> np.ndarray:
+    rows = np.concatenate(
+        [model.data.rows(adata, name) for name in (model.source_key, model.target_key)]
+    )
+    return dense(model._encode(adata, rows)[0])
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    """Values that every version of AnnData can write: tuples become arrays."""
+    return {
+        name: np.asarray(value) if isinstance(value, tuple) else value
+        for name, value in values.items()
+    }

@@ -71,6 +71,7 @@ class Coloring:
             ncols=1 if self.scale is None else len(self.handles),
             borderaxespad=0.2,
             handletextpad=0.3,
+            alignment="left",
         )
 
 

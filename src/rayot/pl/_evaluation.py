@@ -77,7 +77,7 @@ def evaluation(
         columns = list(metrics)
     if not columns:
         raise KeyError("The table has no column with scores; pass what tl.evaluate returned.")
-    axes = row_of_axes(ax, len(columns), (2.0, 0.7 + 0.34 * len(table)), share_rows=True)
+    axes = row_of_axes(ax, len(columns), (1.65, 0.8 + 0.32 * len(table)), share_rows=True)
     for i, (panel, column) in enumerate(zip(axes, columns, strict=True)):
         _draw_metric(panel, table[column])
         panel.set_title(_title(column), fontsize="medium")
@@ -104,4 +104,4 @@ def _title(column: str) -> str:
     if column in METRICS:
         return f"{name} {'→' if METRICS[column].direction == 'higher' else '←'}"
     shares = {Key.table.way(metric): metric.replace("_", " ") for metric in METRICS}
-    return f"way, {shares[column]} →" if column in shares else name
+    return f"way in\n{shares[column]} →" if column in shares else name

@@ -5,12 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.transforms import Bbox
 
 from rayot.data.keys import Key
 from rayot.pl._coloring import PREDICTED, SOURCE
 from rayot.pl._figure import Save, finish, one_axes
 
 DRAWN = (Key.table.observed, Key.table.predicted, Key.table.mean_shift)
+
+SIDES = ((-1, 0), (1, 0), (0, 1), (0, -1), (-1, 1), (1, -1), (1, 1), (-1, -1))
+"""Where the name of a gene may stand, beside its point."""
 
 
 def log_fold_change(
@@ -30,7 +34,7 @@ def log_fold_change(
     table
         As :func:`rayot.tl.log_fold_change` returns it.
     n_labels
-        Write the names of this many genes, those with the largest errors.
+        Name this many genes, those with the largest errors that leave room for a name.
     ax
         Axes to draw on.
     show
@@ -76,19 +80,6 @@ def log_fold_change(
             rasterized=True,
         )
     axes.scatter(observed, predicted, s=26, color=PREDICTED, label="predicted", rasterized=True)
-    worst = (predicted - observed).abs().nlargest(n_labels).index
-    for gene in worst:
-        above = predicted[gene] >= observed[gene]
-        # Away from the diagonal, where the points are.
-        axes.annotate(
-            str(gene),
-            (observed[gene], predicted[gene]),
-            xytext=(-5, 3) if above else (5, -3),
-            textcoords="offset points",
-            ha="right" if above else "left",
-            va="bottom" if above else "top",
-            fontsize="small",
-        )
     drawn = table[[name for name in DRAWN if name in table]].to_numpy()
     low, high = float(np.nanmin(drawn)), float(np.nanmax(drawn))
     margin = 0.1 * max(high - low, 0.1)
@@ -98,4 +89,42 @@ def log_fold_change(
     axes.set_ylabel("predicted log$_2$ fold change")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, loc="upper left", handletextpad=0.2)
+    _label(axes, table, n_labels)
     return axes if finish(axes, "log_fold_change", own=ax is None, show=show, save=save) else None
+
+
+def _label(ax: Axes, table: pd.DataFrame, n_labels: int) -> None:
+    """Name the genes with the largest errors, as far as there is room beside their points."""
+    figure = ax.get_figure(root=True)
+    if figure is None or n_labels < 1:
+        return
+    # Places of texts in pixels are known only after the layout.
+    figure.draw_without_rendering()
+    points = table[[Key.table.observed, Key.table.predicted]]
+    worst = np.abs(points.to_numpy()[:, 1] - points.to_numpy()[:, 0]).argsort()[::-1]
+    columns = [name for name in DRAWN if name in table]
+    heights = table[columns[1:]].to_numpy(dtype=float)
+    places = np.repeat(table[[Key.table.observed]].to_numpy(dtype=float), heights.shape[1], axis=1)
+    dots = ax.transData.transform(np.stack([places.ravel(), heights.ravel()], axis=1))
+    taken: list[Bbox] = []
+    for gene in worst:
+        if len(taken) == n_labels or not np.isfinite(points.iloc[gene]).all():
+            break
+        x, y = points.iloc[gene]
+        for dx, dy in SIDES:
+            text = ax.annotate(
+                str(points.index[gene]),
+                (x, y),
+                xytext=(5 * dx, 5 * dy),
+                textcoords="offset points",
+                ha={-1: "right", 0: "center", 1: "left"}[dx],
+                va={-1: "top", 0: "center", 1: "bottom"}[dy],
+                fontsize="small",
+            )
+            box = text.get_window_extent()
+            inside = ax.bbox.containsx(box.x0) and ax.bbox.containsx(box.x1)
+            free = not box.count_contains(dots) and not box.count_overlaps(taken)
+            if inside and free:
+                taken.append(box)
+                break
+            text.remove()

@@ -108,5 +108,7 @@ def markers(
                 lw=1.0,
                 zorder=6,
             )
+    # Populations on one line have next to no height: keep the shape of the axes, not of the data.
+    axes.set_aspect("equal", adjustable="datalim")
     shades.explain(axes)
     return axes if finish(axes, "markers", own=ax is None, show=show, save=save) else None

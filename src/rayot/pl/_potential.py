@@ -98,13 +98,12 @@ def potential(
         np.asarray(grid[name])
         for name in (Key.potential_grid.x, Key.potential_grid.y, Key.potential_grid.values)
     )
-    filled = axes.contourf(x, y, values, levels=n_levels, cmap="Purples_r", alpha=0.75, zorder=-2)
+    filled = axes.contourf(x, y, values, levels=n_levels, cmap="Purples_r", alpha=0.45, zorder=-2)
     axes.contour(x, y, values, levels=n_levels, colors="white", linewidths=0.5, zorder=-1)
     draw_populations(axes, cells, shades, size)
     if n_rays:
         draw_rays(axes, cells, shades, n_rays, seed)
     # The grid fills the axes: no white margin around the contours.
-    axes.set_aspect("equal", adjustable="box")
     axes.set_xlim(x.min(), x.max())
     axes.set_ylim(y.min(), y.max())
     figure = axes.get_figure()

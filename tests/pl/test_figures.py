@@ -1,0 +1,104 @@
+"""What every figure promises."""
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import pytest
+import scanpy as sc
+from matplotlib.axes import Axes
+
+import rayot as rt
+
+TABLE = pd.DataFrame(
+    {"mmd": [0.01, 0.1, 0.005], "way_mmd": [0.9, 0.0, 1.0], "n_cells": 10},
+    index=["w1ot", "identity", "observed"],
+)
+FOLD_CHANGES = pd.DataFrame(
+    {"observed": [1.0, -1.0], "predicted": [0.8, -0.2], "mean shift": [0.5, -0.5]},
+    index=["A", "B"],
+)
+FROM_ADATA = ["transport_rays", "markers", "potential", "umap", "history"]
+EVERY = [*FROM_ADATA, "evaluation", "log_fold_change"]
+
+
+@pytest.fixture
+def draw(planar):
+    """Draw a figure by its name."""
+    planar.obsm["X_umap"] = planar.X
+    inputs = {"evaluation": TABLE, "log_fold_change": FOLD_CHANGES}
+    return lambda name, **options: getattr(rt.pl, name)(inputs.get(name, planar), **options)
+
+
+@pytest.fixture
+def settings():
+    """scanpy's settings, put back afterwards."""
+    before = sc.settings.autoshow, sc.settings.figdir
+    yield sc.settings
+    sc.settings.autoshow, sc.settings.figdir = before
+
+
+def n_panels(name):
+    return 2 if name in ("history", "evaluation") else None
+
+
+def test_every_public_figure_is_tested():
+    assert sorted(EVERY) == rt.pl.__all__
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_returns_axes(draw, name):
+    axes = draw(name, show=False)
+    if n_panels(name):
+        assert len(axes) == n_panels(name)
+        assert all(isinstance(panel, Axes) for panel in axes)
+    else:
+        assert isinstance(axes, Axes)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_given_axes_are_used_and_no_figure_is_opened(draw, name):
+    figure = plt.Figure()
+    ax = figure.subplots(1, n_panels(name) or 1)
+    axes = draw(name, ax=ax)
+    assert (list(axes) == list(ax)) if n_panels(name) else (axes is ax)
+    assert plt.get_fignums() == []
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_shown_figures_return_nothing(draw, name, settings, monkeypatch):
+    shown = []
+    monkeypatch.setattr(plt, "show", lambda: shown.append(name))
+    assert draw(name, show=True) is None
+    settings.autoshow = True
+    assert draw(name) is None
+    settings.autoshow = False
+    assert draw(name) is not None
+    assert shown == [name, name]
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_saves_where_scanpy_would_or_to_a_path(draw, name, settings, tmp_path):
+    settings.figdir = tmp_path / "figures"
+    draw(name, show=False, save="_mine.png")
+    draw(name, show=False, save=tmp_path / "here.svg")
+    assert (tmp_path / "figures" / f"{name}_mine.png").stat().st_size > 1000
+    assert (tmp_path / "here.svg").stat().st_size > 1000
+
+
+@pytest.mark.parametrize("name", FROM_ADATA)
+def test_nothing_is_written(draw, planar, name):
+    before = planar.copy()
+    draw(name, show=False)
+    for slot in ("uns", "obs", "obsm", "layers", "obsp"):
+        assert list(getattr(planar, slot)) == list(getattr(before, slot))
+
+
+@pytest.mark.parametrize("name", FROM_ADATA)
+def test_unknown_key_names_what_exists(draw, name):
+    with pytest.raises(KeyError, match=r"no fitted map 'other' .*fitted maps found: 'w1ot'"):
+        draw(name, key="other")
+
+
+@pytest.mark.parametrize("name", ["history", "evaluation"])
+def test_wrong_number_of_axes(draw, name):
+    with pytest.raises(ValueError, match="ax has 1 axes; this figure has 2 panels"):
+        draw(name, ax=plt.Figure().subplots())

@@ -87,10 +87,10 @@ def finite(block: np.ndarray | sparse.csr_matrix, names: Sequence[str], where: s
     bad = ~np.isfinite(stored_values(block))
     if not bad.any():
         return
-    if sparse.issparse(block):
-        columns = block.indices[bad]
-    else:
+    if isinstance(block, np.ndarray):
         columns = np.nonzero(~np.isfinite(block))[1]
+    else:
+        columns = block.indices[bad]
     raise ValueError(
         f"{where} has {int(bad.sum())} NaN or infinite values, the first in "
         f"{names[int(columns.min())]!r}; remove or impute them."

@@ -54,7 +54,7 @@ def take_rows(matrix: Any, rows: np.ndarray) -> np.ndarray | sparse.csr_matrix: 
 
 def dense(block: np.ndarray | sparse.csr_matrix) -> np.ndarray:
     """A block of rows as a dense array."""
-    return block.toarray() if sparse.issparse(block) else np.asarray(block)
+    return np.asarray(block) if isinstance(block, np.ndarray) else block.toarray()
 
 
 def row_chunks(rows: np.ndarray, size: int = CHUNK_ROWS) -> Iterator[np.ndarray]:
@@ -65,4 +65,4 @@ def row_chunks(rows: np.ndarray, size: int = CHUNK_ROWS) -> Iterator[np.ndarray]
 
 def stored_values(block: np.ndarray | sparse.csr_matrix) -> np.ndarray:
     """The values that a block stores: all of a dense one, the explicit ones of a sparse one."""
-    return block.data if sparse.issparse(block) else block.ravel()
+    return block.ravel() if isinstance(block, np.ndarray) else block.data

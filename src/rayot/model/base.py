@@ -62,7 +62,7 @@ class TransportModel(BaseModelClass):
 
     @classmethod
     @shared
-    def setup_anndata(  # type: ignore[override]
+    def setup_anndata(
         cls,
         adata: AnnData | MuData,
         *,
@@ -191,11 +191,10 @@ class TransportModel(BaseModelClass):
                     np.maximum(genes, 0, out=genes)
                 part.append(genes)
             parts.append(part)
-        moved, step, potential, *genes = (
-            np.concatenate(each) for each in zip(*parts, strict=True)
-        )
-        share = n_clipped / genes[0].size if genes else 0.0
-        return Prediction(genes[0] if genes else None, moved, step, potential, share)
+        arrays = [np.concatenate(each) for each in zip(*parts, strict=True)]
+        predicted = arrays[3] if write_genes else None
+        share = n_clipped / predicted.size if predicted is not None else 0.0
+        return Prediction(predicted, arrays[0], arrays[1], arrays[2], share)
 
     def _genes(
         self,
@@ -263,7 +262,7 @@ class TransportModel(BaseModelClass):
         """Everything that was chosen for this fit, as plain values."""
         return {**self.settings_json(), **self.training_}
 
-    def save(self, dir_path: str | Path, overwrite: bool = False) -> None:  # type: ignore[override]
+    def save(self, dir_path: str | Path, overwrite: bool = False) -> None:
         """Save to a folder: JSON and safetensors, nothing that can run code on load.
 
         Parameters
@@ -308,9 +307,7 @@ class TransportModel(BaseModelClass):
         files.write(dir_path, values, arrays, overwrite)
 
     @classmethod
-    def load(  # type: ignore[override]
-        cls, dir_path: str | Path, *, representation: Representation | None = None
-    ) -> Self:
+    def load(cls, dir_path: str | Path, *, representation: Representation | None = None) -> Self:
         """Load a saved model; no AnnData is needed.
 
         Parameters
@@ -342,7 +339,9 @@ class TransportModel(BaseModelClass):
                 {name: torch.from_numpy(value) for name, value in groups["module"].items()}
             )
         except RuntimeError as error:
-            raise ValueError(f"The arrays in {str(dir_path)!r} do not fit its model.json.") from error
+            raise ValueError(
+                f"The arrays in {str(dir_path)!r} do not fit its model.json."
+            ) from error
         model.history_ = {
             phase: pd.DataFrame(
                 groups["history"][phase][:, 1:],

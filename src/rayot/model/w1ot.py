@@ -162,8 +162,7 @@ class W1OT(TransportModel):
         )
         self.module.eval()
         self.history_ = {
-            phase: pd.DataFrame(columns).set_index("step")
-            for phase, columns in fit.history.items()
+            phase: pd.DataFrame(columns).set_index("step") for phase, columns in fit.history.items()
         }
         self.diagnostics_ = fit.diagnostics
         self.training_ = {

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import torch
 from anndata import AnnData
+from scipy import sparse
 from torch import nn
 
 from rayot.data.matrix import dense
 from rayot.representation.base import Expression, Representation
+from rayot.solvers import SparseCells, generator
+from rayot.train.autoencoder import train_autoencoder
 
 
 def _perceptron(sizes: Sequence[int]) -> nn.Sequential:
     layers: list[nn.Module] = []
-    for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True):
+    for n_in, n_out in pairwise(sizes):
         layers += [nn.Linear(n_in, n_out), nn.ReLU()]
     return nn.Sequential(*layers[:-1])
 
@@ -36,6 +40,7 @@ class AutoencoderNetwork(nn.Module):
 
     def __init__(self, n_genes: int, n_latent: int, hidden: Sequence[int]) -> None:
         super().__init__()
+        self.n_latent = n_latent
         sizes = [n_genes, *hidden, n_latent]
         self.encoder = _perceptron(sizes)
         self.decoder = _perceptron(sizes[::-1])
@@ -51,6 +56,45 @@ class AutoencoderNetwork(nn.Module):
     def forward(self, expression: torch.Tensor) -> torch.Tensor:
         """Reconstruction, (n, genes)."""
         return self.decoder(self.encoder(expression))
+
+
+def fit_autoencoder(
+    expression: Expression,
+    *,
+    n_latent: int,
+    hidden: Sequence[int],
+    name: str,
+    seed: int,
+    **options: Any,  # noqa: ANN401
+) -> tuple[Autoencoder, dict[str, list[float]]]:
+    """Fit an autoencoder to expression (n, genes).
+
+    Parameters
+    ----------
+    expression
+        Training cells, dense or CSR float32.
+    n_latent, hidden
+        Shape of the network.
+    name
+        Entry of ``obsm``.
+    seed
+        Keys every draw.
+    **options
+        Passed to :func:`rayot.train.autoencoder.train_autoencoder`.
+
+    Returns
+    -------
+    The representation and the history of its training.
+    """
+    cells: torch.Tensor | SparseCells
+    if sparse.issparse(expression):
+        cells = SparseCells.from_scipy(expression)
+    else:
+        cells = torch.from_numpy(np.ascontiguousarray(expression))
+    network = AutoencoderNetwork(cells.shape[1], n_latent, hidden)
+    network.initialise(generator(seed, "autoencoder", "initial values"))
+    history = train_autoencoder(network, cells, seed=seed, **options)
+    return Autoencoder(name, network, hidden), history
 
 
 class Autoencoder(Representation):
@@ -76,7 +120,7 @@ class Autoencoder(Representation):
     @property
     def n_features(self) -> int:
         """Dimension of the latent space."""
-        return int(self.network.encoder[-1].out_features)
+        return self.network.n_latent
 
     @torch.inference_mode()
     def encode(self, adata: AnnData, rows: np.ndarray, expression: Expression) -> np.ndarray:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 from anndata import AnnData
 from scipy import sparse
 
-Expression = np.ndarray | sparse.csr_matrix
+Expression: TypeAlias = "np.ndarray | sparse.csr_matrix"
 
 
 class Representation(ABC):

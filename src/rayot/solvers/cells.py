@@ -71,13 +71,12 @@ class SparseCells:
         flat = rows.reshape(-1)
         first = self.starts[flat]
         stored = self.starts[flat + 1] - first
-        batch_row = torch.repeat_interleave(
-            torch.arange(len(flat), device=self.device), stored
-        )
+        batch_row = torch.repeat_interleave(torch.arange(len(flat), device=self.device), stored)
         # Position of each stored value: where its row starts, plus its rank within the row.
-        rank = torch.arange(len(batch_row), device=self.device) - (stored.cumsum(0) - stored)[
-            batch_row
-        ]
+        rank = (
+            torch.arange(len(batch_row), device=self.device)
+            - (stored.cumsum(0) - stored)[batch_row]
+        )
         position = first[batch_row] + rank
         dense = self.values.new_zeros(len(flat), self.shape[1])
         dense[batch_row, self.columns[position]] = self.values[position]

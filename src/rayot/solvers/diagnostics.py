@@ -41,14 +41,12 @@ def diagnostics(
     """
     cells = source.take(source.positions(LIMIT))
     moved = transport(cells)
-    _, _, norms = transport.rays[0].direction(transport.standardise(cells))
+    _, _, norms = transport.ray(0).direction(transport.standardise(cells))
     values = transport.potential(cells)
     others = target.take(target.positions(LIMIT))
     other_values = transport.potential(others)
     report = []
-    for p, name_sizes in enumerate(
-        zip(source.sizes.tolist(), target.sizes.tolist(), strict=True)
-    ):
+    for p, name_sizes in enumerate(zip(source.sizes.tolist(), target.sizes.tolist(), strict=True)):
         n, m = (min(size, LIMIT) for size in name_sizes)
         truth = others[p : p + 1, :m]
         steps = (moved[p, :n] - cells[p, :n]).norm(dim=-1)

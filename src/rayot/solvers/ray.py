@@ -1,6 +1,7 @@
 """Transport along the rays of a potential, and maps composed of several rays."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -112,6 +113,10 @@ class TransportMap(nn.Module):
         self.register_buffer("centre", torch.zeros(n_problems, 1, n_features))
         self.register_buffer("scale", torch.ones(n_problems, 1, 1))
 
+    def ray(self, number: int) -> Ray:
+        """One of the composed rays, from 0."""
+        return cast(Ray, self.rays[number])
+
     def standardise(self, cells: Tensor) -> Tensor:
         """Cells in the units of the rays, (P, n, d)."""
         return (cells - self.centre) / self.scale
@@ -126,5 +131,4 @@ class TransportMap(nn.Module):
 
     def potential(self, cells: Tensor) -> Tensor:
         """Potential of the first ray, (P, n), in the units of ``cells``."""
-        ray: Ray = self.rays[0]  # type: ignore[assignment]
-        return ray.potential(self.standardise(cells)) * self.scale[..., 0]
+        return self.ray(0).potential(self.standardise(cells)) * self.scale[..., 0]

@@ -89,12 +89,12 @@ class W1Settings:
 
     def with_limits(self, max_steps: int | None, batch_size: int | None) -> "W1Settings":
         """The same settings with other steps of each phase, or another batch, where given."""
-        changes: dict[str, int] = {}
-        if max_steps is not None:
-            changes |= {"potential_steps": max_steps, "step_steps": max_steps}
-        if batch_size is not None:
-            changes["batch_size"] = batch_size
-        settings = replace(self, **changes)
+        settings = replace(
+            self,
+            potential_steps=self.potential_steps if max_steps is None else max_steps,
+            step_steps=self.step_steps if max_steps is None else max_steps,
+            batch_size=self.batch_size if batch_size is None else batch_size,
+        )
         settings.check()
         return settings
 

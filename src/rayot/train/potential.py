@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from rayot.nn import LipschitzNetwork
-from rayot.solvers import Ray, dual_value
+from rayot.solvers import dual_value
 from rayot.train.block import BlockTraining, apply_gradients
 from rayot.train.held_out import HeldOut
 from rayot.train.source import CarriedSource
@@ -29,8 +29,7 @@ class PotentialTraining(BlockTraining):
     @property
     def module(self) -> LipschitzNetwork:
         """Potential of this ray."""
-        ray: Ray = self.transport.rays[self.ray]  # type: ignore[assignment]
-        return ray.potential
+        return self.transport.ray(self.ray).potential
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """Adam on the potential of this ray."""

@@ -2,11 +2,7 @@
 
 import hashlib
 import json
-import logging
-import signal
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,10 +23,10 @@ from rayot.solvers import (
 from rayot.solvers.diagnostics import diagnostics
 from rayot.train.block import BlockTraining
 from rayot.train.callbacks import Checkpoint, Progress, blocks_between
+from rayot.train.lightning import interruptible, quiet
 from rayot.train.potential import PotentialTraining
 from rayot.train.source import CHUNK_ROWS
 from rayot.train.step import AdversarialStepTraining, EnergyStepTraining, StepTraining
-
 
 STEP_TRAINING: dict[str, type[StepTraining]] = {
     "adversarial": AdversarialStepTraining,
@@ -203,7 +199,7 @@ def _fit(phase: BlockTraining, folder: Path | None, options: TrainingOptions, ba
             phase.setup("fit")
             phase.load_state_dict(checkpoint["state_dict"])
             return
-    with _quiet_lightning(), _interruptible():
+    with quiet(), interruptible():
         trainer = pl.Trainer(
             max_epochs=phase.n_blocks,
             accelerator=options.accelerator,
@@ -291,37 +287,3 @@ def _columns(phase: BlockTraining) -> dict[str, np.ndarray]:
     columns = {name: rows[:, 0] if rows.shape[1] == 1 else rows for name, rows in columns.items()}
     steps = columns["step"]
     return {**columns, "step": (steps if steps.ndim == 1 else steps[:, 0]).astype(int)}
-
-
-@contextmanager
-def _quiet_lightning() -> Iterator[None]:
-    """Hide Lightning's notes on devices and data loaders, which do not concern our users."""
-    logger = logging.getLogger("lightning.pytorch.utilities.rank_zero")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module="lightning")
-            warnings.filterwarnings("ignore", category=UserWarning, message=".*litlogger.*")
-            yield
-    finally:
-        logger.setLevel(level)
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Give Ctrl-C back as KeyboardInterrupt.
-
-    Lightning turns it into SystemExit and leaves the process deaf to further interrupts, which in
-    a notebook is the kernel.
-    """
-    handler = signal.getsignal(signal.SIGINT)
-    try:
-        yield
-    except SystemExit as exit_:
-        if isinstance(exit_.__context__, KeyboardInterrupt):
-            raise KeyboardInterrupt from None
-        raise
-    finally:
-        if signal.getsignal(signal.SIGINT) is not handler:
-            signal.signal(signal.SIGINT, handler)

@@ -62,4 +62,4 @@ class CarriedSource:
                 cells = ray(cells)
         if not self.with_direction:
             return [cells]
-        return [cells, self.transport.rays[self.n_rays].direction(cells)[0]]
+        return [cells, self.transport.ray(self.n_rays).direction(cells)[0]]

@@ -5,7 +5,6 @@ from torch import Tensor
 
 from rayot.nn import StackedMLP
 from rayot.solvers import (
-    Ray,
     StepSize,
     critic_loss,
     energy_distance,
@@ -37,8 +36,7 @@ class StepTraining(BlockTraining):
     @property
     def module(self) -> StepSize:
         """Step size of this ray."""
-        ray: Ray = self.transport.rays[self.ray]  # type: ignore[assignment]
-        return ray.step
+        return self.transport.ray(self.ray).step
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """Adam on the step size of this ray."""

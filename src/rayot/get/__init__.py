@@ -1,0 +1,10 @@
+"""Getters: results as plain objects."""
+
+from typing import TYPE_CHECKING
+
+from rayot._lazy import attach
+
+if TYPE_CHECKING:
+    from rayot.get._predicted import predicted
+
+__getattr__, __dir__, __all__ = attach(__name__, {"predicted": "_predicted"})

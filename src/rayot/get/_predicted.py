@@ -1,0 +1,68 @@
+"""The getter ``get.predicted``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from anndata import AnnData
+
+from rayot._docs import shared
+from rayot.data.keys import Key
+from rayot.data.modality import modality_of
+
+if TYPE_CHECKING:
+    from mudata import MuData
+
+
+@shared
+def predicted(
+    adata: AnnData | MuData, key: str = "w1ot", *, modality: str | None = None
+) -> AnnData:
+    """The predicted cells as a plain AnnData, ready for scanpy.
+
+    Parameters
+    ----------
+    {adata}
+    key
+        Name under which a map was written.
+    {modality}
+
+    Returns
+    -------
+    One row for each transported cell: ``X`` predicted expression, float32 (no ``X`` where the
+    representation has no decoder), ``obs`` and ``var`` as in ``adata``, ``obsm["X_" + key]`` the
+    predicted representation, ``uns[key]``.
+
+    Raises
+    ------
+    KeyError
+        If no map was written under ``key``; names those that were.
+
+    Examples
+    --------
+    >>> import rayot as rt
+    >>> adata = rt.datasets.moons(n_samples=100)
+    >>> model = rt.tl.w1ot(
+    ...     adata, "control", "perturbed", preset="fast", max_steps=5, show_progress_bar=False
+    ... )
+    >>> rt.get.predicted(adata).shape
+    (100, 2)
+    """
+    cells = modality_of(adata, modality)
+    step = Key.obs.step(key)
+    if key not in cells.uns or step not in cells.obs:
+        fitted = sorted(name for name in cells.uns if Key.obs.step(name) in cells.obs)
+        raise KeyError(f"No map was written under {key!r}; there are {fitted or 'none'}.")
+    rows = np.nonzero(cells.obs[step].notna().to_numpy())[0]
+    layer, representation = Key.layers.predicted(key), Key.obsm.predicted(key)
+    decoded = layer in cells.layers
+    result = AnnData(
+        X=cells.layers[layer][rows] if decoded else None,
+        obs=cells.obs.iloc[rows].copy(),
+        var=cells.var.copy() if decoded else None,
+    )
+    if representation in cells.obsm:
+        result.obsm[representation] = cells.obsm[representation][rows]
+    result.uns[key] = cells.uns[key]
+    return result

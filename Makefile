@@ -1,0 +1,61 @@
+# `make demo` and `make test` need Python 3.11 or newer, pip and make; everything else they install
+# into .venv, in the versions of constraints.txt.
+
+PYTHON ?= python3
+DATA ?= pbmc_perturbed
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test slow lint types docs clean
+
+help: ## Show the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
+
+demo: $(VENV)/runtime.stamp ## Fit a map on DATA and write figures and scores to demo/
+	$(BIN)/rayot demo --data $(DATA) --out demo
+
+test: lint types ## Check style, types and floors, and run the tests
+	$(BIN)/python -m pytest
+
+slow: $(VENV)/check.stamp ## Run the tests that take more than a minute
+	$(BIN)/python -m pytest -m slow
+
+lint: $(VENV)/check.stamp ## Check style and that rooms import only from below
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/lint-imports
+
+types: $(VENV)/check.stamp ## Check types
+	$(BIN)/mypy
+
+docs: $(VENV)/docs.stamp ## Build the documentation into docs/_build/html
+	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
+
+clean: ## Remove everything that make wrote
+	rm -rf $(VENV) demo dist docs/_build docs/generated docs/jupyter_execute
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+
+# Stamps: installed once, and again when the dependencies change.
+
+$(VENV)/venv.stamp:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo 'rayot needs Python 3.11 or newer; name one with: make PYTHON=python3.12 ...' >&2; \
+	    exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	@touch $@
+
+$(VENV)/runtime.stamp: pyproject.toml constraints.txt | $(VENV)/venv.stamp
+	$(INSTALL) --editable .
+	@touch $@
+
+$(VENV)/check.stamp: $(VENV)/runtime.stamp
+	$(INSTALL) --group check
+	@touch $@
+
+$(VENV)/docs.stamp: $(VENV)/runtime.stamp
+	$(INSTALL) --editable '.[doc]'
+	@touch $@

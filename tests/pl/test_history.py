@@ -23,6 +23,14 @@ def test_two_losses_have_two_colours(planar):
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["step loss", "critic loss"]
 
 
+def test_a_loss_and_a_distance_do_not_share_an_axis(planar):
+    curves = planar.uns["w1ot"]["history"]["ray 1 step"]
+    curves["validation_energy_distance"] = curves["step"] / 100
+    left, right = rt.pl.history(planar, show=False)[1].get_figure().axes[1:]
+    assert left.get_ylabel() == "energy distance"
+    assert [len(ax.get_lines()) for ax in (left, right)] == [1, 2]
+
+
 def test_no_history(planar):
     del planar.uns["w1ot"]["history"]
     with pytest.raises(KeyError, match="has no 'history'"):

@@ -76,13 +76,13 @@ def test_rows_and_columns(fitted):
 
 
 def test_scores_by_hand(fitted):
-    table = rt.tl.evaluate(fitted, "w1ot", n_top_genes=200, metrics=["l2"])
     control_test, drug_test = rows(fitted, "control", "test"), rows(fitted, "drug", "test")
     shift = fitted.X[rows(fitted, "drug", "train")].mean(0)
     shift = shift - fitted.X[rows(fitted, "control", "train")].mean(0)
-    # The subsample of the larger population leaves some of it out, so compare on equal sizes.
+    # With equal sizes the subsample is everything.
     keep = np.flatnonzero(control_test)[: drug_test.sum()]
     cells = fitted[np.sort(np.concatenate([keep, np.flatnonzero(~control_test)]))]
+    assert drug_test.sum() < rows(fitted, "drug", "train").sum()
     table = rt.tl.evaluate(cells, "w1ot", n_top_genes=200, metrics=["l2"])
     truth = fitted.X[drug_test].mean(0)
     expected = {

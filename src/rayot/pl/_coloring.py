@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize, to_rgba, to_rgba_array
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from rayot.data.keys import Key
@@ -59,9 +60,8 @@ class Coloring:
 
     def explain(self, ax: Axes) -> None:
         """Add legend and colour bar beside the axes."""
-        figure = ax.get_figure()
-        if self.scale is not None and figure is not None:
-            figure.colorbar(self.scale, ax=ax, label=self.title, shrink=0.7, aspect=25)
+        if self.scale is not None and self.title is not None:
+            color_bar(ax, self.scale, self.title)
         ax.legend(
             handles=self.handles,
             title=self.title if self.scale is None else None,
@@ -112,6 +112,14 @@ def dot(label: str, color: str, *, edge: str = "none") -> Line2D:
     return Line2D(
         [], [], marker="o", linestyle="none", markersize=6, label=label, color=color, mec=edge
     )
+
+
+def color_bar(ax: Axes, scale: ScalarMappable, label: str) -> None:
+    """Colour bar as high as the axes, whose height an equal aspect settles only on drawing."""
+    figure = ax.get_figure()
+    if figure is not None:
+        bar = ax.inset_axes((1.03, 0.0, 0.03, 1.0))
+        figure.colorbar(scale, cax=bar, label=label, ticks=MaxNLocator(5))
 
 
 def _is_continuous(values: pd.Series) -> bool:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
 
 from rayot.data.fitted import FittedMap
@@ -31,7 +30,8 @@ def history(
 ) -> list[Axes] | None:
     """Training curves of a fitted map, one panel a phase.
 
-    Thin lines are the training batches, strong lines the validation share.
+    Thin lines are the training batches, strong lines the validation share. A loss that has no
+    validation curve, in a phase that has one of something else, is on the right axis.
 
     Parameters
     ----------
@@ -85,41 +85,52 @@ def history(
 
 
 def _draw_phase(ax: Axes, curves: Mapping[str, ArrayLike]) -> None:
-    steps = np.asarray(curves[Key.history.step])
     prefix = Key.history.validation_prefix
-    metrics = list(
-        dict.fromkeys(name.removeprefix(prefix) for name in curves if name != Key.history.step)
-    )
-    styles = ((lambda name: name, 0.8, 0.55), (Key.history.validation, 2.0, 1.0))
-    for i, metric in enumerate(metrics):
-        for name_of, width, alpha in styles:
-            if name_of(metric) in curves:
-                values = np.asarray(curves[name_of(metric)], dtype=float)
-                # Validation is measured at some of the steps and NaN at the others.
-                known = np.isfinite(values)
-                ax.plot(
-                    steps[known],
-                    values[known],
-                    color=COLORS[i % len(COLORS)],
-                    linewidth=width,
-                    alpha=alpha,
-                    label=name_of(metric),
-                )
-    names = [metric.replace("_", " ") for metric in metrics]
-    validated = any(Key.history.validation(metric) in curves for metric in metrics)
-    if len(metrics) == 1:
-        ax.set_ylabel(names[0])
-        shades = {"training": (0.8, 0.55), "validation": (2.0, 1.0)} if validated else {}
-        handles = [
-            Line2D([], [], color=COLORS[0], linewidth=width, alpha=alpha, label=label)
-            for label, (width, alpha) in shades.items()
-        ]
+    names = [name for name in curves if name != Key.history.step]
+    metrics = list(dict.fromkeys(name.removeprefix(prefix) for name in names))
+    colors = {metric: COLORS[i % len(COLORS)] for i, metric in enumerate(metrics)}
+    validated = [metric for metric in metrics if Key.history.validation(metric) in curves]
+    losses = [metric for metric in metrics if metric not in validated]
+    if validated and losses:
+        # A loss has other units than a measured distance: it gets an axis of its own.
+        right = ax.twinx()
+        _draw_metrics(right, curves, losses, colors)
+        right.spines[["top", "left"]].set_visible(False)
+        _draw_metrics(ax, curves, validated, colors)
+        for panel, drawn in ((ax, validated), (right, losses)):
+            if len(drawn) == 1:
+                panel.yaxis.label.set_color(colors[drawn[0]])
     else:
-        handles = [
-            Line2D([], [], color=COLORS[i % len(COLORS)], label=name)
-            for i, name in enumerate(names)
-        ]
-    if handles:
-        ax.legend(handles=handles, frameon=False)
+        _draw_metrics(ax, curves, metrics, colors)
     ax.set_xlabel("step")
     ax.spines[["top", "right"]].set_visible(False)
+
+
+def _draw_metrics(
+    ax: Axes, curves: Mapping[str, ArrayLike], metrics: Sequence[str], colors: Mapping[str, str]
+) -> None:
+    """Lines of some metrics on one axis, which is labelled or gets a legend."""
+    steps = np.asarray(curves[Key.history.step])
+    handles = []
+    for metric in metrics:
+        styles = {metric: ("training", 0.8, 0.55)}
+        styles[Key.history.validation(metric)] = ("validation", 2.0, 1.0)
+        for name, (share, width, alpha) in styles.items():
+            if name not in curves:
+                continue
+            values = np.asarray(curves[name], dtype=float)
+            # Validation is measured at some of the steps and NaN at the others.
+            known = np.isfinite(values)
+            (line,) = ax.plot(
+                steps[known],
+                values[known],
+                color=colors[metric],
+                linewidth=width,
+                alpha=alpha,
+                label=share if len(metrics) == 1 else name.replace("_", " "),
+            )
+            handles.append(line)
+    if len(metrics) == 1:
+        ax.set_ylabel(metrics[0].replace("_", " "))
+    if len(handles) > 1:
+        ax.legend(handles=handles, frameon=False)

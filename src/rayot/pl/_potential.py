@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 
 from rayot.data.fitted import FittedMap
 from rayot.data.keys import Key
-from rayot.pl._coloring import coloring
+from rayot.pl._coloring import color_bar, coloring
 from rayot.pl._figure import Save, finish, one_axes
 from rayot.pl._planar import planar_cells
 from rayot.pl._populations import draw_populations
@@ -99,16 +99,23 @@ def potential(
         for name in (Key.potential_grid.x, Key.potential_grid.y, Key.potential_grid.values)
     )
     filled = axes.contourf(x, y, values, levels=n_levels, cmap="Purples_r", alpha=0.45, zorder=-2)
-    axes.contour(x, y, values, levels=n_levels, colors="white", linewidths=0.5, zorder=-1)
+    axes.contour(
+        x,
+        y,
+        values,
+        levels=n_levels,
+        colors="white",
+        linewidths=0.5,
+        negative_linestyles="solid",
+        zorder=-1,
+    )
     draw_populations(axes, cells, shades, size)
     if n_rays:
         draw_rays(axes, cells, shades, n_rays, seed)
     # The grid fills the axes: no white margin around the contours.
     axes.set_xlim(x.min(), x.max())
     axes.set_ylim(y.min(), y.max())
-    figure = axes.get_figure()
-    if figure is not None:
-        figure.colorbar(filled, ax=axes, label="potential f", shrink=0.8, aspect=25)
+    color_bar(axes, filled, "potential f")
     axes.legend(
         handles=shades.handles,
         frameon=False,

@@ -1,0 +1,100 @@
+"""Configuration of the documentation, https://www.sphinx-doc.org/page/usage/configuration.html."""
+
+import os
+import shutil
+import sys
+from datetime import datetime
+from importlib.metadata import metadata
+from pathlib import Path
+
+from sphinxcontrib import katex
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE / "extensions"))
+
+# -- Project -----------------------------------------------------------------
+
+info = metadata("rayot")
+project = info["Name"]
+author = info["Author"]
+copyright = f"{datetime.now():%Y}, {author}"
+version = release = info["Version"]
+
+# -- Sphinx ------------------------------------------------------------------
+
+needs_sphinx = "8.1"
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.intersphinx",
+    "sphinx.ext.napoleon",
+    "sphinx_autodoc_typehints",
+    "sphinx_copybutton",
+    "sphinx_design",
+    "sphinxcontrib.bibtex",
+    "sphinxcontrib.katex",
+    "IPython.sphinxext.ipython_console_highlighting",
+    *sorted(path.stem for path in (HERE / "extensions").glob("*.py")),
+]
+source_suffix = {".rst": "restructuredtext", ".md": "myst-nb", ".ipynb": "myst-nb"}
+templates_path = ["_templates"]
+exclude_patterns = ["_build", "generated/tables", "**.ipynb_checkpoints"]
+default_role = "literal"
+bibtex_bibfiles = ["references.bib"]
+bibtex_reference_style = "author_year"
+
+# References to rayot must resolve. Those to other packages can only where their inventories are
+# read, which needs the internet: on Read the Docs.
+nitpicky = True
+nitpick_ignore_regex = [("py:.*", r"(?!rayot\.).*")]
+intersphinx_mapping = {}
+if os.environ.get("READTHEDOCS"):
+    intersphinx_mapping = {
+        "anndata": ("https://anndata.readthedocs.io/en/stable/", None),
+        "lightning": ("https://lightning.ai/docs/pytorch/stable/", None),
+        "matplotlib": ("https://matplotlib.org/stable/", None),
+        "mudata": ("https://mudata.readthedocs.io/stable/", None),
+        "numpy": ("https://numpy.org/doc/stable/", None),
+        "pandas": ("https://pandas.pydata.org/docs/", None),
+        "python": ("https://docs.python.org/3", None),
+        "scanpy": ("https://scanpy.readthedocs.io/en/stable/", None),
+        "scipy": ("https://docs.scipy.org/doc/scipy/", None),
+        "scvi": ("https://docs.scvi-tools.org/en/stable/", None),
+        "torch": ("https://docs.pytorch.org/docs/stable/", None),
+    }
+
+# -- Docstrings --------------------------------------------------------------
+
+autosummary_generate = True
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"  # sphinx_autodoc_typehints writes them
+napoleon_google_docstring = False
+napoleon_numpy_docstring = True
+napoleon_use_rtype = True
+napoleon_use_param = True
+typehints_defaults = "braces"
+always_use_bars_union = True
+
+# -- Pages and notebooks -----------------------------------------------------
+
+myst_heading_anchors = 3
+myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
+nb_execution_mode = "force"
+nb_execution_timeout = 600
+nb_execution_raise_on_error = True
+nb_merge_streams = True
+nb_output_stderr = "remove"
+
+# -- HTML --------------------------------------------------------------------
+
+html_theme = "sphinx_book_theme"
+html_title = "rayot"
+html_static_path = ["_static"]
+html_css_files = ["css/custom.css"]
+html_theme_options = {
+    "navigation_with_keys": False,
+    "show_navbar_depth": 1,
+    "show_toc_level": 2,
+}
+katex_prerender = shutil.which(katex.NODEJS_BINARY) is not None

@@ -102,7 +102,8 @@ class BlockTraining(pl.LightningModule):
 
     def train_dataloader(self) -> DataLoader[int]:
         """One item: the cells are drawn on the device, block by block."""
-        return DataLoader([0], batch_size=None)  # type: ignore[arg-type]
+        # A generator of its own keeps the loader from drawing on the user's random state.
+        return DataLoader([0], batch_size=None, generator=torch.Generator())  # type: ignore[arg-type]
 
     def to_device(self) -> None:
         """Bring the cells to where the module was put."""

@@ -1,0 +1,204 @@
+"""The command ``rayot``: a demonstration on any of the data sets."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rayot import datasets
+from rayot.data.keys import Key
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from anndata import AnnData
+    from matplotlib.axes import Axes
+
+PRESETS = ("paper", "fast")
+N_HIGHLY_VARIABLE = 1000
+MAX_GENES_DIRECT = 100
+"""Up to this many features a map works on them directly, as the paper does on 4i."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="rayot", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    demo_parser = commands.add_parser(
+        "demo", help="fit both presets on a data set, score them on held-out cells, draw figures"
+    )
+    names = [name for name in dir(datasets) if name != "available"]
+    demo_parser.add_argument("--data", default="pbmc_perturbed", choices=names, metavar="NAME")
+    demo_parser.add_argument("--target", help="condition to predict; the largest by default")
+    demo_parser.add_argument("--out", type=Path, default=Path("demo"), help="folder for results")
+    demo_parser.add_argument("--seed", type=int, default=0)
+    demo_parser.add_argument(
+        "--max-steps", type=int, help="steps of each phase, for a quick look; the preset's if unset"
+    )
+    options = parser.parse_args(arguments)
+    try:
+        demo(options.data, options.target, options.out, options.seed, options.max_steps)
+    except (KeyError, OSError, ValueError) as error:
+        print(f"rayot demo: {error.args[0] if error.args else error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def demo(
+    data: str, target: str | None, out: Path, seed: int = 0, max_steps: int | None = None
+) -> None:
+    """Split, fit ``paper`` and ``fast``, predict held-out cells, and write what came of it.
+
+    Parameters
+    ----------
+    data
+        Name of a function of :mod:`rayot.datasets`.
+    target
+        Condition to predict; None takes the largest beside the control.
+    out
+        Folder for an ``.h5ad``, tables and figures.
+    seed
+        Keys every draw.
+    max_steps
+        Steps of each phase; None takes the preset's.
+    """
+    import rayot as rt
+
+    adata, groupby, source = _load(data)
+    target = _largest(adata, groupby, source) if target is None else target
+    adata = adata[adata.obs[groupby].isin([source, target])].copy()
+    print(
+        f"{data}: {adata.n_obs} cells x {adata.n_vars} features, {source} to {target} "
+        f"(obs[{groupby!r}])."
+    )
+    stratify = Key.obs.cell_type if Key.obs.cell_type in adata.obs else None
+    if stratify == groupby:
+        stratify = None
+    rt.pp.split(adata, groupby=groupby, stratify=stratify, seed=seed)
+    use_rep = _represent(adata)
+    print(f"Fitting on {(adata.obs['split'] == 'train').sum()} training cells.")
+    for preset in PRESETS:
+        start = time.perf_counter()
+        model = rt.tl.w1ot(
+            adata,
+            source,
+            target,
+            groupby=groupby,
+            use_rep=use_rep,
+            preset=preset,
+            key_added=preset,
+            seed=seed,
+            max_steps=max_steps,
+        )
+        print(f"{preset}: {time.perf_counter() - start:.0f} s in {use_rep or 'all features'}.")
+    out.mkdir(parents=True, exist_ok=True)
+    model.save(out / "model", overwrite=True)
+    table = rt.tl.evaluate(adata, list(PRESETS), seed=seed)
+    changes = {preset: rt.tl.log_fold_change(adata, preset) for preset in PRESETS}
+    _print_tables(table, changes)
+    table.to_csv(out / "evaluation.csv")
+    adata.write_h5ad(out / f"{data}.h5ad")
+    figures = _draw(adata, table, changes, out)
+    print(
+        f"\nWritten to {out}/: {data}.h5ad (cells and predictions), evaluation.csv, model/ "
+        f"(rayot.model.W1OT.load), and the figures {', '.join(figures)}."
+    )
+
+
+def _load(data: str) -> tuple[AnnData, str, str]:
+    """A data set, its column of conditions, and the one to start from."""
+    loaded = getattr(datasets, data)()
+    # Data of several modalities: the first, which is RNA.
+    adata = loaded if not hasattr(loaded, "mod") else loaded.mod[next(iter(loaded.mod))]
+    if Key.obs.perturbation in adata.obs:
+        return adata, Key.obs.perturbation, Key.obs.control
+    # Nothing was perturbed: learn how the largest cell type differs from the next.
+    return adata, Key.obs.cell_type, str(adata.obs[Key.obs.cell_type].value_counts().index[0])
+
+
+def _largest(adata: AnnData, groupby: str, source: str) -> str:
+    counts = adata.obs[groupby].value_counts()
+    return str(counts.drop(source).index[0])
+
+
+def _represent(adata: AnnData) -> str | None:
+    """Select genes and compute principal components on training cells, if there are many genes."""
+    import scanpy as sc
+
+    if adata.n_vars <= MAX_GENES_DIRECT:
+        return None
+    training = adata[adata.obs[Key.obs.split] == Key.obs.train].copy()
+    if adata.n_vars > N_HIGHLY_VARIABLE:
+        sc.pp.highly_variable_genes(training, n_top_genes=N_HIGHLY_VARIABLE)
+        adata._inplace_subset_var(training.var["highly_variable"].to_numpy())
+        training = training[:, training.var["highly_variable"]].copy()
+    sc.pp.pca(training, mask_var=None)
+    loadings = training.varm[Key.varm.loadings]
+    mean = np.asarray(training.X.mean(0)).ravel()
+    adata.varm[Key.varm.loadings] = loadings
+    scores = adata.X @ loadings - mean @ loadings
+    adata.obsm[Key.obsm.pca] = np.asarray(scores, dtype=np.float32)
+    return Key.obsm.pca
+
+
+def _print_tables(table: pd.DataFrame, changes: dict[str, pd.DataFrame]) -> None:
+    print("\nHeld-out cells, top differentially expressed genes (way: 0 as identity, 1 as observed)")
+    print(table.round(4).to_string())
+    print("\nLog2 fold change against control, predicted minus observed")
+    first = next(iter(changes.values()))
+    columns = {
+        "observed": first["observed"],
+        **{preset: each["predicted error"] for preset, each in changes.items()},
+        "mean shift": first["mean shift error"],
+    }
+    import pandas as pd
+
+    errors = pd.DataFrame(columns).head(20)
+    errors.loc["mean absolute error"] = errors.drop(columns="observed").abs().mean()
+    print(errors.round(3).to_string(na_rep=""))
+
+
+def _draw(
+    adata: AnnData, table: pd.DataFrame, changes: dict[str, pd.DataFrame], out: Path
+) -> list[str]:
+    """Save the figures and return their names."""
+    import matplotlib.pyplot as plt
+    import scanpy as sc
+
+    from rayot import pl
+
+    if adata.n_vars > 2:
+        representation = Key.obsm.pca if Key.obsm.pca in adata.obsm else "X"
+        sc.pp.neighbors(adata, use_rep=representation, random_state=0)
+        sc.tl.umap(adata, random_state=0)
+
+    def rays(preset: str) -> Axes:
+        basis = None if adata.n_vars == 2 else "umap"
+        return pl.transport_rays(adata, preset, basis, show=False)
+
+    drawn = {
+        "transport_rays_paper": lambda: rays("paper"),
+        "transport_rays_fast": lambda: rays("fast"),
+        "history_paper": lambda: pl.history(adata, "paper", show=False),
+        "history_fast": lambda: pl.history(adata, "fast", show=False),
+        "evaluation": lambda: pl.evaluation(table, show=False),
+        "log_fold_change_paper": lambda: pl.log_fold_change(changes["paper"], show=False),
+        "log_fold_change_fast": lambda: pl.log_fold_change(changes["fast"], show=False),
+    }
+    names = []
+    for name, draw in drawn.items():
+        axes = draw()
+        figure = (axes if not isinstance(axes, list) else axes[0]).figure
+        figure.savefig(out / f"{name}.png", dpi=150, bbox_inches="tight")
+        plt.close(figure)
+        names.append(f"{name}.png")
+    return names
+
+
+if __name__ == "__main__":
+    sys.exit(main())

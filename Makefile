@@ -35,7 +35,7 @@ docs: $(VENV)/docs.stamp ## Build the documentation into docs/_build/html
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
 
 clean: ## Remove everything that make wrote
-	rm -rf $(VENV) demo dist docs/_build docs/generated docs/jupyter_execute
+	rm -rf $(VENV) demo dist docs/_build docs/generated docs/jupyter_execute docs/tutorials
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 
 # Stamps: installed once, and again when the dependencies change.

@@ -12,6 +12,10 @@ from sphinxcontrib import katex
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "extensions"))
 
+# Tutorials live beside the documentation; Sphinx reads only what is below it.
+shutil.rmtree(HERE / "tutorials", ignore_errors=True)
+shutil.copytree(HERE.parent / "tutorials", HERE / "tutorials")
+
 # -- Project -----------------------------------------------------------------
 
 info = metadata("rayot")
@@ -48,6 +52,14 @@ bibtex_reference_style = "author_year"
 # read, which needs the internet: on Read the Docs.
 nitpicky = True
 nitpick_ignore_regex = [("py:.*", r"(?!rayot\.).*")]
+nitpick_ignore = [
+    ("py:class", f"rayot.{name}")  # in signatures, and not for users
+    for name in (
+        "representation.autoencoder.AutoencoderNetwork",
+        "solvers.problem.Population",
+        "solvers.ray.TransportMap",
+    )
+]
 intersphinx_mapping = {}
 if os.environ.get("READTHEDOCS"):
     intersphinx_mapping = {
@@ -74,6 +86,8 @@ napoleon_numpy_docstring = True
 napoleon_use_rtype = True
 napoleon_use_param = True
 typehints_defaults = "braces"
+typehints_document_rtype_none = False
+maximum_signature_line_length = 80
 always_use_bars_union = True
 
 # -- Pages and notebooks -----------------------------------------------------

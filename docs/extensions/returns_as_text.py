@@ -10,6 +10,8 @@ from sphinx.ext.napoleon import NumpyDocstring
 
 def _returns(self: NumpyDocstring, section: str) -> list[str]:
     text = self._dedent(self._consume_to_next_section())
+    if text[:1] == [":"]:  # left of the heading
+        del text[0]
     lines = self._format_block(":returns: ", text)
     return [*lines, ""] if lines and lines[-1] else lines
 

@@ -25,3 +25,22 @@ def real_data(upstream_dir, monkeypatch):
     """Let the loaders read the original files without a download."""
     monkeypatch.setenv("RAYOT_DATA_DIR", str(upstream_dir))
     return upstream_dir
+
+
+@pytest.fixture
+def cells():
+    """Simulated control and treated cells, sparse, with principal components and a split."""
+    import scanpy as sc
+
+    import rayot as rt
+
+    data = rt.datasets.simulated(n_cells=120, n_genes=30, seed=0)
+    sc.pp.pca(data, n_comps=5)
+    rt.pp.split(data)
+    return data
+
+
+@pytest.fixture
+def quick():
+    """Arguments that make a fit take a second."""
+    return {"preset": "fast", "max_steps": 20, "batch_size": 32, "show_progress_bar": False}

@@ -147,7 +147,9 @@ def _represent(adata: AnnData) -> str | None:
 
 
 def _print_tables(table: pd.DataFrame, changes: dict[str, pd.DataFrame]) -> None:
-    print("\nHeld-out cells, top differentially expressed genes (way: 0 as identity, 1 as observed)")
+    print(
+        "\nHeld-out cells, top differentially expressed genes (way: 0 as identity, 1 as observed)"
+    )
     print(table.round(4).to_string())
     print("\nLog2 fold change against control, predicted minus observed")
     first = next(iter(changes.values()))
@@ -177,7 +179,7 @@ def _draw(
         sc.pp.neighbors(adata, use_rep=representation, random_state=0)
         sc.tl.umap(adata, random_state=0)
 
-    def rays(preset: str) -> Axes:
+    def rays(preset: str) -> Axes | None:
         basis = None if adata.n_vars == 2 else "umap"
         return pl.transport_rays(adata, preset, basis, show=False)
 
@@ -192,10 +194,9 @@ def _draw(
     }
     names = []
     for name, draw in drawn.items():
-        axes = draw()
-        figure = (axes if not isinstance(axes, list) else axes[0]).figure
-        figure.savefig(out / f"{name}.png", dpi=150, bbox_inches="tight")
-        plt.close(figure)
+        draw()
+        plt.savefig(out / f"{name}.png", dpi=150, bbox_inches="tight")
+        plt.close()
         names.append(f"{name}.png")
     return names
 

@@ -30,9 +30,7 @@ def test_energy_distance_is_that_of_scipy():
     for p in range(2):
         x, y = first[p].numpy(), second[p].numpy()
         expected = (
-            2 * cdist(x, y).mean()
-            - cdist(x, x).sum() / (30 * 29)
-            - cdist(y, y).sum() / (40 * 39)
+            2 * cdist(x, y).mean() - cdist(x, x).sum() / (30 * 29) - cdist(y, y).sum() / (40 * 39)
         )
         assert np.isclose(float(energy_distance(first, second)[p]), expected, rtol=1e-4)
 
@@ -174,7 +172,9 @@ def test_bad_settings(changes, message):
 
 
 def test_unknown_preset():
-    with pytest.raises(ValueError, match=r"preset must be one of \['fast', 'paper'\], found 'best'"):
+    with pytest.raises(
+        ValueError, match=r"preset must be one of \['fast', 'paper'\], found 'best'"
+    ):
         W1Settings.from_preset("best")
 
 

@@ -8,6 +8,8 @@ import numpy as np
 from anndata import AnnData
 
 from rayot._docs import shared
+from rayot.data import checks
+from rayot.data.fitted import FittedMap
 from rayot.data.keys import Key
 from rayot.data.modality import modality_of
 
@@ -50,11 +52,8 @@ def predicted(
     (100, 2)
     """
     cells = modality_of(adata, modality)
-    step = Key.obs.step(key)
-    if key not in cells.uns or step not in cells.obs:
-        fitted = sorted(name for name in cells.uns if Key.obs.step(name) in cells.obs)
-        raise KeyError(f"No map was written under {key!r}; there are {fitted or 'none'}.")
-    rows = np.nonzero(cells.obs[step].notna().to_numpy())[0]
+    FittedMap.read(cells, key)
+    rows = np.nonzero(checks.column(cells, Key.obs.step(key)).notna().to_numpy())[0]
     layer, representation = Key.layers.predicted(key), Key.obsm.predicted(key)
     decoded = layer in cells.layers
     result = AnnData(

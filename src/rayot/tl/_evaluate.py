@@ -10,24 +10,27 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from rayot.data.keys import Key
+from rayot.data.modality import modality_of
 from rayot.metrics import get_metrics, score, way
 from rayot.tl._held_out import read_held_out, read_maps
 
 if TYPE_CHECKING:
     from anndata import AnnData
+    from mudata import MuData
 
 WAYS = ("mmd", "energy_distance")
 """Metrics of whole populations, whose share of the way from identity to observed is given."""
 
 
 def evaluate(
-    adata: AnnData,
+    adata: AnnData | MuData,
     key: str | Sequence[str] = "w1ot",
     *,
     n_top_genes: int = 50,
     n_cells: int = 1500,
     metrics: Iterable[str] | None = None,
     cell_mask: ArrayLike | None = None,
+    modality: str | None = None,
     seed: int = 0,
 ) -> pd.DataFrame:
     """Score fitted maps on held-out cells, beside what doing nothing and the truth would score.
@@ -53,6 +56,8 @@ def evaluate(
     cell_mask
         Which cells may be scored (one cell type, one patient), shape (n_obs,), bool. Genes and
         mean shift still come from all training cells.
+    modality
+        Modality of a MuData.
     seed
         Seed of the subsampling.
 
@@ -96,6 +101,7 @@ def evaluate(
     """
     if n_cells < 2:
         raise ValueError(f"n_cells is {n_cells}; at least 2 cells are needed.")
+    adata = modality_of(adata, modality)
     names = [metric.name for metric in get_metrics(metrics)]
     cells = read_held_out(
         adata,

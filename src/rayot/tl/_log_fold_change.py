@@ -9,20 +9,23 @@ import pandas as pd
 
 from rayot import metrics
 from rayot.data.keys import Key
+from rayot.data.modality import modality_of
 from rayot.tl._held_out import read_held_out, read_maps
 
 if TYPE_CHECKING:
     from anndata import AnnData
+    from mudata import MuData
 
 
 def log_fold_change(
-    adata: AnnData,
+    adata: AnnData | MuData,
     key: str = "w1ot",
     genes: Sequence[str] | None = None,
     *,
     n_top_genes: int = 50,
     log1p: bool = True,
     pseudocount: float = 0.01,
+    modality: str | None = None,
 ) -> pd.DataFrame:
     """Log2 fold change of each gene against the source test cells, predicted and observed.
 
@@ -44,6 +47,8 @@ def log_fold_change(
         Expression is log(1 + x); False for expression on the linear scale.
     pseudocount
         Added to the means on the linear scale; see :func:`rayot.metrics.log_fold_change`.
+    modality
+        Modality of a MuData.
 
     Returns
     -------
@@ -72,6 +77,7 @@ def log_fold_change(
     >>> rt.tl.log_fold_change(adata, "w1ot").loc["0", ["observed", "predicted"]].round().tolist()
     [2.0, 1.0]
     """
+    adata = modality_of(adata, modality)
     if genes is None and Key.var.perturbed in adata.var:
         genes = adata.var_names[adata.var[Key.var.perturbed].astype(bool)].tolist() or None
     cells = read_held_out(adata, read_maps(adata, key), features=genes, n_top_genes=n_top_genes)

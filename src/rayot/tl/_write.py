@@ -9,7 +9,7 @@ from anndata import AnnData
 
 import rayot
 from rayot.data.keys import Key
-from rayot.data.matrix import dense, take_rows
+from rayot.data.matrix import dense
 
 if TYPE_CHECKING:
     from rayot.model import W1OT
@@ -60,9 +60,7 @@ def write_result(
         if value is not None:
             result[name] = value
     if model.module.centre.shape[-1] == 2:
-        ends = np.concatenate(
-            [_two_dimensional(adata, model), prediction.representation]
-        )
+        ends = np.concatenate([_two_dimensional(adata, model), prediction.representation])
         result[Key.result.potential_grid] = model.potential_grid(ends)
     if copy:
         adata = adata.to_memory() if adata.isbacked else adata.copy()

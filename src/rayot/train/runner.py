@@ -27,6 +27,7 @@ from rayot.train.lightning import interruptible, quiet
 from rayot.train.potential import PotentialTraining
 from rayot.train.source import CHUNK_ROWS
 from rayot.train.step import AdversarialStepTraining, EnergyStepTraining, StepTraining
+from rayot.train.threads import threads_for
 
 STEP_TRAINING: dict[str, type[StepTraining]] = {
     "adversarial": AdversarialStepTraining,
@@ -163,14 +164,17 @@ def train_transport(
         folder = Path(options.checkpoint_dir)
         _claim(folder, _fingerprint(transport, source, target, settings, seed, options), options)
     total = sum(phase.n_steps for phase in phases)
-    with tqdm(total=total, unit="step", disable=not options.progress) as bar:
+    n_problems, n_features = source.n_problems, source.cells.shape[1]
+    largest = n_problems * 2 * settings.batch_size * max(n_features, settings.width)
+    with (
+        threads_for(largest * settings.width),
+        tqdm(total=total, unit="step", disable=not options.progress) as bar,
+    ):
         for phase in phases:
             _fit(phase, folder, options, bar)
-    transport.to("cpu")
-    return Fit(
-        {phase.name: _columns(phase) for phase in phases},
-        diagnostics(transport, source_parts[1], target_parts[1]),
-    )
+        transport.to("cpu")
+        report = diagnostics(transport, source_parts[1], target_parts[1])
+    return Fit({phase.name: _columns(phase) for phase in phases}, report)
 
 
 def _fit(phase: BlockTraining, folder: Path | None, options: TrainingOptions, bar: tqdm) -> None:

@@ -99,11 +99,11 @@ class AdversarialStepTraining(StepTraining):
         self.critic_parameters = list(self.critic.parameters())
 
     def optimise(self, step: int) -> dict[str, Tensor]:
-        """One step of η, then one of the discriminator, on the same batch."""
+        """One step of the discriminator, then one of η against it, on the same batch."""
         transported, target = self.draw()
-        step_loss = generator_loss(self.critic(transported).squeeze(-1))
-        apply_gradients(step_loss.sum(), self.trained, self.adams[0])
         logits = self.critic(torch.cat([target, transported.detach()], dim=1)).squeeze(-1)
         loss = critic_loss(*logits.split(target.shape[1], dim=1))
         apply_gradients(loss.sum(), self.critic_parameters, self.adams[1])
+        step_loss = generator_loss(self.critic(transported).squeeze(-1))
+        apply_gradients(step_loss.sum(), self.trained, self.adams[0])
         return {"step_loss": step_loss.detach(), "critic_loss": loss.detach()}

@@ -1,0 +1,156 @@
+"""Life cycle of the model: set up, train, predict new cells, save and load."""
+
+import json
+import pickle
+
+import anndata as ad
+import numpy as np
+import pytest
+import torch
+
+import rayot as rt
+from rayot.model import W1OT
+
+
+@pytest.fixture
+def model(cells, quick):
+    return rt.tl.w1ot(cells, "control", "perturbed", use_rep="X_pca", **quick)
+
+
+def test_the_class_and_the_verb_agree(cells, quick):
+    data = W1OT.setup_anndata(cells, use_rep="X_pca")
+    model = W1OT(cells, data, "control", "perturbed", preset=quick.pop("preset"))
+    with pytest.raises(RuntimeError, match="Train the model before it predicts"):
+        model.predict(cells)
+    model.train(**quick)
+    rt.tl.w1ot(cells, "control", "perturbed", use_rep="X_pca", preset="fast", **quick)
+    source = cells[cells.obs["perturbation"] == "control"]
+    expected = rt.get.predicted(cells)
+    found = model.predict(source)
+    np.testing.assert_array_equal(found.X, expected.X)
+    np.testing.assert_array_equal(found.obsm["X_w1ot"], expected.obsm["X_w1ot"])
+    assert list(found.obs_names) == list(expected.obs_names)
+
+
+def test_new_cells_need_nothing_but_their_genes(cells, model):
+    bare = ad.AnnData(cells.X[:9].copy(), var=cells.var[[]])
+    before = sorted(bare.obsm), sorted(bare.uns), list(bare.obs)
+    np.testing.assert_allclose(model.predict(bare).X, model.predict(cells[:9]).X, atol=1e-5)
+    assert before == (sorted(bare.obsm), sorted(bare.uns), list(bare.obs))
+
+
+def test_genes_in_another_order_are_aligned(cells, model):
+    shuffled = cells[:9, np.random.default_rng(0).permutation(cells.n_vars)].copy()
+    found = model.predict(shuffled)
+    assert list(found.var_names) == list(cells.var_names)
+    np.testing.assert_allclose(found.X, model.predict(cells[:9]).X, atol=1e-5)
+
+
+def test_missing_genes_are_listed(cells, model):
+    with pytest.raises(ValueError, match=r"lack 2 of the 30 genes"):
+        model.predict(cells[:, 2:].copy())
+
+
+def test_save_and_load(cells, model, tmp_path):
+    model.save(tmp_path / "model")
+    files = {path.name for path in (tmp_path / "model").iterdir()}
+    assert files == {"model.json", "arrays.safetensors"}
+    again = W1OT.load(tmp_path / "model")
+    np.testing.assert_array_equal(again.predict(cells).X, model.predict(cells).X)
+    assert again.diagnostics == model.diagnostics
+    assert again.parameters() == json.loads(json.dumps(model.parameters())) or (
+        again.settings == model.settings
+    )
+    for phase, table in model.history.items():
+        np.testing.assert_array_equal(again.history[phase].to_numpy(), table.to_numpy())
+        assert list(again.history[phase].columns) == list(table.columns)
+    assert "control to perturbed in X_pca" in again.summary_string
+
+
+def test_saving_twice_asks_first(model, tmp_path):
+    model.save(tmp_path / "model")
+    with pytest.raises(FileExistsError, match="overwrite=True"):
+        model.save(tmp_path / "model")
+    model.save(tmp_path / "model", overwrite=True)
+    (tmp_path / "model" / "notes.txt").write_text("mine")
+    with pytest.raises(FileExistsError, match="holds other files"):
+        model.save(tmp_path / "model", overwrite=True)
+
+
+def edit(folder, **changes):
+    path = folder / "model.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def test_files_that_cannot_be_loaded(model, tmp_path):
+    folder = tmp_path / "model"
+    with pytest.raises(FileNotFoundError, match="holds no saved model"):
+        W1OT.load(folder)
+    model.save(folder)
+    edit(folder, format=99, version="9.0")
+    with pytest.raises(ValueError, match=r"has format 99, written by rayot 9.0"):
+        W1OT.load(folder)
+    edit(folder, format=1, model="GENOT")
+    with pytest.raises(ValueError, match="holds a GENOT, not a W1OT"):
+        W1OT.load(folder)
+    (folder / "model.json").write_text("{}")
+    with pytest.raises(ValueError, match="was not written by rayot"):
+        W1OT.load(folder)
+    (folder / "model.json").write_text("not json")
+    with pytest.raises(ValueError, match="is not readable"):
+        W1OT.load(folder)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.99])
+def test_truncated_files(model, tmp_path, share):
+    model.save(tmp_path / "model")
+    path = tmp_path / "model" / "arrays.safetensors"
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(ValueError, match="truncated or not a safetensors file"):
+        W1OT.load(tmp_path / "model")
+
+
+def test_a_pickle_is_never_run(model, tmp_path):
+    class Bomb:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "exploded"), "w"))
+
+    model.save(tmp_path / "model")
+    (tmp_path / "model" / "arrays.safetensors").write_bytes(pickle.dumps(Bomb()))
+    with pytest.raises(ValueError, match="not a safetensors file"):
+        W1OT.load(tmp_path / "model")
+    assert not (tmp_path / "exploded").exists()
+
+
+def test_arrays_of_another_shape(model, tmp_path):
+    from safetensors.numpy import load_file, save_file
+
+    model.save(tmp_path / "model")
+    path = tmp_path / "model" / "arrays.safetensors"
+    arrays = load_file(path)
+    arrays["module.centre"] = arrays["module.centre"][..., :2].copy()
+    save_file(arrays, path)
+    with pytest.raises(ValueError, match=r"do not fit its model\.json"):
+        W1OT.load(tmp_path / "model")
+
+
+def test_the_potential_is_one_lipschitz_between_cells(cells, model):
+    points = torch.from_numpy(np.asarray(cells.obsm["X_pca"], dtype=np.float32))[None]
+    values = model.module.potential(points)[0].detach()
+    distances = torch.cdist(points[0], points[0])
+    slopes = (values[:, None] - values[None]).abs() / distances.clamp_min(1e-6)
+    assert float(slopes.max()) <= 1 + 1e-3
+
+
+def test_a_model_does_not_keep_the_users_object_alive(cells, quick):
+    import gc
+    import weakref
+
+    data = cells.copy()
+    model = rt.tl.w1ot(data, "control", "perturbed", **quick)
+    alive = weakref.ref(data)
+    del data
+    gc.collect()
+    assert alive() is None
+    assert model.is_trained

@@ -1,0 +1,160 @@
+"""Encoders and decoders against the libraries that made them."""
+
+import numpy as np
+import pytest
+import scanpy as sc
+from scipy import sparse
+
+import rayot as rt
+from rayot.data.spec import DataSpec
+from rayot.representation import (
+    PCA,
+    SCVI,
+    Autoencoder,
+    Embedding,
+    Identity,
+    representation_of,
+)
+from rayot.representation.resolve import representation_from_saved
+
+
+def resolve(cells, use_rep):
+    return representation_of(cells, DataSpec.from_anndata(cells, use_rep=use_rep))
+
+
+@pytest.mark.parametrize("zero_center", [True, False])
+def test_pca_is_scanpys_there_and_back(cells, zero_center):
+    sc.pp.pca(cells, n_comps=20, zero_center=zero_center, svd_solver="arpack")
+    representation = resolve(cells, "X_pca")
+    assert isinstance(representation, PCA)
+    rows = np.arange(cells.n_obs)
+    encoded = representation.encode(cells, rows, sparse.csr_matrix(cells.X, dtype=np.float32))
+    np.testing.assert_allclose(encoded, cells.obsm["X_pca"], atol=1e-3)
+    decoded = representation.decode(encoded, cells, rows)
+    expression = cells.X.toarray()
+    if zero_center:
+        expected = expression.mean(0) + cells.obsm["X_pca"] @ cells.varm["PCs"].T
+        np.testing.assert_allclose(decoded, expected, atol=1e-3)
+    lost = np.square(decoded - expression).sum()
+    assert lost < np.square(expression - expression.mean(0)).sum()
+
+
+def test_components_of_another_matrix_are_refused(cells):
+    cells.X = cells.X * 2
+    with pytest.raises(ValueError, match=r"is not the expression times adata.varm\['PCs'\]"):
+        resolve(cells, "X_pca")
+
+
+def test_a_pca_of_highly_variable_genes_leaves_the_others_alone(cells):
+    cells.var["highly_variable"] = np.arange(cells.n_vars) < 12
+    sc.pp.pca(cells, n_comps=5, mask_var="highly_variable")
+    representation = resolve(cells, "X_pca")
+    rows = np.arange(4)
+    change = representation.decode(np.ones((4, 5), np.float32), cells, rows)
+    change = change - representation.decode(np.zeros((4, 5), np.float32), cells, rows)
+    assert np.abs(change[:, 12:]).max() < 1e-6
+
+
+def test_anything_else_in_obsm_has_no_decoder(cells):
+    cells.obsm["X_umap"] = np.zeros((cells.n_obs, 2))
+    representation = resolve(cells, "X_umap")
+    assert isinstance(representation, Embedding)
+    assert not representation.has_decoder
+    with pytest.raises(TypeError, match="no decoder"):
+        representation.decode(np.zeros((1, 2)), cells, np.arange(1))
+
+
+def test_autoencoder_encodes_what_it_wrote_and_reconstructs(cells):
+    rt.pp.autoencoder(cells, n_latent=8, hidden=(32,), max_steps=600, show_progress_bar=False)
+    representation = resolve(cells, "X_autoencoder")
+    assert isinstance(representation, Autoencoder)
+    rows = np.arange(cells.n_obs)
+    expression = cells.X.toarray().astype(np.float32)
+    latent = representation.encode(cells, rows, expression)
+    np.testing.assert_allclose(latent, cells.obsm["X_autoencoder"], atol=1e-5)
+    error = np.square(representation.decode(latent, cells, rows) - expression).mean()
+    assert error < np.square(expression - expression.mean(0)).mean()
+
+
+def test_autoencoder_sees_training_cells_only(cells):
+    arguments = {"n_latent": 3, "hidden": (8,), "max_steps": 100, "show_progress_bar": False}
+    rt.pp.autoencoder(cells, **arguments)
+    first = cells.uns["X_autoencoder"]["weights"]["encoder.0.weight"]
+    test = (cells.obs["split"] == "test").to_numpy()
+    expression = cells.X.toarray()
+    expression[test] += 100
+    cells.X = sparse.csr_matrix(expression)
+    rt.pp.autoencoder(cells, **arguments)
+    again = cells.uns["X_autoencoder"]["weights"]["encoder.0.weight"]
+    np.testing.assert_array_equal(first, again)
+
+
+def test_autoencoder_survives_an_h5ad(cells, tmp_path):
+    import anndata as ad
+
+    rt.pp.autoencoder(cells, n_latent=3, hidden=(8,), max_steps=100, show_progress_bar=False)
+    cells.write_h5ad(tmp_path / "cells.h5ad")
+    read = ad.read_h5ad(tmp_path / "cells.h5ad")
+    rows = np.arange(5)
+    expression = cells.X[:5].toarray().astype(np.float32)
+    first, second = (resolve(each, "X_autoencoder") for each in (cells, read))
+    np.testing.assert_array_equal(
+        first.encode(cells, rows, expression), second.encode(read, rows, expression)
+    )
+
+
+@pytest.mark.parametrize("use_rep", [None, "X_pca"])
+def test_a_saved_representation_is_the_same(cells, use_rep):
+    representation = resolve(cells, use_rep)
+    again = representation_from_saved(representation.to_json(), representation.arrays())
+    assert type(again) is type(representation)
+    assert again.n_features == representation.n_features
+    coordinates = np.ones((2, again.n_features), np.float32)
+    np.testing.assert_array_equal(
+        again.decode(coordinates, cells, np.arange(2)),
+        representation.decode(coordinates, cells, np.arange(2)),
+    )
+
+
+def test_identity_keeps_sparse_cells_sparse(cells):
+    representation = resolve(cells, None)
+    assert isinstance(representation, Identity)
+    assert sparse.issparse(representation.encode(cells, np.arange(2), cells.X[:2]))
+
+
+@pytest.fixture
+def vae(cells):
+    import scvi
+
+    scvi.model.SCVI.setup_anndata(cells, layer="counts")
+    model = scvi.model.SCVI(cells, n_latent=4, n_hidden=16)
+    model.train(max_epochs=20, accelerator="cpu", enable_progress_bar=False)
+    return model
+
+
+def test_scvi_decodes_to_what_scvi_says(cells, vae):
+    representation = SCVI(vae)
+    rows = np.arange(cells.n_obs)
+    latent = representation.encode(cells, rows, None)
+    decoded = representation.decode(latent, cells, rows)
+    assert decoded.shape == cells.shape
+    np.testing.assert_allclose(np.expm1(decoded).sum(1), 1e4, rtol=1e-3)
+    expected = vae.get_normalized_expression(library_size=1e4, n_samples=50, return_numpy=True)
+    assert np.corrcoef(np.log1p(expected).ravel(), decoded.ravel())[0, 1] > 0.9
+
+
+def test_a_map_in_the_latent_space_of_scvi(cells, vae, quick, tmp_path):
+    representation = SCVI(vae)
+    model = rt.tl.w1ot(cells, "control", "perturbed", use_rep=representation, **quick)
+    assert cells.obsm["X_w1ot"].shape == (cells.n_obs, 4)
+    assert np.isfinite(rt.get.predicted(cells).X).all()
+    model.save(tmp_path / "model")
+    with pytest.raises(ValueError, match="pass it again"):
+        rt.model.W1OT.load(tmp_path / "model")
+    again = rt.model.W1OT.load(tmp_path / "model", representation=representation)
+    np.testing.assert_allclose(again.predict(cells[:7]).X, model.predict(cells[:7]).X, atol=1e-5)
+
+
+def test_an_untrained_scvi_model_is_refused():
+    with pytest.raises(ValueError, match="not trained"):
+        SCVI(type("Untrained", (), {"is_trained": False})())

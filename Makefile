@@ -8,6 +8,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
+# OpenMP's threads spin while they wait, which makes small networks many times slower wherever
+# something else needs the cores.
+export OMP_WAIT_POLICY ?= PASSIVE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test slow lint types docs clean
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rayot import datasets
+from rayot.data import checks
 from rayot.data.keys import Key
 
 if TYPE_CHECKING:
@@ -71,6 +72,8 @@ def demo(
 
     adata, groupby, source = _load(data)
     target = _largest(adata, groupby, source) if target is None else target
+    for category in (source, target):
+        checks.in_category(adata, groupby, category)
     adata = adata[adata.obs[groupby].isin([source, target])].copy()
     print(
         f"{data}: {adata.n_obs} cells x {adata.n_vars} features, {source} to {target} "

@@ -39,7 +39,8 @@ class W1Settings:
     step_width, step_layers
         Units and hidden layers of the step size and the discriminator.
     potential_betas, step_betas
-        Adam's exponential decay rates.
+        Adam's exponential decay rates. The paper gives those of the potential; for the step size
+        it names Adam alone, and a first moment of 0.5 keeps the two players from circling.
     """
 
     potential: Literal["groupsort", "maxmin"] = "groupsort"
@@ -60,7 +61,7 @@ class W1Settings:
     step_width: int = 64
     step_layers: int = 4
     potential_betas: tuple[float, float] = (0.5, 0.5)
-    step_betas: tuple[float, float] = (0.9, 0.999)
+    step_betas: tuple[float, float] = (0.5, 0.999)
 
     @property
     def n_groups(self) -> int | None:
@@ -140,5 +141,6 @@ PRESETS: dict[str, dict[str, Any]] = {
         "batch_size": 512,
         "step_lr": 2e-3,
         "step_lr_end": 1e-5,
+        "step_betas": (0.9, 0.999),
     },
 }

@@ -90,7 +90,10 @@ def test_files_that_cannot_be_loaded(model, tmp_path):
     edit(folder, format=99, version="9.0")
     with pytest.raises(ValueError, match=r"has format 99, written by rayot 9.0"):
         W1OT.load(folder)
-    edit(folder, format=1, model="GENOT")
+    edit(folder, format=1, version="99.0")
+    with pytest.raises(ValueError, match="which is newer than this version"):
+        W1OT.load(folder)
+    edit(folder, version=rt.__version__, model="GENOT")
     with pytest.raises(ValueError, match="holds a GENOT, not a W1OT"):
         W1OT.load(folder)
     (folder / "model.json").write_text("{}")
@@ -131,7 +134,7 @@ def test_arrays_of_another_shape(model, tmp_path):
     arrays = load_file(path)
     arrays["module.centre"] = arrays["module.centre"][..., :2].copy()
     save_file(arrays, path)
-    with pytest.raises(ValueError, match=r"do not fit its model\.json"):
+    with pytest.raises(ValueError, match="do not fit together"):
         W1OT.load(tmp_path / "model")
 
 
@@ -141,6 +144,44 @@ def test_the_potential_is_one_lipschitz_between_cells(cells, model):
     distances = torch.cdist(points[0], points[0])
     slopes = (values[:, None] - values[None]).abs() / distances.clamp_min(1e-6)
     assert float(slopes.max()) <= 1 + 1e-3
+
+
+def test_a_description_that_was_changed(model, tmp_path):
+    model.save(tmp_path / "model")
+    values = json.loads((tmp_path / "model" / "model.json").read_text())
+    del values["settings"]
+    (tmp_path / "model" / "model.json").write_text(json.dumps(values))
+    with pytest.raises(ValueError, match="do not fit together"):
+        W1OT.load(tmp_path / "model")
+
+
+def test_a_loaded_model_predicts_but_does_not_train(model, tmp_path):
+    model.save(tmp_path / "model")
+    with pytest.raises(RuntimeError, match="holds no training cells"):
+        W1OT.load(tmp_path / "model").train()
+
+
+def test_a_bad_option_leaves_a_fitted_model_as_it_was(cells, model):
+    before = model.predict(cells[:3]).X
+    with pytest.raises(ValueError, match="validation_size"):
+        model.train(validation_size=3)
+    np.testing.assert_array_equal(model.predict(cells[:3]).X, before)
+
+
+def test_training_again_takes_the_presets_steps(cells):
+    data = W1OT.setup_anndata(cells, use_rep="X_pca")
+    settings = {"potential_steps": 150, "step_steps": 150}
+    model = W1OT(cells, data, "control", "perturbed", preset="fast", **settings)
+    model.train(max_steps=10, show_progress_bar=False)
+    assert model.history["ray 1 step"].index[-1] == 10
+    model.train(show_progress_bar=False)
+    assert model.history["ray 1 step"].index[-1] == 150
+
+
+def test_raw_counts_are_refused_at_prediction_too(cells, model):
+    raw = ad.AnnData(cells.layers["counts"].copy(), var=cells.var)
+    with pytest.raises(ValueError, match="holds raw counts"):
+        model.predict(raw)
 
 
 def test_a_model_does_not_keep_the_users_object_alive(cells, quick):

@@ -45,6 +45,12 @@ def test_bjorck_finds_the_nearest_orthonormal_matrix(rows, columns):
         assert np.allclose(polar(one.double().numpy())[0], nearest.numpy(), atol=1e-4)
 
 
+@pytest.mark.parametrize("columns", [2, 50, 64, 65, 500])
+def test_bjorck_is_orthonormal_at_the_sizes_of_a_potential(columns):
+    for seed in range(10):
+        assert error(bjorck(weights(64, columns, columns**-0.5, seed=seed))) <= 1e-5
+
+
 def test_gradient_of_cayley_is_that_of_finite_differences():
     free = weights(5, 3).double().requires_grad_(True)
     assert torch.autograd.gradcheck(cayley, free)

@@ -19,7 +19,8 @@ from rayot.representation.resolve import representation_from_saved
 
 
 def resolve(cells, use_rep):
-    return representation_of(cells, DataSpec.from_anndata(cells, use_rep=use_rep))
+    spec = DataSpec.from_anndata(cells, use_rep=use_rep)
+    return representation_of(cells, spec, np.arange(cells.n_obs))
 
 
 @pytest.mark.parametrize("zero_center", [True, False])
@@ -116,6 +117,37 @@ def test_a_saved_representation_is_the_same(cells, use_rep):
     )
 
 
+def test_an_autoencoder_of_other_genes_or_another_layer_is_refused(cells):
+    options = {"n_latent": 3, "hidden": (8,), "max_steps": 100, "show_progress_bar": False}
+    rt.pp.autoencoder(cells, **options)
+    with pytest.raises(ValueError, match="fitted on other genes"):
+        resolve(cells[:, ::-1].copy(), "X_autoencoder")
+    cells.layers["log"] = cells.X
+    rt.pp.autoencoder(cells, layer="log", **options)
+    with pytest.raises(ValueError, match="fitted on layer 'log'"):
+        resolve(cells, "X_autoencoder")
+
+
+def test_components_that_were_cut_are_refused(cells):
+    cells.obsm["X_pca"] = cells.obsm["X_pca"][:, :3]
+    with pytest.raises(ValueError, match=r"has 3 components and adata.varm\['PCs'\] 5"):
+        resolve(cells, "X_pca")
+
+
+def test_components_under_another_name(cells):
+    sc.pp.pca(cells, n_comps=4, key_added="other")
+    assert isinstance(resolve(cells, "other"), PCA)
+
+
+def test_an_autoencoder_leaves_the_users_random_state_alone(cells):
+    import torch
+
+    before = torch.get_rng_state()
+    rt.pp.autoencoder(cells, n_latent=3, hidden=(8,), max_steps=100, show_progress_bar=False)
+    resolve(cells, "X_autoencoder")
+    assert torch.equal(before, torch.get_rng_state())
+
+
 def test_identity_keeps_sparse_cells_sparse(cells):
     representation = resolve(cells, None)
     assert isinstance(representation, Identity)
@@ -141,6 +173,17 @@ def test_scvi_decodes_to_what_scvi_says(cells, vae):
     np.testing.assert_allclose(np.expm1(decoded).sum(1), 1e4, rtol=1e-3)
     expected = vae.get_normalized_expression(library_size=1e4, n_samples=50, return_numpy=True)
     assert np.corrcoef(np.log1p(expected).ravel(), decoded.ravel())[0, 1] > 0.9
+
+
+def test_scvi_cells_keep_their_order_and_their_object(cells, vae):
+    representation = SCVI(vae)
+    rows = np.random.default_rng(0).permutation(cells.n_obs)
+    other = cells.copy()
+    other.uns.clear()
+    before = list(other.obs), sorted(other.uns)
+    latent = representation.encode(other, rows, None)
+    assert (list(other.obs), sorted(other.uns)) == before
+    np.testing.assert_allclose(latent, vae.get_latent_representation(cells)[rows], atol=1e-5)
 
 
 def test_a_map_in_the_latent_space_of_scvi(cells, vae, quick, tmp_path):

@@ -248,6 +248,44 @@ def test_integers_are_taken_if_they_are_allowed(cells, quick):
     assert np.isfinite(rt.get.predicted(cells).X).all()
 
 
+@pytest.mark.parametrize("key", ["counts", "pca"])
+def test_a_name_that_is_taken_is_refused(cells, quick, key):
+    before = snapshot(cells)
+    with pytest.raises(ValueError, match="would overwrite"):
+        rt.tl.w1ot(cells, SOURCE, TARGET, use_rep="X_pca", key_added=key, **quick)
+    unchanged(before, cells)
+    rt.tl.w1ot(cells, SOURCE, TARGET, use_rep="X_pca", **quick)
+    rt.tl.w1ot(cells, SOURCE, TARGET, use_rep="X_pca", **quick)
+
+
+def test_raw_counts_beside_a_representation_without_decoder(cells, quick):
+    cells.X = cells.layers["counts"]
+    cells.obsm["X_other"] = cells.obsm["X_pca"]
+    rt.tl.w1ot(cells, SOURCE, TARGET, use_rep="X_other", **quick)
+    assert "w1ot" not in cells.layers
+
+
+def test_conditions_that_are_numbers(cells, quick):
+    cells.obs["dose"] = np.where(cells.obs["perturbation"] == SOURCE, 0, 10)
+    rt.tl.w1ot(cells, 0, 10, groupby="dose", **quick)
+    assert rt.tl.evaluate(cells).loc["w1ot"].notna().any()
+
+
+def test_cells_without_a_condition_are_none(cells, quick):
+    cells.obs["drug"] = cells.obs["perturbation"].astype(object)
+    cells.obs.loc[cells.obs_names[:5], "drug"] = np.nan
+    with pytest.raises(ValueError, match="no category 'nan'"):
+        rt.tl.w1ot(cells, "nan", TARGET, groupby="drug", **quick)
+
+
+def test_the_way_of_an_unseen_cell_type_is_measured_on_that_type(cells, quick):
+    cell_type = str(cells.obs["cell_type"].iloc[0])
+    rt.pp.split(cells, holdout={"cell_type": [cell_type]})
+    rt.tl.w1ot(cells, SOURCE, TARGET, **quick)
+    table = rt.tl.evaluate(cells)
+    assert table.loc["observed", "mmd"] < table.loc["identity", "mmd"]
+
+
 def test_nothing_is_predicted_without_a_map(cells):
     with pytest.raises(KeyError, match="no map was fitted"):
         rt.get.predicted(cells)

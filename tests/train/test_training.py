@@ -250,11 +250,94 @@ def test_a_killed_process_resumes_bit_for_bit(tmp_path, kill):
     assert all(torch.equal(one, other) for one, other in zip(resumed, plain, strict=True))
 
 
+@pytest.mark.parametrize("early", [True, False])
+def test_other_files_in_the_folder_are_left_alone(tmp_path, early):
+    (tmp_path / "precious.ckpt").write_text("mine")
+    settings = W1Settings.from_preset("fast", **QUICK)
+    options = TrainingOptions(progress=False, checkpoint_dir=tmp_path, resume=early)
+    with pytest.raises(ValueError, match="no checkpoints of ours; name an empty folder"):
+        fit(settings, options=options)
+    assert (tmp_path / "precious.ckpt").read_text() == "mine"
+
+
+def test_a_truncated_checkpoint_is_named(tmp_path):
+    settings = W1Settings.from_preset("fast", **QUICK, n_rays=1)
+    options = TrainingOptions(progress=False, checkpoint_dir=tmp_path)
+    fit(settings, options=options)
+    path = tmp_path / "ray_1_step.ckpt"
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(ValueError, match=r"ray_1_step.ckpt' is truncated or foreign"):
+        fit(settings, options=options)
+
+
+def test_a_limit_that_stops_the_trainer_is_said_and_resumed(tmp_path):
+    settings = W1Settings.from_preset("fast", **QUICK, n_rays=1)
+    plain, _ = fit(settings)
+    common = {"progress": False, "checkpoint_dir": tmp_path, "checkpoint_every": 100}
+    limited = TrainingOptions(**common, trainer_kwargs={"max_time": {"seconds": 0}})
+    with pytest.raises(RuntimeError, match="stopped in ray 1 potential after 0 of 300 steps"):
+        fit(settings, options=limited)
+    resumed, _ = fit(settings, options=TrainingOptions(**common))
+    x = torch.randn(1, 10, 3)
+    assert torch.equal(plain(x), resumed(x))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"max_epochs": 3}, "max_epochs cannot be set"),
+        ({"n_rayz": 3}, "n_rayz: neither an option of rayot"),
+    ],
+)
+def test_arguments_of_the_trainer(arguments, message):
+    settings = W1Settings.from_preset("fast", **QUICK)
+    with pytest.raises(ValueError, match=message):
+        fit(settings, options=TrainingOptions(progress=False, trainer_kwargs=arguments))
+
+
+def test_a_problem_that_stops_early_does_not_wait_for_its_neighbour():
+    settings = W1Settings.from_preset("fast", potential_steps=1500, step_steps=100, n_rays=1)
+    options = TrainingOptions(progress=False, early_stopping=True, early_stopping_patience=1)
+    both, source, target = cells()
+    alone, _ = fit(settings, names=("a",), options=options)
+    for other in (target, source):
+        transport = TransportMap(3, ("a", "b"), settings, 0)
+        populations = [
+            Population.from_groups(both, [source, source]),
+            Population.from_groups(both, [target, other]),
+        ]
+        train_transport(transport, *populations, settings, 0, options)
+        x = torch.randn(1, 10, 3)
+        first = transport.ray(0).potential(transport.standardise(x).expand(2, -1, -1))[0]
+        expected = alone.ray(0).potential(alone.standardise(x))[0]
+        assert torch.allclose(first - first[0], expected - expected[0], atol=0.05)
+
+
+def test_a_problem_with_bad_cells_stops_and_the_others_go_on():
+    settings = W1Settings.from_preset("paper", **QUICK)
+    both, source, target = cells()
+    spoiled = torch.cat([both, torch.full((30, 3), torch.nan)])
+    transport = TransportMap(3, ("good", "bad"), settings, 0)
+    populations = [
+        Population.from_groups(spoiled, [source, torch.arange(800, 830)]),
+        Population.from_groups(spoiled, [target, target]),
+    ]
+    train_transport(transport, *populations, settings, 0, TrainingOptions(progress=False))
+    alone, _ = fit(settings, names=("good",))
+    x = torch.randn(1, 10, 3)
+    assert torch.isfinite(transport(x.expand(2, -1, -1))[0]).all()
+    directions = [
+        each.ray(0).direction(x.expand(len(each.names), -1, -1))[0][0]
+        for each in (transport, alone)
+    ]
+    assert float((directions[0] * directions[1]).sum(-1).mean()) > 0.9
+
+
 def test_a_loss_that_is_not_finite_names_where():
     settings = W1Settings.from_preset("paper", **QUICK)
     both, source, target = cells()
-    both[5] = torch.inf
-    with pytest.raises(FloatingPointError, match=r"'a' became .* in ray 1 potential, between"):
+    both[:200] = torch.inf
+    with pytest.raises(FloatingPointError, match=r"'a' became .* in ray 1 potential, by step 100"):
         fit(settings, data=(both, source, target))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from difflib import get_close_matches
 
 import numpy as np
@@ -36,6 +36,11 @@ def column(adata: AnnData, name: str) -> pd.Series:
     return adata.obs[name]
 
 
+def members(values: pd.Series, category: str) -> np.ndarray:
+    """Which values are the category, compared as text; missing values are in none: (n,) bool."""
+    return ((values.astype(str) == str(category)) & values.notna()).to_numpy(dtype=bool)
+
+
 def in_category(adata: AnnData, groupby: str, category: str) -> np.ndarray:
     """Which cells belong to a category of a column of ``adata.obs``: (n_obs,) bool.
 
@@ -46,10 +51,9 @@ def in_category(adata: AnnData, groupby: str, category: str) -> np.ndarray:
     ValueError
         If no cell is in the category; names the nearest one.
     """
-    values = column(adata, groupby).astype(str)
-    found = (values == str(category)).to_numpy()
+    found = members(column(adata, groupby), category)
     if not found.any():
-        known = values.unique()
+        known = adata.obs[groupby].dropna().astype(str).unique()
         raise ValueError(
             f"adata.obs[{groupby!r}] has no category {category!r}. {_hint(category, known)}"
         )
@@ -72,29 +76,36 @@ def enough_cells(n_cells: int, what: str) -> None:
         )
 
 
-def finite(block: np.ndarray | sparse.csr_matrix, names: Sequence[str], where: str) -> None:
-    """Raise a ValueError if a block has NaN or infinite values.
+def finite(
+    blocks: Iterable[np.ndarray | sparse.csr_matrix], names: Sequence[str], where: str
+) -> None:
+    """Raise a ValueError if successive blocks of rows have NaN or infinite values.
 
     Parameters
     ----------
-    block
-        (n, d), dense or CSR.
+    blocks
+        Each (n, d), dense or CSR.
     names
         (d,) names of the columns.
     where
-        What the block is a part of.
+        What the blocks are parts of.
     """
-    bad = ~np.isfinite(stored_values(block))
-    if not bad.any():
-        return
-    if isinstance(block, np.ndarray):
-        columns = np.nonzero(~np.isfinite(block))[1]
-    else:
-        columns = block.indices[bad]
-    raise ValueError(
-        f"{where} has {int(bad.sum())} NaN or infinite values, the first in "
-        f"{names[int(columns.min())]!r}; remove or impute them."
-    )
+    n_bad, first = 0, len(names)
+    for block in blocks:
+        bad = ~np.isfinite(stored_values(block))
+        if bad.any():
+            columns = (
+                np.nonzero(bad.reshape(block.shape))[1]
+                if isinstance(block, np.ndarray)
+                else block.indices[bad]
+            )
+            n_bad += int(bad.sum())
+            first = min(first, int(columns.min()))
+    if n_bad:
+        raise ValueError(
+            f"{where} has {n_bad} NaN or infinite values, the first in {names[first]!r}; remove or "
+            "impute them."
+        )
 
 
 def not_counts(block: np.ndarray | sparse.csr_matrix, where: str) -> None:
@@ -119,6 +130,12 @@ def not_counts(block: np.ndarray | sparse.csr_matrix, where: str) -> None:
             "scanpy.pp.log1p), name another layer, or pass allow_counts=True to use them as they "
             "are."
         )
+
+
+def clip_option(clip: bool | str) -> None:
+    """Raise a ValueError if ``clip`` is none of its choices."""
+    if clip not in (True, False, "auto"):
+        raise ValueError(f"clip must be 'auto', True or False, found {clip!r}.")
 
 
 def aligned_genes(found: pd.Index, wanted: Sequence[str], where: str = "These cells") -> np.ndarray:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rayot.data import checks
 from rayot.data.keys import Key
 
 if TYPE_CHECKING:
@@ -67,8 +68,8 @@ class FittedMap:
         [False, True]
         """
         result = adata.uns.get(Key.uns.result(key))
-        if not _is_result(result):
-            fitted = [repr(name) for name, value in adata.uns.items() if _is_result(value)]
+        if not is_result(result):
+            fitted = [repr(name) for name, value in adata.uns.items() if is_result(value)]
             found = f"fitted maps found: {', '.join(fitted)}" if fitted else "no map was fitted"
             raise KeyError(f"There is no fitted map {key!r} in adata.uns; {found}.")
         fitted_map = cls(
@@ -86,7 +87,7 @@ class FittedMap:
                 f"columns found: {', '.join(map(repr, adata.obs.columns))}."
             )
         for condition in (fitted_map.source, fitted_map.target):
-            if not (adata.obs[fitted_map.groupby] == condition).any():
+            if not checks.members(adata.obs[fitted_map.groupby], condition).any():
                 raise ValueError(
                     f"No cell of adata has {condition!r} in obs[{fitted_map.groupby!r}], one of "
                     f"the two conditions of the map {key!r}."
@@ -95,11 +96,11 @@ class FittedMap:
 
     def is_source(self, adata: AnnData) -> NDArray[np.bool_]:
         """Which cells are of the source condition, shape (n_obs,)."""
-        return np.asarray(adata.obs[self.groupby] == self.source, dtype=bool)
+        return checks.members(adata.obs[self.groupby], self.source)
 
     def is_target(self, adata: AnnData) -> NDArray[np.bool_]:
         """Which cells are of the target condition, shape (n_obs,)."""
-        return np.asarray(adata.obs[self.groupby] == self.target, dtype=bool)
+        return checks.members(adata.obs[self.groupby], self.target)
 
     def require_predicted_expression(self, adata: AnnData) -> str:
         """Name of the layer with predicted expression.
@@ -119,5 +120,6 @@ class FittedMap:
         return layer
 
 
-def _is_result(value: Any) -> bool:  # noqa: ANN401
+def is_result(value: Any) -> bool:  # noqa: ANN401
+    """Whether an entry of ``uns`` was written by a fitted map."""
     return isinstance(value, Mapping) and all(name in value for name in REQUIRED)

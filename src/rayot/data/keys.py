@@ -93,6 +93,11 @@ class Key:
             """Colours of the categories of a column of ``adata.obs``."""
             return f"{column}_colors"
 
+    class split:
+        """Entries of ``adata.uns[split_key]``, what :func:`rayot.pp.split` says of itself."""
+
+        holdout = "holdout"
+
     class result:
         """Entries of the dictionary ``adata.uns[key]`` of one fitted map."""
 

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 from anndata import AnnData
+from scipy import sparse
 
 from rayot.data import checks
 from rayot.data.keys import Key
-from rayot.data.matrix import matrix_of, take_rows
+from rayot.data.matrix import matrix_of, row_chunks, take_rows
 
 SAMPLE_ROWS = 2000
 """Cells looked at to tell counts from log-normalised values."""
@@ -23,7 +24,7 @@ class DataSpec:
     Attributes
     ----------
     groupby
-        Column of ``obs`` with the conditions.
+        Column of ``obs`` with the conditions; None where conditions do not matter.
     layer
         Layer with the expression; None is ``X``.
     use_rep
@@ -32,23 +33,26 @@ class DataSpec:
         Column of ``obs`` with "train" and "test"; None if all cells are for training.
     var_names
         Genes, in the order of the model.
+    allow_counts
+        Whether expression that looks like raw counts is taken.
     nonnegative
-        Whether the training cells' expression has no negative value.
+        Whether the training cells' expression has no negative value; the model finds out.
     """
 
-    groupby: str
+    groupby: str | None
     layer: str | None
     use_rep: str | None
     split_key: str | None
     var_names: tuple[str, ...]
-    nonnegative: bool
+    allow_counts: bool = False
+    nonnegative: bool = False
 
     @classmethod
     def from_anndata(
         cls,
         adata: AnnData,
         *,
-        groupby: str = Key.obs.perturbation,
+        groupby: str | None = Key.obs.perturbation,
         layer: str | None = None,
         use_rep: str | None = None,
         split_key: str | None = Key.obs.split,
@@ -61,32 +65,46 @@ class DataSpec:
         KeyError
             If a column, layer or representation is missing.
         ValueError
-            If the expression holds raw counts, or a split has no training cells.
+            If a split has no training cells, or there is no expression to work on.
         """
-        checks.column(adata, groupby)
+        if groupby is not None:
+            checks.column(adata, groupby)
         # Data without the default column have no split; a column that was asked for must exist.
         if split_key == Key.obs.split and split_key not in adata.obs:
             split_key = None
         if split_key is not None:
             checks.in_category(adata, split_key, Key.obs.train)
-        matrix = matrix_of(adata, layer)
-        rng = np.random.default_rng(0)
-        n_sample = min(SAMPLE_ROWS, adata.n_obs)
-        rows = np.sort(rng.choice(adata.n_obs, n_sample, replace=False))
-        sample = take_rows(matrix, rows)
-        where = f"adata.layers[{layer!r}]" if layer is not None else "adata.X"
-        if not allow_counts:
-            checks.not_counts(sample, where)
+        if use_rep is None or layer is not None:
+            matrix_of(adata, layer)
         if use_rep is not None:
             check_representation(adata, use_rep)
-        return cls(
-            groupby,
-            layer,
-            use_rep,
-            split_key,
-            tuple(map(str, adata.var_names)),
-            bool(sample.min() >= 0),
-        )
+        genes = tuple(map(str, adata.var_names))
+        return cls(groupby, layer, use_rep, split_key, genes, allow_counts)
+
+    @property
+    def where(self) -> str:
+        """The slot of the expression, for messages."""
+        return "adata.X" if self.layer is None else f"adata.layers[{self.layer!r}]"
+
+    def expression(self, adata: AnnData, rows: np.ndarray) -> np.ndarray | sparse.csr_matrix:
+        """Expression (n, genes) of these cells, float32, genes in the order of the model.
+
+        Raises
+        ------
+        ValueError
+            If genes are missing.
+        """
+        block = take_rows(matrix_of(adata, self.layer), rows)
+        if tuple(adata.var_names) != self.var_names:
+            block = block[:, checks.aligned_genes(adata.var_names, self.var_names)]
+        return block
+
+    def check_expression(self, adata: AnnData, rows: np.ndarray) -> None:
+        """Raise a ValueError if these cells' expression has NaN or is raw counts."""
+        if not self.allow_counts:
+            checks.not_counts(self.expression(adata, rows[:SAMPLE_ROWS]), self.where)
+        blocks = (self.expression(adata, chunk) for chunk in row_chunks(rows))
+        checks.finite(blocks, self.var_names, self.where)
 
     def training_rows(self, adata: AnnData, category: str) -> np.ndarray:
         """Row numbers of the training cells of a condition.
@@ -96,6 +114,7 @@ class DataSpec:
         KeyError, ValueError
             If the condition is missing or has too few training cells.
         """
+        assert self.groupby is not None
         member = checks.in_category(adata, self.groupby, category)
         if self.split_key is not None:
             member &= (checks.column(adata, self.split_key) == Key.obs.train).to_numpy()
@@ -105,6 +124,7 @@ class DataSpec:
 
     def rows(self, adata: AnnData, category: str) -> np.ndarray:
         """Row numbers of all cells of a condition, trained on or not."""
+        assert self.groupby is not None
         return np.nonzero(checks.in_category(adata, self.groupby, category))[0]
 
     def to_json(self) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from rayot.datasets._planar import checked_arguments, legacy_seed, two_populatio
 def bookshelf(n_samples: int = 1000, *, noise: float = 0.001, seed: int = 0) -> AnnData:
     r"""Two thin shelves on one line: does a map keep the order of the books?
 
-    Source x ~ U(0, 1), target x ~ U(2, 3), both with y ~ N(0, `noise`²). On a line every coupling
+    Source x ~ U(0, 1), target x ~ U(2, 3), both with y ~ N(0, `noise`\ ²). On a line every coupling
     that sends the source into the target has the same W1 cost, 2; the monotone one is wanted.
 
     Parameters

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,7 +19,7 @@ import rayot
 from rayot._docs import shared
 from rayot.data import checks
 from rayot.data.keys import Key
-from rayot.data.matrix import dense, matrix_of, row_chunks, take_rows
+from rayot.data.matrix import dense, row_chunks
 from rayot.data.modality import modality_of
 from rayot.data.spec import DataSpec
 from rayot.model import files
@@ -94,7 +95,7 @@ class TransportModel(BaseModelClass):
         KeyError
             If a column, layer or representation is missing.
         ValueError
-            If the expression holds raw counts, or the split has no training cells.
+            If the split has no training cells, or there is no expression to work on.
         """
         return DataSpec.from_anndata(
             modality_of(adata, modality),
@@ -112,13 +113,20 @@ class TransportModel(BaseModelClass):
         return self.diagnostics_[0]
 
     def _training_cells(self, adata: AnnData) -> tuple[Population, Population]:
-        """Training cells of source and target in the space of the map, checked."""
+        """Training cells of source and target in the space of the map."""
         rows = [
             self.data.training_rows(adata, category)
             for category in (self.source_key, self.target_key)
         ]
         both = np.concatenate(rows)
-        blocks = [self._encode(adata, chunk)[0] for chunk in row_chunks(both)]
+        lowest = np.inf
+        blocks = []
+        for chunk in row_chunks(both):
+            encoded, expression = self._encode(adata, chunk)
+            blocks.append(encoded)
+            if expression is not None:
+                lowest = min(lowest, float(expression.min()))
+        self.data = replace(self.data, nonnegative=lowest >= 0)
         cells: torch.Tensor | SparseCells
         if sparse.issparse(blocks[0]):
             cells = SparseCells.from_scipy(sparse.vstack(blocks, format="csr"))
@@ -134,18 +142,17 @@ class TransportModel(BaseModelClass):
         """Cells in the space of the map, and their expression where the space has genes."""
         expression = None
         if self.representation.has_decoder:
-            expression = take_rows(matrix_of(adata, self.data.layer), rows)
-            if tuple(adata.var_names) != self.data.var_names:
-                order = checks.aligned_genes(adata.var_names, self.data.var_names)
-                expression = expression[:, order]
-            where = f"adata.layers[{self.data.layer!r}]" if self.data.layer else "adata.X"
-            checks.finite(expression, self.data.var_names, where)
-        cells = self.representation.encode(adata, rows, expression)
-        name = self.representation.name
-        if name is not None:
-            columns = [str(number) for number in range(cells.shape[1])]
-            checks.finite(cells, columns, f"adata.obsm[{name!r}]")
-        return cells, expression
+            expression = self.data.expression(adata, rows)
+        return self.representation.encode(adata, rows, expression), expression
+
+    def _check_cells(self, adata: AnnData, rows: np.ndarray) -> None:
+        """Raise a ValueError if cells cannot be encoded, before anything is computed."""
+        if self.representation.has_decoder:
+            self.data.check_expression(adata, rows)
+            return
+        columns = [str(number) for number in range(self.representation.n_features)]
+        blocks = (self._encode(adata, chunk)[0] for chunk in row_chunks(rows))
+        checks.finite(blocks, columns, f"adata.obsm[{self.representation.name!r}]")
 
     @torch.no_grad()
     def transport(
@@ -171,8 +178,7 @@ class TransportModel(BaseModelClass):
             True always, False never.
         """
         self._check_if_trained(warn=False, message="Train the model before it predicts.")
-        if clip not in (True, False, "auto"):
-            raise ValueError(f"clip must be 'auto', True or False, found {clip!r}.")
+        checks.clip_option(clip)
         write_genes = write_genes and self.representation.has_decoder
         at_zero = self.data.nonnegative if clip == "auto" else bool(clip)
         parts: list[list[np.ndarray]] = []
@@ -251,6 +257,8 @@ class TransportModel(BaseModelClass):
         if cells.n_obs == 0:
             raise ValueError("adata has no cells to predict.")
         rows = np.arange(cells.n_obs)
+        checks.clip_option(clip)
+        self._check_cells(cells, rows)
         prediction = self.transport(cells, rows, write_genes=write_genes, clip=clip)
         return prediction.to_anndata(cells, rows, self.data.var_names, key)
 
@@ -325,23 +333,37 @@ class TransportModel(BaseModelClass):
             If the files are of another method or format, foreign or truncated.
         """
         values, arrays = files.read(dir_path, cls.__name__)
-        groups: dict[str, dict[str, np.ndarray]] = {"module": {}, "representation": {}}
+        try:
+            return cls._restore(values, arrays, representation)
+        except (KeyError, TypeError, RuntimeError) as error:
+            raise ValueError(
+                f"The files in {str(dir_path)!r} do not fit together ({error}); they were changed "
+                "after they were saved."
+            ) from error
+
+    @classmethod
+    def _restore(
+        cls,
+        values: dict[str, Any],
+        arrays: dict[str, np.ndarray],
+        representation: Representation | None,
+    ) -> Self:
+        groups: dict[str, dict[str, np.ndarray]] = {}
         for name, value in arrays.items():
-            group, rest = name.split(".", 1)
+            group, _, rest = name.partition(".")
             groups.setdefault(group, {})[rest] = value
+        saved = values["representation"]
         if representation is None:
-            representation = representation_from_saved(
-                values["representation"], groups["representation"]
+            representation = representation_from_saved(saved, groups.get("representation", {}))
+        elif representation.to_json() != saved:
+            raise ValueError(
+                f"The model was fitted in the representation {saved}, found "
+                f"{representation.to_json()}."
             )
         model = cls._from_saved(values, representation)
-        try:
-            model.module.load_state_dict(
-                {name: torch.from_numpy(value) for name, value in groups["module"].items()}
-            )
-        except RuntimeError as error:
-            raise ValueError(
-                f"The arrays in {str(dir_path)!r} do not fit its model.json."
-            ) from error
+        model.module.load_state_dict(
+            {name: torch.from_numpy(value) for name, value in groups["module"].items()}
+        )
         model.history_ = {
             phase: pd.DataFrame(
                 groups["history"][phase][:, 1:],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
+
+import rayot
 
 FORMAT = 1
 """Raised when files of an earlier version can no longer be read."""
@@ -78,6 +81,11 @@ def read(folder: str | Path, model_name: str) -> tuple[dict[str, Any], dict[str,
             f"{values.get('version', 'of an unknown version')}; this version reads format "
             f"{FORMAT}."
         )
+    if _release(values.get("version")) > _release(rayot.__version__):
+        raise ValueError(
+            f"{str(folder)!r} was written by rayot {values['version']}, which is newer than this "
+            f"version, {rayot.__version__}; upgrade to load it."
+        )
     if values["model"] != model_name:
         raise ValueError(f"{str(folder)!r} holds a {values['model']}, not a {model_name}.")
     try:
@@ -87,3 +95,9 @@ def read(folder: str | Path, model_name: str) -> tuple[dict[str, Any], dict[str,
             f"{str(folder / ARRAYS)!r} is truncated or not a safetensors file: {error}."
         ) from error
     return values, arrays
+
+
+def _release(version: Any) -> tuple[int, ...]:  # noqa: ANN401
+    """Leading numbers of a version, comparable."""
+    numbers = re.match(r"\d+(\.\d+)*", str(version))
+    return tuple(int(part) for part in numbers.group().split(".")) if numbers else ()

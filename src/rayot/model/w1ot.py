@@ -20,6 +20,7 @@ from rayot.data.modality import modality_of
 from rayot.data.spec import DataSpec
 from rayot.model.base import TransportModel
 from rayot.representation import Representation, representation_of
+from rayot.representation.resolve import has_decoder
 from rayot.solvers import TransportMap, W1Settings
 from rayot.train import TrainingOptions, train_transport
 
@@ -82,20 +83,24 @@ class W1OT(TransportModel):
         checks.different(source_key, target_key)
         self.settings = W1Settings.from_preset(preset, **plan_kwargs)
         cells = modality_of(adata, modality)
-        for category in (source_key, target_key):
-            data.training_rows(cells, category)
+        training = np.concatenate(
+            [data.training_rows(cells, category) for category in (source_key, target_key)]
+        )
+        # Every cell that will be fitted or transported.
+        rows = np.union1d(training, data.rows(cells, source_key))
         if representation is None:
-            representation = representation_of(cells, data)
-        super().__init__(data, source_key, target_key, representation, seed)
+            if has_decoder(cells, data.use_rep):
+                data.check_expression(cells, rows)
+            representation = representation_of(cells, data, training)
+        super().__init__(data, str(source_key), str(target_key), representation, seed)
+        self._check_cells(cells, rows)
         self.preset = preset
         self.decode = self.settings.decode
         self.source, self.target = self._training_cells(cells)
-        self.module = self._new_module()
+        self.module = self._new_module(self.settings)
 
-    def _new_module(self) -> TransportMap:
-        return TransportMap(
-            self.representation.n_features, [self.target_key], self.settings, self.seed
-        )
+    def _new_module(self, settings: W1Settings) -> TransportMap:
+        return TransportMap(self.representation.n_features, [self.target_key], settings, self.seed)
 
     @shared
     def train(
@@ -136,11 +141,17 @@ class W1OT(TransportModel):
         ------
         ValueError
             If an option is out of range, or ``checkpoint_dir`` holds another fit.
+        RuntimeError
+            If the model was loaded, or the trainer was stopped by a limit or a callback.
         FloatingPointError
             If a loss becomes NaN or infinite.
         KeyboardInterrupt
             If the user interrupts; the last checkpoint stays.
         """
+        if not hasattr(self, "source"):
+            raise RuntimeError(
+                "A loaded model holds no training cells; construct a new one to train."
+            )
         options = TrainingOptions(
             validation_size=validation_size,
             early_stopping=early_stopping,
@@ -154,13 +165,11 @@ class W1OT(TransportModel):
             callbacks=callbacks,
             trainer_kwargs=trainer_kwargs,
         )
-        self.settings = self.settings.with_limits(max_steps, batch_size)
-        self.module = self._new_module()
-        self.is_trained_ = False
-        fit = train_transport(
-            self.module, self.source, self.target, self.settings, self.seed, options
-        )
-        self.module.eval()
+        options.check()
+        settings = self.settings.with_limits(max_steps, batch_size)
+        module = self._new_module(settings)
+        fit = train_transport(module, self.source, self.target, settings, self.seed, options)
+        self.module = module.eval()
         self.history_ = {
             phase: pd.DataFrame(columns).set_index("step") for phase, columns in fit.history.items()
         }
@@ -169,6 +178,9 @@ class W1OT(TransportModel):
             "validation_size": validation_size,
             "early_stopping": early_stopping,
             "early_stopping_patience": early_stopping_patience,
+            "potential_steps": settings.potential_steps,
+            "step_steps": settings.step_steps,
+            "batch_size": settings.batch_size,
         }
         self.is_trained_ = True
 
@@ -211,6 +223,7 @@ class W1OT(TransportModel):
         for name in ("potential_betas", "step_betas"):
             settings[name] = tuple(settings[name])
         model.settings = W1Settings(**settings)
+        model.settings.check()
         model.decode = model.settings.decode
         TransportModel.__init__(
             model,
@@ -220,5 +233,5 @@ class W1OT(TransportModel):
             representation,
             values["seed"],
         )
-        model.module = model._new_module().eval()
+        model.module = model._new_module(model.settings).eval()
         return model

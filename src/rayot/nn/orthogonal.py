@@ -41,7 +41,7 @@ def cayley(weight: Tensor) -> Tensor:
     return square if rows == columns else torch.cat([square, -2 * rest @ inverse], dim=-2)
 
 
-def bjorck(weight: Tensor, n_iterations: int = 25) -> Tensor:
+def bjorck(weight: Tensor, n_iterations: int = 40) -> Tensor:
     r"""Nearest orthonormal matrix by the iteration of Björck & Bowie (1971), of first order.
 
     :math:`W \leftarrow W (3I - W^\top W) / 2`, after division by an upper bound of the spectral
@@ -52,7 +52,8 @@ def bjorck(weight: Tensor, n_iterations: int = 25) -> Tensor:
     weight
         (..., m, n) of full rank, any float dtype.
     n_iterations
-        Iterations; each squares the error once it is small.
+        Iterations. The smallest singular value grows by half in each until it nears one: 40 lift
+        what a random square matrix of 64 units has.
 
     Returns
     -------

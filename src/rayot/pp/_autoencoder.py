@@ -11,8 +11,9 @@ import rayot
 from rayot._docs import shared
 from rayot.data import checks
 from rayot.data.keys import Key
-from rayot.data.matrix import matrix_of, row_chunks, take_rows
+from rayot.data.matrix import row_chunks
 from rayot.data.modality import modality_of
+from rayot.data.spec import DataSpec
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -115,12 +116,11 @@ def autoencoder(
     else:
         rows = np.nonzero(checks.in_category(cells, split_key, Key.obs.train))[0]
     checks.enough_cells(len(rows), "adata")
-    matrix = matrix_of(cells, layer)
-    expression = take_rows(matrix, rows)
-    where = f"adata.layers[{layer!r}]" if layer is not None else "adata.X"
-    checks.finite(expression, list(map(str, cells.var_names)), where)
-    if not allow_counts:
-        checks.not_counts(expression, where)
+    spec = DataSpec.from_anndata(
+        cells, groupby=None, layer=layer, split_key=split_key, allow_counts=allow_counts
+    )
+    spec.check_expression(cells, np.arange(cells.n_obs))
+    expression = spec.expression(cells, rows)
     representation, history = fit_autoencoder(
         expression,
         n_latent=n_latent,
@@ -139,7 +139,7 @@ def autoencoder(
     )
     latent = np.concatenate(
         [
-            representation.encode(cells, chunk, take_rows(matrix, chunk))
+            representation.encode(cells, chunk, spec.expression(cells, chunk))
             for chunk in row_chunks(np.arange(cells.n_obs))
         ]
     )
@@ -147,6 +147,8 @@ def autoencoder(
     cells.uns[key_added] = {
         "kind": representation.kind,
         "hidden": np.asarray(representation.hidden),
+        "var_names": np.asarray(spec.var_names),
+        **({} if layer is None else {"layer": layer}),
         "weights": representation.arrays(),
         "history": {name: np.asarray(values) for name, values in history.items()},
         Key.result.seed: seed,

@@ -56,7 +56,8 @@ def split(
 
     Returns
     -------
-    None. Writes ``obs[key_added]``, categorical with "train" and "test".
+    None. Writes ``obs[key_added]``, categorical with "train" and "test", and ``uns[key_added]``
+    with the seed and what was held out.
 
     Raises
     ------
@@ -74,10 +75,10 @@ def split(
     {'train': 160, 'test': 40}
     """
     cells = modality_of(adata, modality)
-    condition = checks.column(cells, groupby).astype(str).to_numpy()
     if holdout is not None:
         test = _held_out(cells, holdout)
     else:
+        condition = checks.column(cells, groupby).astype(str).to_numpy()
         if not 0 < test_size < 1:
             raise ValueError(f"test_size must be between 0 and 1, found {test_size}.")
         low, high = test_limits
@@ -98,6 +99,10 @@ def split(
             test[_draw(members, stratum[members], n_test, rng)] = True
     values = np.where(test, Key.obs.test, Key.obs.train)
     cells.obs[key_added] = pd.Categorical(values, categories=[Key.obs.train, Key.obs.test])
+    cells.uns[key_added] = {
+        Key.result.seed: seed,
+        Key.split.holdout: {name: list(groups) for name, groups in (holdout or {}).items()},
+    }
 
 
 def _held_out(adata: AnnData, holdout: Mapping[str, Sequence[str]]) -> np.ndarray:

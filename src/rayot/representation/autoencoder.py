@@ -21,7 +21,8 @@ from rayot.train.autoencoder import train_autoencoder
 def _perceptron(sizes: Sequence[int]) -> nn.Sequential:
     layers: list[nn.Module] = []
     for n_in, n_out in pairwise(sizes):
-        layers += [nn.Linear(n_in, n_out), nn.ReLU()]
+        # Initial values are drawn by initialise, not from the user's random state.
+        layers += [nn.utils.skip_init(nn.Linear, n_in, n_out), nn.ReLU()]
     return nn.Sequential(*layers[:-1])
 
 

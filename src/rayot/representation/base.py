@@ -9,7 +9,7 @@ import numpy as np
 from anndata import AnnData
 from scipy import sparse
 
-Expression: TypeAlias = "np.ndarray | sparse.csr_matrix"
+Expression: TypeAlias = np.ndarray | sparse.csr_matrix
 
 
 class Representation(ABC):

@@ -8,8 +8,7 @@ import numpy as np
 from anndata import AnnData
 from scipy import sparse
 
-from rayot.data.keys import Key
-from rayot.data.matrix import take_rows
+from rayot.data.spec import DataSpec
 from rayot.representation.base import Expression, Representation
 
 SAMPLE_ROWS = 2000
@@ -46,39 +45,48 @@ class PCA(Representation):
         self.gene_offset = np.asarray(gene_offset, dtype=np.float32)
 
     @classmethod
-    def from_anndata(cls, adata: AnnData, name: str, matrix: Any) -> PCA:  # noqa: ANN401
-        """Recover the offsets from cells.
+    def from_anndata(cls, adata: AnnData, spec: DataSpec, loadings: str, rows: np.ndarray) -> PCA:
+        """Recover the offsets from training cells.
 
         Parameters
         ----------
         adata
-            Has ``obsm[name]`` and ``varm["PCs"]``.
-        name
-            Entry of ``obsm``.
-        matrix
-            The expression the components were computed from.
+            Has the scores in ``obsm`` and the loadings in ``varm``.
+        spec
+            Names the scores and the expression they were computed from.
+        loadings
+            Entry of ``varm``.
+        rows
+            (n,) row numbers of the training cells.
 
         Raises
         ------
         ValueError
             If the scores are not the expression times the loadings, up to an offset.
         """
-        loadings = np.asarray(adata.varm[Key.varm.loadings], dtype=np.float64)
-        n_sample = min(SAMPLE_ROWS, adata.n_obs)
-        rows = np.sort(np.random.default_rng(0).choice(adata.n_obs, n_sample, replace=False))
-        expression = take_rows(matrix, rows)
-        scores = np.asarray(adata.obsm[name][rows], dtype=np.float64)
-        left = scores - expression @ loadings
+        name = spec.use_rep
+        assert name is not None
+        weights = np.asarray(adata.varm[loadings], dtype=np.float64)
+        n_sample = min(SAMPLE_ROWS, len(rows))
+        sample = np.sort(np.random.default_rng(0).choice(rows, n_sample, replace=False))
+        expression = spec.expression(adata, sample)
+        scores = np.asarray(adata.obsm[name][sample], dtype=np.float64)
+        if scores.shape[1] != weights.shape[1]:
+            raise ValueError(
+                f"adata.obsm[{name!r}] has {scores.shape[1]} components and "
+                f"adata.varm[{loadings!r}] {weights.shape[1]}; compute both with scanpy.pp.pca."
+            )
+        left = scores - expression @ weights
         score_offset = left.mean(0)
         error = np.abs(left - score_offset).max()
-        if error > TOLERANCE * max(scores.std(), 1e-12):
+        if not error <= TOLERANCE * max(scores.std(), 1e-12):
             raise ValueError(
-                f"adata.obsm[{name!r}] is not the expression times adata.varm['PCs'] plus an "
-                f"offset (largest difference {error:.3g}); compute it again with scanpy.pp.pca on "
-                "the same matrix, or copy it under another name to work without a decoder."
+                f"adata.obsm[{name!r}] is not the expression times adata.varm[{loadings!r}] plus "
+                f"an offset (largest difference {error:.3g}); compute it again with scanpy.pp.pca "
+                "on the same matrix, or copy it under another name to work without a decoder."
             )
         mean = np.asarray(expression.mean(0), dtype=np.float64).ravel()
-        return cls(name, loadings, score_offset, mean - scores.mean(0) @ loadings.T)
+        return cls(name, weights, score_offset, mean - scores.mean(0) @ weights.T)
 
     @property
     def n_features(self) -> int:

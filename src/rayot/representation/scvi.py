@@ -61,13 +61,14 @@ class SCVI(Representation):
 
     def encode(self, adata: AnnData, rows: np.ndarray, expression: Expression) -> np.ndarray:
         """Posterior means."""
-        cells = adata if len(rows) == adata.n_obs else adata[rows].copy()
+        # A copy of its own: scVI registers what it is given, and writes to it.
+        cells = adata[rows].copy()
         return np.asarray(self.model.get_latent_representation(cells), dtype=np.float32)
 
     @torch.inference_mode()
     def decode(self, cells: np.ndarray, adata: AnnData, rows: np.ndarray) -> np.ndarray:
         """Normalised expression of the decoder, on the log scale."""
-        own = adata if len(rows) == adata.n_obs else adata[rows].copy()
+        own = adata[rows].copy()
         module = self.model.module
         loader = self.model._make_data_loader(
             self.model._validate_anndata(own), batch_size=CHUNK_ROWS

@@ -1,6 +1,7 @@
 """What a Wasserstein-1 solver can be told, and the presets."""
 
 from dataclasses import dataclass, fields, replace
+from numbers import Integral
 from typing import Any, Literal
 
 
@@ -115,7 +116,7 @@ class W1Settings:
             value = getattr(self, field.name)
             if field.type is int or field.type == "int":
                 least = smallest.get(field.name, 1)
-                if not isinstance(value, int) or value < least:
+                if not isinstance(value, Integral) or value < least:
                     raise ValueError(
                         f"{field.name} must be a whole number of at least {least}, found {value!r}."
                     )

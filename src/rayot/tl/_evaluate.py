@@ -124,7 +124,11 @@ def evaluate(
     for metric in (name for name in WAYS if name in names):
         values = table[metric].to_dict()
         identity, observed = values[Key.table.identity], values[Key.table.observed]
-        table[Key.table.way(metric)] = [way(identity, value, observed) for value in values.values()]
+        # Where other observed cells are no nearer than the source is, there is no way to measure.
+        table[Key.table.way(metric)] = [
+            way(identity, value, observed) if observed < identity else np.nan
+            for value in values.values()
+        ]
     table[Key.table.n_cells] = [len(population) for population in cells.methods().values()]
     table.index.name = Key.table.method
     return table

@@ -158,6 +158,16 @@ def read_held_out(
     )
 
 
+def _halves(
+    cells: NDArray[np.bool_], generator: np.random.Generator
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Two halves: other observed cells must not be the very cells they are compared with."""
+    candidates = np.flatnonzero(cells)
+    half = generator.permutation(candidates)[: len(candidates) // 2]
+    second = np.isin(np.arange(len(cells)), half)
+    return cells & ~second, second
+
+
 def _split(
     adata: AnnData,
     maps: Sequence[FittedMap],
@@ -175,6 +185,9 @@ def _split(
         held_out = f"with {Key.obs.test!r} in obs[{fitted.split_key!r}]"
         truth = scored & is_target & is_test
         observed = scored & is_target & is_train
+        if adata.uns.get(fitted.split_key, {}).get(Key.split.holdout):
+            # Training has no target cells of a group that was held out whole.
+            truth, observed = _halves(truth, generator)
     else:
         warnings.warn(
             f"The map {fitted.key!r} has no column of train and test cells, so it is scored on "
@@ -183,11 +196,7 @@ def _split(
         )
         is_train = is_test = np.ones(adata.n_obs, dtype=bool)
         held_out = "in adata"
-        # Two halves: other observed cells must not be the very cells they are compared with.
-        candidates = np.flatnonzero(scored & is_target)
-        half = generator.permutation(candidates)[: len(candidates) // 2]
-        observed = np.isin(np.arange(adata.n_obs), half)
-        truth = scored & is_target & ~observed
+        truth, observed = _halves(scored & is_target, generator)
     split = _Split(
         source_train=np.flatnonzero(is_source & is_train),
         target_train=np.flatnonzero(is_target & is_train),

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rayot._docs import shared
+from rayot.data import checks
 from rayot.data.keys import Key
 from rayot.data.modality import modality_of
-from rayot.tl._write import write_result
+from rayot.tl._write import check_key, write_result
 
 if TYPE_CHECKING:
     import lightning.pytorch as pl
@@ -126,6 +127,8 @@ def w1ot(
     from rayot.representation import Representation
 
     cells = modality_of(adata, modality)
+    checks.clip_option(clip)
+    check_key(cells, key_added, copy)
     given = use_rep if isinstance(use_rep, Representation) else None
     data = W1OT.setup_anndata(
         cells,

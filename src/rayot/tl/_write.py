@@ -8,8 +8,9 @@ import numpy as np
 from anndata import AnnData
 
 import rayot
+from rayot.data.fitted import is_result
 from rayot.data.keys import Key
-from rayot.data.matrix import dense
+from rayot.data.matrix import dense, row_chunks
 
 if TYPE_CHECKING:
     from rayot.model import W1OT
@@ -60,22 +61,56 @@ def write_result(
         if value is not None:
             result[name] = value
     if model.module.centre.shape[-1] == 2:
-        ends = np.concatenate([_two_dimensional(adata, model), prediction.representation])
-        result[Key.result.potential_grid] = model.potential_grid(ends)
+        corners = _corners(adata, model, prediction.representation)
+        result[Key.result.potential_grid] = model.potential_grid(corners)
+    n_obs = adata.n_obs
+    obs = {
+        Key.obs.step(key): _scatter(prediction.step, rows, n_obs),
+        Key.obs.potential(key): _scatter(prediction.potential, rows, n_obs),
+    }
+    moved = _scatter(prediction.representation, rows, n_obs)
+    genes = None if prediction.genes is None else _scatter(prediction.genes, rows, n_obs)
     if copy:
         adata = adata.to_memory() if adata.isbacked else adata.copy()
         model._adata = adata
     elif adata.is_view:
         # Assigning to a view would copy it with a warning; scanpy's verbs copy it silently.
         adata._init_as_actual(adata.copy())
-    n_obs = adata.n_obs
-    adata.obs[Key.obs.step(key)] = _scatter(prediction.step, rows, n_obs)
-    adata.obs[Key.obs.potential(key)] = _scatter(prediction.potential, rows, n_obs)
+    for name, values in obs.items():
+        adata.obs[name] = values
     if model.representation.name is not None:
-        adata.obsm[Key.obsm.predicted(key)] = _scatter(prediction.representation, rows, n_obs)
-    if prediction.genes is not None:
-        adata.layers[Key.layers.predicted(key)] = _scatter(prediction.genes, rows, n_obs)
+        adata.obsm[Key.obsm.predicted(key)] = moved
+    if genes is not None:
+        adata.layers[Key.layers.predicted(key)] = genes
     adata.uns[Key.uns.result(key)] = result
+
+
+def check_key(adata: AnnData, key: str, copy: bool) -> None:
+    """Raise a ValueError if results cannot be written under this name.
+
+    An earlier result of the same name is replaced; anything else that has it is kept.
+    """
+    if adata.isbacked and adata.is_view and not copy:
+        raise ValueError(
+            "adata is a view of an object on disk, which cannot be written to; pass "
+            "adata.to_memory(), or copy=True."
+        )
+    if is_result(adata.uns.get(key)):
+        return
+    taken = [
+        f"{slot}[{name!r}]"
+        for slot, name, held in (
+            ("uns", Key.uns.result(key), adata.uns),
+            ("layers", Key.layers.predicted(key), adata.layers),
+            ("obsm", Key.obsm.predicted(key), adata.obsm),
+        )
+        if name in held
+    ]
+    if taken:
+        raise ValueError(
+            f"key_added={key!r} would overwrite {', '.join(taken)}, which is no result of a map; "
+            "choose another name."
+        )
 
 
 def _scatter(values: np.ndarray, rows: np.ndarray, n_obs: int) -> np.ndarray:
@@ -84,11 +119,15 @@ def _scatter(values: np.ndarray, rows: np.ndarray, n_obs: int) -> np.ndarray:
     return full
 
 
-def _two_dimensional(adata: AnnData, model: W1OT) -> np.ndarray:
+def _corners(adata: AnnData, model: W1OT, predicted: np.ndarray) -> np.ndarray:
+    """Lowest and highest coordinates of all cells, (2, 2)."""
     rows = np.concatenate(
         [model.data.rows(adata, name) for name in (model.source_key, model.target_key)]
     )
-    return dense(model._encode(adata, rows)[0])
+    blocks = [predicted, *(dense(model._encode(adata, chunk)[0]) for chunk in row_chunks(rows))]
+    low = np.min([block.min(0) for block in blocks], axis=0)
+    high = np.max([block.max(0) for block in blocks], axis=0)
+    return np.stack([low, high])
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """A Lightning module whose epoch is a block of optimisation steps."""
 
+import logging
 import math
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
@@ -10,6 +11,11 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from rayot.solvers import Population, TransportMap, W1Settings, generator
+from rayot.train.held_out import HeldOut
+from rayot.train.source import CarriedSource
+from rayot.train.stopping import Stopping
+
+logger = logging.getLogger(__name__)
 
 BLOCK_STEPS = 100
 """Steps between two visits of Lightning: long enough that its own cost does not show."""
@@ -34,11 +40,15 @@ class BlockTraining(pl.LightningModule):
         Source and target cells set apart.
     settings, seed
         As in :class:`~rayot.solvers.TransportMap`.
+    patience
+        Blocks without improvement after which a problem ends; None trains all steps.
     """
 
     part: str
     monitor: str
-    monitor_mode: str
+    monitor_sign: int
+    carried: CarriedSource
+    held_out: HeldOut
 
     def __init__(
         self,
@@ -49,6 +59,7 @@ class BlockTraining(pl.LightningModule):
         validation: tuple[Population, Population],
         settings: W1Settings,
         seed: int,
+        patience: int | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -61,6 +72,7 @@ class BlockTraining(pl.LightningModule):
         self.seed = seed
         self.block = 0
         self.finished = False
+        self.stopping = Stopping(source.n_problems, patience, self.monitor_sign)
         self.history: dict[str, list[list[float]]] = {}
 
     @property
@@ -105,17 +117,18 @@ class BlockTraining(pl.LightningModule):
         # A generator of its own keeps the loader from drawing on the user's random state.
         return DataLoader([0], batch_size=None, generator=torch.Generator())  # type: ignore[arg-type]
 
-    def to_device(self) -> None:
-        """Bring the cells to where the module was put."""
-        self.source, self.target = self.source.to(self.device), self.target.to(self.device)
-        self.validation = (
-            self.validation[0].to(self.device),
-            self.validation[1].to(self.device),
-        )
-
     def on_fit_start(self) -> None:
         """Prepare what the whole phase needs, on the device."""
-        self.to_device()
+        populations = [self.source, self.target, *self.validation]
+        # The four share their cells, which move once.
+        moved = {id(each.cells): each.cells.to(self.device) for each in populations}
+        self.source, self.target, *validation = (
+            Population(
+                moved[id(each.cells)], each.rows.to(self.device), each.offsets.to(self.device)
+            )
+            for each in populations
+        )
+        self.validation = (validation[0], validation[1])
         optimizers = self.optimizers(use_pl_optimizer=False)
         self.adams = optimizers if isinstance(optimizers, list) else [optimizers]
         self.trained = list(self.module.parameters())
@@ -142,6 +155,7 @@ class BlockTraining(pl.LightningModule):
         self.draws = self.draw_block(n_steps)
         totals: dict[str, Tensor] = {}
         start, end = self.learning_rates()
+        start_of_block = [parameter.detach().clone() for parameter in self.trained]
         for step in range(first, first + n_steps):
             rate = end + (start - end) * (1 + math.cos(math.pi * step / self.n_steps)) / 2
             for optimizer in self.adams:
@@ -150,27 +164,44 @@ class BlockTraining(pl.LightningModule):
                 totals[name] = totals[name] + value if name in totals else value
         self.block += 1
         means = {name: total / n_steps for name, total in totals.items()}
+        self._hold(start_of_block, means)
         self._record({**means, **self.validate()})
+        out_of_steps = self.steps_done >= self.n_steps
+        self.finished = out_of_steps or not any(self.stopping.active)
+        self.trainer.should_stop = self.finished
+
+    def _hold(self, start_of_block: list[Tensor], losses: dict[str, Tensor]) -> None:
+        """Put problems that have ended, or whose loss is not finite, back to the block's start."""
+        for name, values in losses.items():
+            for problem, value in enumerate(values.tolist()):
+                if math.isfinite(value) or not self.stopping.active[problem]:
+                    continue
+                message = (
+                    f"The {name.replace('_', ' ')} of {self.transport.names[problem]!r} became "
+                    f"{value} in {self.name}, by step {self.steps_done}; a lower learning rate or "
+                    "standardised input may help."
+                )
+                self.stopping.active[problem] = False
+                if not any(self.stopping.active):
+                    raise FloatingPointError(message)
+                logger.warning("%s It stops; the others go on.", message)
+        held = [not active for active in self.stopping.active]
+        if any(held):
+            with torch.no_grad():
+                for parameter, before in zip(self.trained, start_of_block, strict=True):
+                    parameter[held] = before[held]
 
     def _record(self, values: dict[str, Tensor]) -> None:
-        stacked = torch.stack(list(values.values())).tolist()
-        step = self.steps_done
-        for (name, each), problem in (
-            (pair, problem)
-            for pair in zip(values, stacked, strict=True)
-            for problem in range(len(pair[1]))
-        ):
-            if not math.isfinite(each[problem]):
-                raise FloatingPointError(
-                    f"The {name.replace('_', ' ')} of {self.transport.names[problem]!r} became "
-                    f"{each[problem]} in {self.name}, between steps {step - BLOCK_STEPS} and {step}"
-                    "; a lower learning rate or standardised input may help."
-                )
-        self.history.setdefault("step", []).append([step] * self.source.n_problems)
-        for name, row in zip(values, stacked, strict=True):
-            self.history.setdefault(name, []).append(row)
-        self.log(self.monitor, sum(self.history[self.monitor][-1]), batch_size=1)
-        self.finished = self.steps_done >= self.n_steps
+        self.history.setdefault("step", []).append([self.steps_done] * self.source.n_problems)
+        for name, row in values.items():
+            self.history.setdefault(name, []).append(row.tolist())
+        held_out = self.history[self.monitor][-1]
+        self.stopping.update(held_out)
+        self.log(self.monitor, sum(held_out), batch_size=1)
+
+    def on_fit_end(self) -> None:
+        """Let go of what only this phase needs."""
+        del self.carried, self.held_out
 
     def in_data_units(self, values: Tensor) -> Tensor:
         """Distances (P,) in the rays' units, in those of the data."""
@@ -187,6 +218,7 @@ class BlockTraining(pl.LightningModule):
         checkpoint["rayot"] = {
             "block": self.block,
             "finished": self.finished,
+            "stopping": self.stopping.state(),
             "history": self.history,
         }
 
@@ -195,6 +227,7 @@ class BlockTraining(pl.LightningModule):
         state = checkpoint["rayot"]
         self.block = state["block"]
         self.finished = state["finished"]
+        self.stopping.load(state["stopping"])
         self.history = state["history"]
 
 

@@ -50,21 +50,12 @@ class Checkpoint(pl.Callback):
         self.every_n_blocks = every_n_blocks
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write if it is time."""
+        """Write if it is time, or the phase is done."""
         assert isinstance(pl_module, BlockTraining)
-        if pl_module.block % self.every_n_blocks == 0:
-            self._write(trainer)
-
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write the finished phase, also where it stopped early."""
-        assert isinstance(pl_module, BlockTraining)
-        pl_module.finished = True
-        self._write(trainer)
-
-    def _write(self, trainer: pl.Trainer) -> None:
-        partial = self.path.with_suffix(".partial")
-        trainer.save_checkpoint(partial)
-        partial.replace(self.path)
+        if pl_module.finished or pl_module.block % self.every_n_blocks == 0:
+            partial = self.path.with_suffix(".partial")
+            trainer.save_checkpoint(partial)
+            partial.replace(self.path)
 
 
 def blocks_between(checkpoint_every: int) -> int:

@@ -15,7 +15,7 @@ class PotentialTraining(BlockTraining):
 
     part = "potential"
     monitor = "validation_dual"
-    monitor_mode = "max"
+    monitor_sign = 1
 
     @property
     def n_steps(self) -> int:

@@ -1,21 +1,15 @@
 """Fit every ray of a map, phase after phase, with Lightning."""
 
-import hashlib
-import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import lightning.pytorch as pl
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import EarlyStopping
 from tqdm.auto import tqdm
 
 from rayot.solvers import (
     Population,
-    SparseCells,
     TransportMap,
     W1Settings,
     generator,
@@ -23,7 +17,9 @@ from rayot.solvers import (
 from rayot.solvers.diagnostics import diagnostics
 from rayot.train.block import BlockTraining
 from rayot.train.callbacks import Checkpoint, Progress, blocks_between
+from rayot.train.checkpoints import checkpoint_path, claim, fingerprint_of, load_checkpoint
 from rayot.train.lightning import interruptible, quiet
+from rayot.train.options import TrainingOptions
 from rayot.train.potential import PotentialTraining
 from rayot.train.source import CHUNK_ROWS
 from rayot.train.step import AdversarialStepTraining, EnergyStepTraining, StepTraining
@@ -33,57 +29,6 @@ STEP_TRAINING: dict[str, type[StepTraining]] = {
     "adversarial": AdversarialStepTraining,
     "energy": EnergyStepTraining,
 }
-
-
-@dataclass(frozen=True)
-class TrainingOptions:
-    """How a fit runs, apart from what it fits.
-
-    Attributes
-    ----------
-    validation_size
-        Share of the training cells set apart, after a shuffle.
-    early_stopping
-        Whether a phase ends when its held-out value has not improved.
-    early_stopping_patience
-        Blocks of 100 steps without improvement after which it ends.
-    checkpoint_dir
-        Folder of checkpoints; None writes none.
-    checkpoint_every
-        Steps between two checkpoints.
-    resume
-        Whether a run in ``checkpoint_dir`` is continued.
-    accelerator, devices
-        As in :class:`lightning.pytorch.Trainer`.
-    progress
-        Whether a progress bar is shown.
-    callbacks
-        Lightning callbacks beside our own.
-    trainer_kwargs
-        Further arguments of :class:`lightning.pytorch.Trainer`.
-    """
-
-    validation_size: float = 0.1
-    early_stopping: bool = False
-    early_stopping_patience: int = 10
-    checkpoint_dir: str | Path | None = None
-    checkpoint_every: int = 1000
-    resume: bool = True
-    accelerator: str = "auto"
-    devices: int | str | list[int] = "auto"
-    progress: bool = True
-    callbacks: Sequence[pl.Callback] = ()
-    trainer_kwargs: dict[str, Any] = field(default_factory=dict)
-
-    def check(self) -> None:
-        """Raise a ValueError that names the first option out of range."""
-        if not 0 < self.validation_size < 0.9:
-            raise ValueError(
-                f"validation_size must be between 0 and 0.9, found {self.validation_size}."
-            )
-        for name in ("early_stopping_patience", "checkpoint_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, found {getattr(self, name)}.")
 
 
 @dataclass(frozen=True)
@@ -155,6 +100,7 @@ def train_transport(
             (source_parts[1], target_parts[1]),
             settings,
             seed,
+            options.early_stopping_patience if options.early_stopping else None,
         )
         for ray in range(settings.n_rays)
         for kind in (PotentialTraining, STEP_TRAINING[settings.step])
@@ -162,7 +108,8 @@ def train_transport(
     folder = None
     if options.checkpoint_dir is not None:
         folder = Path(options.checkpoint_dir)
-        _claim(folder, _fingerprint(transport, source, target, settings, seed, options), options)
+        fingerprint = fingerprint_of(transport, source, target, settings, seed, options)
+        claim(folder, fingerprint, [phase.name for phase in phases], options.resume)
     total = sum(phase.n_steps for phase in phases)
     n_problems, n_features = source.n_problems, source.cells.shape[1]
     largest = n_problems * 2 * settings.batch_size * max(n_features, settings.width)
@@ -180,22 +127,13 @@ def train_transport(
 def _fit(phase: BlockTraining, folder: Path | None, options: TrainingOptions, bar: tqdm) -> None:
     progress = Progress(bar)
     callbacks: list[pl.Callback] = [progress, *options.callbacks]
-    if options.early_stopping:
-        callbacks.append(
-            EarlyStopping(
-                phase.monitor,
-                mode=phase.monitor_mode,
-                patience=options.early_stopping_patience,
-                check_on_train_epoch_end=True,
-            )
-        )
     path = None
     if folder is not None:
-        path = folder / f"{phase.name.replace(' ', '_')}.ckpt"
+        path = checkpoint_path(folder, phase.name)
         callbacks.append(Checkpoint(path, blocks_between(options.checkpoint_every)))
     saved = path if path is not None and path.exists() else None
     if saved is not None:
-        checkpoint = torch.load(saved, map_location="cpu", weights_only=True)
+        checkpoint = load_checkpoint(saved)
         phase.on_load_checkpoint(checkpoint)
         progress.seen = phase.steps_done
         bar.update(phase.steps_done)
@@ -206,8 +144,7 @@ def _fit(phase: BlockTraining, folder: Path | None, options: TrainingOptions, ba
     with quiet(), interruptible():
         trainer = pl.Trainer(
             max_epochs=phase.n_blocks,
-            accelerator=options.accelerator,
-            devices=options.devices,
+            **options.devices_for_trainer(),
             callbacks=callbacks,
             logger=False,
             enable_checkpointing=False,
@@ -217,6 +154,12 @@ def _fit(phase: BlockTraining, folder: Path | None, options: TrainingOptions, ba
             **options.trainer_kwargs,
         )
         trainer.fit(phase, ckpt_path=saved, weights_only=True if saved else None)
+    if not phase.finished:
+        raise RuntimeError(
+            f"The trainer stopped in {phase.name} after {phase.steps_done} of {phase.n_steps} "
+            "steps, by a limit or a callback; raise the limit, and continue from checkpoint_dir if "
+            "one is set."
+        )
 
 
 def _standardise(transport: TransportMap, source: Population, target: Population) -> None:
@@ -236,54 +179,6 @@ def _standardise(transport: TransportMap, source: Population, target: Population
         transport.centre[problem, 0] = centre.to(transport.centre.dtype)
         # Constant cells have no scale; any will do.
         transport.scale[problem] = scale.to(transport.scale.dtype) if scale > 0 else 1.0
-
-
-def _fingerprint(
-    transport: TransportMap,
-    source: Population,
-    target: Population,
-    settings: W1Settings,
-    seed: int,
-    options: TrainingOptions,
-) -> dict[str, Any]:
-    """What must agree for a run to be continued."""
-    digest = hashlib.blake2b(digest_size=16)
-    for population in (source, target):
-        cells = population.cells
-        tensors = cells.tensors() if isinstance(cells, SparseCells) else [cells]
-        for tensor in (*tensors, population.rows, population.offsets):
-            digest.update(tensor.contiguous().numpy().data)
-    return {
-        "settings": json.loads(json.dumps(asdict(settings))),
-        "seed": seed,
-        "problems": transport.names,
-        "validation_size": options.validation_size,
-        "early_stopping": options.early_stopping,
-        "early_stopping_patience": options.early_stopping_patience,
-        "cells": digest.hexdigest(),
-    }
-
-
-def _claim(folder: Path, fingerprint: dict[str, Any], options: TrainingOptions) -> None:
-    """Make the folder this run's: continue a run that agrees, refuse another's."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "run.json"
-    if path.exists() and options.resume:
-        found = json.loads(path.read_text())
-        differing = sorted(
-            name for name in {*found, *fingerprint} if found.get(name) != fingerprint.get(name)
-        )
-        if differing:
-            raise ValueError(
-                f"checkpoint_dir {str(folder)!r} holds another run: it differs in "
-                f"{', '.join(differing)}. Name an empty folder, or pass resume=False to overwrite."
-            )
-        return
-    for stale in folder.glob("*.ckpt"):
-        stale.unlink()
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(fingerprint, indent=1))
-    partial.replace(path)
 
 
 def _columns(phase: BlockTraining) -> dict[str, np.ndarray]:

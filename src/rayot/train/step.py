@@ -22,7 +22,7 @@ class StepTraining(BlockTraining):
 
     part = "step"
     monitor = "validation_energy_distance"
-    monitor_mode = "min"
+    monitor_sign = -1
 
     @property
     def n_steps(self) -> int:

@@ -1,0 +1,99 @@
+"""The folder of checkpoints of one run."""
+
+import hashlib
+import json
+import pickle
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rayot.solvers import Population, SparseCells, TransportMap, W1Settings
+from rayot.train.options import TrainingOptions
+
+RUN_FILE = "run.json"
+
+
+def fingerprint_of(
+    transport: TransportMap,
+    source: Population,
+    target: Population,
+    settings: W1Settings,
+    seed: int,
+    options: TrainingOptions,
+) -> dict[str, Any]:
+    """What must agree for a run to be continued."""
+    digest = hashlib.blake2b(digest_size=16)
+    for population in (source, target):
+        cells = population.cells
+        tensors = cells.tensors() if isinstance(cells, SparseCells) else [cells]
+        for tensor in (*tensors, population.rows, population.offsets):
+            digest.update(tensor.contiguous().numpy().data)
+    return {
+        "settings": json.loads(json.dumps(asdict(settings))),
+        "seed": seed,
+        "problems": transport.names,
+        "validation_size": options.validation_size,
+        "early_stopping": options.early_stopping,
+        "early_stopping_patience": options.early_stopping_patience,
+        "cells": digest.hexdigest(),
+    }
+
+
+def claim(folder: Path, fingerprint: dict[str, Any], phases: Sequence[str], resume: bool) -> None:
+    """Make the folder this run's: continue a run that agrees, refuse another's or other files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / RUN_FILE
+    if not path.exists() and any(entry.suffix != ".partial" for entry in folder.iterdir()):
+        raise ValueError(
+            f"checkpoint_dir {str(folder)!r} holds files that are no checkpoints of ours; name an "
+            "empty folder."
+        )
+    if path.exists() and resume:
+        try:
+            found = json.loads(path.read_text())
+        except json.JSONDecodeError as error:
+            raise ValueError(
+                f"{str(path)!r} is not readable; pass resume=False to start again."
+            ) from error
+        differing = sorted(
+            name for name in {*found, *fingerprint} if found.get(name) != fingerprint.get(name)
+        )
+        if differing:
+            raise ValueError(
+                f"checkpoint_dir {str(folder)!r} holds another run: it differs in "
+                f"{', '.join(differing)}. Name an empty folder, or pass resume=False to overwrite."
+            )
+        return
+    for phase in phases:
+        checkpoint_path(folder, phase).unlink(missing_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(fingerprint, indent=1))
+    partial.replace(path)
+
+
+def checkpoint_path(folder: Path, phase: str) -> Path:
+    """File of one phase."""
+    return folder / f"{phase.replace(' ', '_')}.ckpt"
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint of ours, without running code.
+
+    Raises
+    ------
+    ValueError
+        If it is truncated or foreign.
+    """
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, pickle.UnpicklingError, EOFError) as error:
+        raise ValueError(
+            f"The checkpoint {str(path)!r} is truncated or foreign; delete it, or pass "
+            "resume=False to start again."
+        ) from error
+    if not isinstance(checkpoint, dict) or "rayot" not in checkpoint:
+        raise ValueError(f"The checkpoint {str(path)!r} was not written by rayot.")
+    return checkpoint

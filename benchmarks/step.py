@@ -16,7 +16,7 @@ import torch
 from rayot.solvers import Population, TransportMap, W1Settings
 from rayot.train import TrainingOptions, train_transport
 
-N_CELLS, N_FEATURES, N_STEPS = 4000, 50, 1000
+N_CELLS, N_FEATURES, N_STEPS = 4000, 50, 2000
 
 
 def cells() -> tuple[np.ndarray, np.ndarray]:
@@ -69,7 +69,7 @@ if __name__ == "__main__":
     fits = {"rayot": ours}
     if options.w1ot:
         fits["published"] = published(options.w1ot)
-    for _repeat in range(2):
+    for _repeat in range(3):
         for name, fit in fits.items():
             potential, step = per_step(fit)
             print(

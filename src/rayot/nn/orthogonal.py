@@ -1,5 +1,8 @@
 """Maps from free matrices to orthonormal ones, over any number of leading dimensions."""
 
+from typing import Any
+
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -30,15 +33,52 @@ def cayley(weight: Tensor) -> Tensor:
     """
     rows, columns = weight.shape[-2:]
     if rows < columns:
-        return cayley(weight.mT).mT
-    top, rest = weight[..., :columns, :], weight[..., columns:, :]
-    identity = torch.eye(columns, dtype=weight.dtype, device=weight.device)
-    skew = top - top.mT + rest.mT @ rest
-    # (I − A)(I + A)⁻¹ = 2(I + A)⁻¹ − I: one inverse, whose gradient is two products. inv_ex does
-    # not check for errors, which would make a GPU wait; I + A is never singular.
-    inverse = torch.linalg.inv_ex(identity + skew)[0]
-    square = 2 * inverse - identity
-    return square if rows == columns else torch.cat([square, -2 * rest @ inverse], dim=-2)
+        return _Cayley.apply(weight.mT).mT
+    return _Cayley.apply(weight)
+
+
+class _Cayley(torch.autograd.Function):
+    """The transform of tall matrices, with a gradient of few products instead of many small steps.
+
+    With M = (I + A)⁻¹ the result is [2M − I; −2VM], as (I − A)(I + A)⁻¹ = 2M − I, and a gradient
+    G_M of M is −Mᵀ G_M Mᵀ of A.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor) -> Tensor:  # noqa: ANN401
+        columns = weight.shape[-1]
+        top, rest = weight[..., :columns, :], weight[..., columns:, :]
+        identity = torch.eye(columns, dtype=weight.dtype, device=weight.device)
+        matrix = identity + top - top.mT
+        if rest.shape[-2]:
+            matrix = matrix + rest.mT @ rest
+        inverse = _inverse(matrix)
+        ctx.save_for_backward(inverse, rest)
+        square = 2 * inverse - identity
+        return torch.cat([square, -2 * rest @ inverse], dim=-2) if rest.shape[-2] else square
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> Tensor:  # noqa: ANN401
+        inverse, rest = ctx.saved_tensors
+        columns = inverse.shape[-1]
+        square, below = grad_outputs[0][..., :columns, :], grad_outputs[0][..., columns:, :]
+        of_inverse = square - rest.mT @ below if rest.shape[-2] else square
+        of_matrix = -2 * inverse.mT @ of_inverse @ inverse.mT
+        top = of_matrix - of_matrix.mT
+        if not rest.shape[-2]:
+            return top
+        return torch.cat(
+            [top, rest @ (of_matrix + of_matrix.mT) - 2 * below @ inverse.mT], dim=-2
+        )
+
+
+def _inverse(matrix: Tensor) -> Tensor:
+    """Inverse of I + A, which is never singular."""
+    if matrix.device.type == "cpu":
+        # NumPy's LAPACK inverts small matrices in little more than half of torch's time.
+        return torch.from_numpy(np.linalg.inv(matrix.numpy()))
+    # Without a check for errors, which would make the device wait.
+    return torch.linalg.inv_ex(matrix)[0]
 
 
 def bjorck(weight: Tensor, n_iterations: int = 40) -> Tensor:

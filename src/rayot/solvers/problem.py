@@ -71,7 +71,10 @@ class Population:
 
     def take(self, positions: Tensor) -> Tensor:
         """Cells (P, n, d) at positions (P, n) in ``rows``."""
-        return self.cells[self.rows[positions]]
+        rows = self.rows.index_select(0, positions.reshape(-1))
+        if isinstance(self.cells, Tensor):
+            return self.cells.index_select(0, rows).view(*positions.shape, -1)
+        return self.cells[rows].view(*positions.shape, -1)
 
     def split(self, generators: Sequence[torch.Generator], share: float) -> list["Population"]:
         """Shuffle each problem's cells and set a share apart: [rest, share].

@@ -91,6 +91,7 @@ class TransportMap(nn.Module):
     ) -> None:
         super().__init__()
         self.names = list(names)
+        self.standardised = settings.standardise
         self.rays = nn.ModuleList()
         for number in range(settings.n_rays):
             draws = [
@@ -119,6 +120,8 @@ class TransportMap(nn.Module):
 
     def standardise(self, cells: Tensor) -> Tensor:
         """Cells in the units of the rays, (P, n, d)."""
+        if not self.standardised:
+            return cells
         return (cells - self.centre) / self.scale
 
     def forward(self, cells: Tensor) -> Tensor:
@@ -128,6 +131,10 @@ class TransportMap(nn.Module):
         for ray in self.rays:
             moved = ray(moved)
         return cells + (moved - standardised) * self.scale
+
+    def in_data_units(self, distances: Tensor) -> Tensor:
+        """Distances (P,) or (P, n) in the rays' units, in those of the data."""
+        return distances * self.scale.view(-1, *[1] * (distances.ndim - 1))
 
     def potential(self, cells: Tensor) -> Tensor:
         """Potential of the first ray, (P, n), in the units of ``cells``."""

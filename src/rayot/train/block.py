@@ -47,6 +47,7 @@ class BlockTraining(pl.LightningModule):
     part: str
     monitor: str
     monitor_sign: int
+    distances: frozenset[str] = frozenset()
     carried: CarriedSource
     held_out: HeldOut
 
@@ -164,6 +165,8 @@ class BlockTraining(pl.LightningModule):
                 totals[name] = totals[name] + value if name in totals else value
         self.block += 1
         means = {name: total / n_steps for name, total in totals.items()}
+        for name in self.distances & means.keys():
+            means[name] = self.transport.in_data_units(means[name])
         self._hold(start_of_block, means)
         self._record({**means, **self.validate()})
         out_of_steps = self.steps_done >= self.n_steps
@@ -202,10 +205,6 @@ class BlockTraining(pl.LightningModule):
     def on_fit_end(self) -> None:
         """Let go of what only this phase needs."""
         del self.carried, self.held_out
-
-    def in_data_units(self, values: Tensor) -> Tensor:
-        """Distances (P,) in the rays' units, in those of the data."""
-        return values * self.transport.scale.view(-1)
 
     def adam(self, module: nn.Module, betas: tuple[float, float]) -> torch.optim.Adam:
         """Adam over one part of the map."""

@@ -16,6 +16,7 @@ class PotentialTraining(BlockTraining):
     part = "potential"
     monitor = "validation_dual"
     monitor_sign = 1
+    distances = frozenset({"dual"})
 
     @property
     def n_steps(self) -> int:
@@ -49,7 +50,7 @@ class PotentialTraining(BlockTraining):
         values = self.module(torch.cat([source, target], dim=1))
         dual = dual_value(*values.split(source.shape[1], dim=1))
         apply_gradients(-dual.sum(), self.trained, self.adams[0])
-        return {"dual": self.in_data_units(dual.detach())}
+        return {"dual": dual.detach()}
 
     def validate(self) -> dict[str, Tensor]:
         """Dual on the cells set apart: a lower bound of W1, up to sampling."""
@@ -60,4 +61,4 @@ class PotentialTraining(BlockTraining):
                 for cells in (self.held_out.source[0], self.held_out.target)
             ]
             dual = self.held_out.score(dual_value, *values)
-        return {"validation_dual": self.in_data_units(dual)}
+        return {"validation_dual": self.transport.in_data_units(dual)}

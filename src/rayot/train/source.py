@@ -52,7 +52,7 @@ class CarriedSource:
             return self._follow(positions)
         within = positions - self.first
         if self.source.n_problems == 1:
-            return [each[:, within[0]] for each in self.table]
+            return [each[0].index_select(0, within[0])[None] for each in self.table]
         return [each[self.problem, within] for each in self.table]
 
     def _follow(self, positions: Tensor) -> list[Tensor]:

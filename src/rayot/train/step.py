@@ -64,18 +64,20 @@ class StepTraining(BlockTraining):
         with torch.no_grad():
             moved = self.move(*self.held_out.source)
             distance = self.held_out.score(energy_distance, moved, self.held_out.target)
-        return {"validation_energy_distance": self.in_data_units(distance)}
+        return {"validation_energy_distance": self.transport.in_data_units(distance)}
 
 
 class EnergyStepTraining(StepTraining):
     """Minimise the unbiased energy distance between transported and target batches."""
+
+    distances = frozenset({"step_loss"})
 
     def optimise(self, step: int) -> dict[str, Tensor]:
         """One step on a batch."""
         transported, target = self.draw()
         loss = energy_loss(transported, target)
         apply_gradients(loss.sum(), self.trained, self.adams[0])
-        return {"step_loss": self.in_data_units(loss.detach())}
+        return {"step_loss": loss.detach()}
 
 
 class AdversarialStepTraining(StepTraining):

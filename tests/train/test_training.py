@@ -44,8 +44,9 @@ def test_a_translation_is_learned(preset):
     data = cells(n=2000, d=3, shift=3.0)
     transport, fitted = fit(settings, data=data)
     x = torch.randn(1, 1000, 3, generator=torch.Generator().manual_seed(9))
-    directions, _, _ = transport.ray(0).direction(transport.standardise(x))
+    directions, _, norms = transport.ray(0).direction(transport.standardise(x))
     assert float(directions[..., 0].mean()) > 0.97
+    assert float(norms.median()) >= 0.9
     (report,) = fitted.diagnostics
     assert report["held_out_dual"] == pytest.approx(3.0, abs=0.3)
     with torch.no_grad():

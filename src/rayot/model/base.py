@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from dataclasses import replace
-from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from anndata import AnnData
 from mudata import MuData
 from scipy import sparse
-from scvi.model.base import BaseModelClass
 
-import rayot
 from rayot._docs import shared
 from rayot.data import checks
 from rayot.data.keys import Key
 from rayot.data.matrix import dense, row_chunks
 from rayot.data.modality import modality_of
 from rayot.data.spec import DataSpec
-from rayot.model import files
+from rayot.model.persistence import PersistentModel
 from rayot.model.prediction import Prediction
 from rayot.representation import Representation
-from rayot.representation.resolve import representation_from_saved
-from rayot.solvers import Population, SparseCells, TransportMap
+from rayot.solvers import Population, SparseCells
 
 
-class TransportModel(BaseModelClass):
+class TransportModel(PersistentModel):
     """A map from one condition to another on scvi-tools' life cycle.
 
     scvi-tools' AnnDataManager is left out: it refuses views and objects on disk, writes to the
@@ -37,7 +31,6 @@ class TransportModel(BaseModelClass):
     its place.
     """
 
-    module: TransportMap
     decode: str = "direct"
 
     def __init__(
@@ -261,123 +254,3 @@ class TransportModel(BaseModelClass):
         self._check_cells(cells, rows)
         prediction = self.transport(cells, rows, write_genes=write_genes, clip=clip)
         return prediction.to_anndata(cells, rows, self.data.var_names, key)
-
-    @abstractmethod
-    def settings_json(self) -> dict[str, Any]:
-        """Arguments of the method, as plain values."""
-
-    def parameters(self) -> dict[str, Any]:
-        """Everything that was chosen for this fit, as plain values."""
-        return {**self.settings_json(), **self.training_}
-
-    def save(self, dir_path: str | Path, overwrite: bool = False) -> None:
-        """Save to a folder: JSON and safetensors, nothing that can run code on load.
-
-        Parameters
-        ----------
-        dir_path
-            Folder, made if it does not exist.
-        overwrite
-            Whether a saved model there may be replaced.
-
-        Raises
-        ------
-        RuntimeError
-            If the model is not trained.
-        FileExistsError
-            If the folder exists and may not be overwritten.
-        """
-        self._check_if_trained(warn=False, message="Train the model before it is saved.")
-        arrays = {
-            f"module.{name}": value.detach().cpu().numpy()
-            for name, value in self.module.state_dict().items()
-        }
-        for name, value in self.representation.arrays().items():
-            arrays[f"representation.{name}"] = value
-        history = {}
-        for phase, table in self.history.items():
-            history[phase] = list(map(str, table.columns))
-            arrays[f"history.{phase}"] = table.reset_index().to_numpy(dtype=np.float64)
-        values = {
-            "model": type(self).__name__,
-            "version": rayot.__version__,
-            "source_key": self.source_key,
-            "target_key": self.target_key,
-            "seed": self.seed,
-            "problems": self.module.names,
-            "data": self.data.to_json(),
-            "representation": self.representation.to_json(),
-            "settings": self.settings_json(),
-            "training": self.training_,
-            "diagnostics": self.diagnostics_,
-            "history": history,
-        }
-        files.write(dir_path, values, arrays, overwrite)
-
-    @classmethod
-    def load(cls, dir_path: str | Path, *, representation: Representation | None = None) -> Self:
-        """Load a saved model; no AnnData is needed.
-
-        Parameters
-        ----------
-        dir_path
-            Folder that :meth:`save` wrote.
-        representation
-            The representation the model was fitted in, for one that is saved on its own (scVI).
-
-        Raises
-        ------
-        FileNotFoundError
-            If the folder holds no saved model.
-        ValueError
-            If the files are of another method or format, foreign or truncated.
-        """
-        values, arrays = files.read(dir_path, cls.__name__)
-        try:
-            return cls._restore(values, arrays, representation)
-        except (KeyError, TypeError, RuntimeError) as error:
-            raise ValueError(
-                f"The files in {str(dir_path)!r} do not fit together ({error}); they were changed "
-                "after they were saved."
-            ) from error
-
-    @classmethod
-    def _restore(
-        cls,
-        values: dict[str, Any],
-        arrays: dict[str, np.ndarray],
-        representation: Representation | None,
-    ) -> Self:
-        groups: dict[str, dict[str, np.ndarray]] = {}
-        for name, value in arrays.items():
-            group, _, rest = name.partition(".")
-            groups.setdefault(group, {})[rest] = value
-        saved = values["representation"]
-        if representation is None:
-            representation = representation_from_saved(saved, groups.get("representation", {}))
-        elif representation.to_json() != saved:
-            raise ValueError(
-                f"The model was fitted in the representation {saved}, found "
-                f"{representation.to_json()}."
-            )
-        model = cls._from_saved(values, representation)
-        model.module.load_state_dict(
-            {name: torch.from_numpy(value) for name, value in groups["module"].items()}
-        )
-        model.history_ = {
-            phase: pd.DataFrame(
-                groups["history"][phase][:, 1:],
-                columns=columns,
-                index=pd.Index(groups["history"][phase][:, 0].astype(int), name="step"),
-            )
-            for phase, columns in values["history"].items()
-        }
-        model.training_ = values["training"]
-        model.diagnostics_ = values["diagnostics"]
-        model.is_trained_ = True
-        return model
-
-    @classmethod
-    @abstractmethod
-    def _from_saved(cls, values: dict[str, Any], representation: Representation) -> Self:
-        """An untrained model with the shape of a saved one."""

@@ -67,9 +67,7 @@ class _Cayley(torch.autograd.Function):
         top = of_matrix - of_matrix.mT
         if not rest.shape[-2]:
             return top
-        return torch.cat(
-            [top, rest @ (of_matrix + of_matrix.mT) - 2 * below @ inverse.mT], dim=-2
-        )
+        return torch.cat([top, rest @ (of_matrix + of_matrix.mT) - 2 * below @ inverse.mT], dim=-2)
 
 
 def _inverse(matrix: Tensor) -> Tensor:

@@ -226,7 +226,9 @@ class TransportModel(PersistentModel):
         Parameters
         ----------
         {adata}
-            Genes are found by name, in any order; no condition or split column is needed.
+            Genes are found by name, in any order; no condition or split column is needed. Cells
+            are encoded from their genes as in training, whatever ``obsm`` holds; only a
+            representation without a decoder is read from there.
         {modality}
         {write_genes}
         {clip}

@@ -60,9 +60,7 @@ def figure(path: str) -> None:
         shown = adata[np.random.default_rng(0).permutation(adata.n_obs)[:4000]].copy()
         draw = rt.pl.markers if name == "bookshelf" else rt.pl.transport_rays
         draw(shown, ax=ax)
-        if name == "bookshelf":
-            ax.set_ylim(-0.5, 0.5)
-        else:
+        if name != "bookshelf":
             ax.get_legend().remove()
         ax.set_title(name.replace("_", " "))
     canvas.savefig(path, dpi=150)

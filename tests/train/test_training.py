@@ -207,7 +207,9 @@ def test_another_runs_checkpoints_are_refused_or_overwritten(tmp_path):
 
 
 SCRIPT = """
-import sys, torch
+import signal, sys, torch
+# A process that was started in the background of a shell ignores SIGINT.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from rayot.solvers import Population, TransportMap, W1Settings
 from rayot.train import TrainingOptions, train_transport
 draws = torch.Generator().manual_seed(0)

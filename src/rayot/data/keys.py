@@ -24,6 +24,7 @@ class Key:
         train = "train"
         test = "test"
         cell_type = "cell_type"
+        true_potential = "true_potential"
 
         @staticmethod
         def step(key: str) -> str:
@@ -40,6 +41,7 @@ class Key:
 
         pca = "X_pca"
         umap = "X_umap"
+        true_direction = "true_direction"
 
         @staticmethod
         def predicted(key: str) -> str:

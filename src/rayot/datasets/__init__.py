@@ -24,5 +24,6 @@ __getattr__, __dir__, __all__ = attach(
         "simulated": "_simulated",
         "snareseq": "_snareseq",
         "swiss_roll": "_toy",
+        "w1_benchmark": "_w1_benchmark",
     },
 )

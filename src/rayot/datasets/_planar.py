@@ -1,4 +1,4 @@
-"""What all planar sets share: their arguments and their form as AnnData."""
+"""What all point sets share: their arguments and their form as AnnData."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def legacy_seed(rng: np.random.Generator) -> int:
 
 
 def two_populations(source: np.ndarray, target: np.ndarray) -> AnnData:
-    """Stack source over target, (n, 2) each, in one AnnData."""
+    """Stack source over target, (n, d) each, in one AnnData; x and y name the axes of the plane."""
     names = [Key.obs.control, Key.obs.perturbed]
     sizes = [len(source), len(target)]
     obs = pd.DataFrame(
@@ -33,4 +33,6 @@ def two_populations(source: np.ndarray, target: np.ndarray) -> AnnData:
         index=[f"{name}_{i}" for name, size in zip(names, sizes, strict=True) for i in range(size)],
     )
     points = np.concatenate([source, target]).astype(np.float32)
-    return AnnData(points, obs=obs, var=pd.DataFrame(index=["x", "y"]))
+    dim = points.shape[1]
+    axes = ["x", "y"] if dim == 2 else [f"x{axis}" for axis in range(1, dim + 1)]
+    return AnnData(points, obs=obs, var=pd.DataFrame(index=axes))

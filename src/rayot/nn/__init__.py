@@ -1,8 +1,19 @@
 """Stacked layers: every parameter has a leading dimension P of independent problems."""
 
+from rayot.nn.funnel import FunnelPotential
 from rayot.nn.groupsort import group_sort, max_min
 from rayot.nn.lipschitz import LipschitzNetwork
 from rayot.nn.mlp import StackedMLP
 from rayot.nn.orthogonal import bjorck, cayley
+from rayot.nn.potential import Potential
 
-__all__ = ["LipschitzNetwork", "StackedMLP", "bjorck", "cayley", "group_sort", "max_min"]
+__all__ = [
+    "FunnelPotential",
+    "LipschitzNetwork",
+    "Potential",
+    "StackedMLP",
+    "bjorck",
+    "cayley",
+    "group_sort",
+    "max_min",
+]

@@ -8,11 +8,12 @@ from torch import Tensor, nn
 from rayot.nn.groupsort import group_sort, max_min
 from rayot.nn.initial import uniform_parameter
 from rayot.nn.orthogonal import bjorck, cayley
+from rayot.nn.potential import Potential
 
 ORTHOGONAL: dict[str, Callable[[Tensor], Tensor]] = {"cayley": cayley, "bjorck": bjorck}
 
 
-class LipschitzNetwork(nn.Module):
+class LipschitzNetwork(Potential):
     """P scalar networks, each 1-Lipschitz in the Euclidean norm (paper, "Model implementation").
 
     Hidden layers are orthonormal, with a bias and a sorting activation, both of which keep

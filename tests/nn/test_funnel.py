@@ -28,7 +28,7 @@ def started(dimension, *seeds, n_funnels=20):
 )
 def test_lipschitz_constant_is_at_most_one(dimension, progress, spread, seed):
     potential = started(dimension, seed)
-    potential.anneal(progress)
+    potential.anneal(progress, [True])
     potential.double()
     torch.nn.init.normal_(potential.height, generator=draws(seed)[0])
     cells = torch.randn(1, 64, dimension, generator=draws(seed + 1)[0]).double() * spread
@@ -64,7 +64,7 @@ def test_the_soft_minimum_becomes_the_minimum():
     minimum = (torch.cdist(cells, potential.centre) - potential.height).amin(-1)
     gaps = []
     for progress in (0.0, 0.5, 1.0):
-        potential.anneal(progress)
+        potential.anneal(progress, [True])
         gaps.append((minimum - potential(cells)).max().item())
     assert gaps[0] > gaps[1] > gaps[2]
     # log(20) temperatures at most.
@@ -97,8 +97,16 @@ def test_a_problem_does_not_feel_its_neighbours():
 
 def test_a_copy_of_the_state_is_the_same_potential():
     potential = started(4, 0)
-    potential.anneal(0.7)
+    potential.anneal(0.7, [True])
     copy = FunnelPotential(4, draws(1), n_funnels=20)
     copy.load_state_dict(potential.state_dict())
     cells = torch.randn(1, 9, 4)
     assert torch.equal(copy(cells), potential(cells))
+
+
+def test_a_problem_that_has_ended_keeps_its_temperature():
+    potential = started(4, 0, 1)
+    before = potential.temperature.clone()
+    potential.anneal(0.5, [True, False])
+    assert potential.temperature[0] < before[0]
+    assert potential.temperature[1] == before[1]

@@ -1,6 +1,5 @@
 """Potentials made of funnels: a soft minimum of distances to learned centres, stacked."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -72,13 +71,14 @@ class FunnelPotential(Potential):
         # A fifth of the typical distance to the mean: warm enough that many funnels are felt.
         spread = (cells - cells.mean(1, keepdim=True)).norm(dim=-1).mean(1)
         self.start_temperature.copy_((spread / 5).clamp_min(1e-6)[:, None, None])
-        self.anneal(0.0)
+        self.temperature.copy_(self.start_temperature)
 
     @torch.no_grad()
-    def anneal(self, progress: float) -> None:
+    def anneal(self, progress: float, active: Sequence[bool]) -> None:
         """Sharpen the minimum geometrically."""
-        share = min(1.0, progress / ANNEALED)
-        self.temperature.copy_(self.start_temperature * math.exp(share * math.log(SHARPEST)))
+        sharper = self.start_temperature * SHARPEST ** min(1.0, progress / ANNEALED)
+        held = torch.tensor(active, device=sharper.device).logical_not()[:, None, None]
+        self.temperature.copy_(torch.where(held, self.temperature, sharper))
 
     def weights(self) -> list[Tensor]:
         """Centres (P, n_funnels, d) and heights (P, 1, n_funnels)."""

@@ -1,6 +1,7 @@
 """What training and transport ask of a stacked potential."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 from torch import Tensor, nn
 
@@ -36,5 +37,5 @@ class Potential(nn.Module, ABC):
     def start_at(self, cells: Tensor) -> None:
         """Take starting values from target cells (P, :attr:`n_start_cells`, d), in place."""
 
-    def anneal(self, progress: float) -> None:
-        """Follow training, of which a share from 0 to 1 is done."""
+    def anneal(self, progress: float, active: Sequence[bool]) -> None:
+        """Follow training, of which a share from 0 to 1 is done, where a problem has not ended."""

@@ -6,7 +6,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from rayot.nn import LipschitzNetwork
+from rayot.nn import FunnelPotential, LipschitzNetwork, Potential
 from rayot.solvers.random import generator
 from rayot.solvers.settings import W1Settings
 from rayot.solvers.step import StepSize
@@ -25,7 +25,7 @@ class Ray(nn.Module):
         η ≥ 0.
     """
 
-    def __init__(self, potential: LipschitzNetwork, step: StepSize) -> None:
+    def __init__(self, potential: Potential, step: StepSize) -> None:
         super().__init__()
         self.potential = potential
         self.step = step
@@ -98,14 +98,7 @@ class TransportMap(nn.Module):
                 [generator(seed, name, part, number) for name in names]
                 for part in ("potential", "step")
             ]
-            potential = LipschitzNetwork(
-                n_features,
-                draws[0],
-                width=settings.width,
-                n_layers=settings.n_layers,
-                n_groups=settings.n_groups,
-                orthogonal=settings.orthogonal,
-            )
+            potential = _new_potential(n_features, draws[0], settings)
             step = StepSize(
                 n_features, draws[1], width=settings.step_width, n_layers=settings.step_layers
             )
@@ -139,3 +132,18 @@ class TransportMap(nn.Module):
     def potential(self, cells: Tensor) -> Tensor:
         """Potential of the first ray, (P, n), in the units of ``cells``."""
         return self.ray(0).potential(self.standardise(cells)) * self.scale[..., 0]
+
+
+def _new_potential(
+    n_features: int, generators: Sequence[torch.Generator], settings: W1Settings
+) -> Potential:
+    if settings.potential == "funnel":
+        return FunnelPotential(n_features, generators, n_funnels=settings.width)
+    return LipschitzNetwork(
+        n_features,
+        generators,
+        width=settings.width,
+        n_layers=settings.n_layers,
+        n_groups=settings.n_groups,
+        orthogonal=settings.orthogonal,
+    )

@@ -13,6 +13,7 @@ class W1Settings:
     ----------
     potential
         ``"groupsort"``: GroupSort in 4 groups, as in the paper. ``"maxmin"``: in groups of two.
+        ``"funnel"``: a soft minimum of distances to learned centres, ``width`` of them.
     step
         ``"adversarial"``: the step size plays against a discriminator (paper, equations 15 and
         16). ``"energy"``: it minimises the unbiased energy distance to the target.
@@ -44,7 +45,7 @@ class W1Settings:
         it names Adam alone, and a first moment of 0.5 keeps the two players from circling.
     """
 
-    potential: Literal["groupsort", "maxmin"] = "groupsort"
+    potential: Literal["groupsort", "maxmin", "funnel"] = "groupsort"
     step: Literal["adversarial", "energy"] = "adversarial"
     n_rays: int = 1
     decode: Literal["direct", "delta"] = "direct"
@@ -103,7 +104,7 @@ class W1Settings:
     def check(self) -> None:
         """Raise a ValueError that names the first setting out of range."""
         choices = {
-            "potential": ("groupsort", "maxmin"),
+            "potential": ("groupsort", "maxmin", "funnel"),
             "step": ("adversarial", "energy"),
             "decode": ("direct", "delta"),
             "orthogonal": ("cayley", "bjorck"),
@@ -122,7 +123,7 @@ class W1Settings:
                     )
             elif (field.type is float or field.type == "float") and not value > 0:
                 raise ValueError(f"{field.name} must be greater than 0, found {value!r}.")
-        if self.width % (self.n_groups or 2):
+        if self.potential != "funnel" and self.width % (self.n_groups or 2):
             raise ValueError(
                 f"width must be a multiple of {self.n_groups or 2} for potential="
                 f"{self.potential!r}, found {self.width}."

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from rayot.nn import LipschitzNetwork
-from rayot.solvers import dual_value
+from rayot.nn import Potential
+from rayot.solvers import dual_value, generator
 from rayot.train.block import BlockTraining, apply_gradients
 from rayot.train.held_out import HeldOut
 from rayot.train.source import CarriedSource
@@ -28,7 +28,7 @@ class PotentialTraining(BlockTraining):
         return self.settings.potential_lr, self.settings.potential_lr_end
 
     @property
-    def module(self) -> LipschitzNetwork:
+    def module(self) -> Potential:
         """Potential of this ray."""
         return self.transport.ray(self.ray).potential
 
@@ -39,11 +39,14 @@ class PotentialTraining(BlockTraining):
     def on_fit_start(self) -> None:
         """Carry the source cells through the rays that are done."""
         super().on_fit_start()
+        if self.block == 0 and self.module.n_start_cells:
+            self.module.start_at(self._start_cells(self.module.n_start_cells))
         self.carried = CarriedSource(self.transport, self.source, self.ray, False)
         self.held_out = HeldOut(self.transport, *self.validation, self.ray, False)
 
     def optimise(self, step: int) -> dict[str, Tensor]:
         """One step on a batch of source and a batch of target cells."""
+        self.module.anneal(step / self.n_steps, self.stopping.active)
         source_positions, target_positions = next(self.draws)
         (source,) = self.carried.take(source_positions)
         target = self.transport.standardise(self.target.take(target_positions))
@@ -51,6 +54,16 @@ class PotentialTraining(BlockTraining):
         dual = dual_value(*values.split(source.shape[1], dim=1))
         apply_gradients(-dual.sum(), self.trained, self.adams[0])
         return {"dual": dual.detach()}
+
+    def _start_cells(self, n: int) -> Tensor:
+        """Target cells (P, n, d) in the rays' units, none twice while there are others."""
+        firsts, sizes = self.target.offsets[:-1].tolist(), self.target.sizes.tolist()
+        positions = []
+        for name, first, size in zip(self.transport.names, firsts, sizes, strict=True):
+            order = torch.randperm(size, generator=generator(self.seed, name, self.name, "start"))
+            positions.append(first + order[torch.arange(n) % size])
+        cells = self.target.take(torch.stack(positions).to(self.device))
+        return self.transport.standardise(cells)
 
     def validate(self) -> dict[str, Tensor]:
         """Dual on the cells set apart: a lower bound of W1, up to sampling."""

@@ -239,5 +239,6 @@ def apply_gradients(
     """
     gradients = torch.autograd.grad(loss, parameters)
     for parameter, gradient in zip(parameters, gradients, strict=True):
-        parameter.grad = gradient
+        # Fused Adam pairs both by their place in memory, and gradients may come transposed.
+        parameter.grad = gradient.contiguous()
     optimizer.step()

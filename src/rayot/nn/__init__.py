@@ -4,12 +4,14 @@ from rayot.nn.funnel import FunnelPotential
 from rayot.nn.groupsort import group_sort, max_min
 from rayot.nn.lipschitz import LipschitzNetwork
 from rayot.nn.mlp import StackedMLP
+from rayot.nn.norm_network import NormNetwork
 from rayot.nn.orthogonal import bjorck, cayley
 from rayot.nn.potential import Potential
 
 __all__ = [
     "FunnelPotential",
     "LipschitzNetwork",
+    "NormNetwork",
     "Potential",
     "StackedMLP",
     "bjorck",

@@ -28,6 +28,21 @@ PARAMETERS = {
     Modality of a MuData.""",
     "allow_counts": """allow_counts
     Whether expression that looks like raw counts is used as it is.""",
+    "strata_key": """strata_key
+    Column of ``obs`` (patient, batch, cell type): cells are matched within its groups only. None
+    matches all cells with each other.""",
+    "strata": """strata
+    ``"balanced"``: one map, to which all strata count alike. ``"separate"``: one map for each
+    stratum; cells of other strata get their combination, with the spread between maps as
+    uncertainty.""",
+    "small_strata": """small_strata
+    ``"drop"``: strata with fewer than 10 training cells of a condition are left out, with a
+    warning. ``"raise"``: they are an error.""",
+    "weights_key": """weights_key
+    Column of ``obs`` with the weight of each cell, at least 0. None weighs all cells alike.""",
+    "n_seeds": """n_seeds
+    Members of an ensemble, fitted in one stack. The prediction is their mean; their spread is
+    written beside it.""",
     "write_genes": """write_genes
     Whether predictions are decoded to genes.""",
     "clip": """clip

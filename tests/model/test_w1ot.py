@@ -10,6 +10,7 @@ import torch
 
 import rayot as rt
 from rayot.model import W1OT
+from rayot.model.files import FORMAT
 
 
 @pytest.fixture
@@ -90,7 +91,7 @@ def test_files_that_cannot_be_loaded(model, tmp_path):
     edit(folder, format=99, version="9.0")
     with pytest.raises(ValueError, match=r"has format 99, written by rayot 9.0"):
         W1OT.load(folder)
-    edit(folder, format=1, version="99.0")
+    edit(folder, format=FORMAT, version="99.0")
     with pytest.raises(ValueError, match="which is newer than this version"):
         W1OT.load(folder)
     edit(folder, version=rt.__version__, model="GENOT")

@@ -15,7 +15,7 @@ import torch
 
 from rayot.solvers import Population, SparseCells, TransportMap, W1Settings
 from rayot.train import TrainingOptions, train_transport
-from rayot.train.source import CarriedSource
+from rayot.train.carried import CarriedCells
 
 
 def cells(n=400, d=3, shift=2.0, seed=0):
@@ -100,7 +100,7 @@ def test_a_problem_does_not_feel_its_neighbours(preset):
     stacked, fitted = fit(settings, names=("a", "b", "c"))
     x = torch.randn(1, 20, 3)
     assert torch.allclose(stacked(x.expand(3, -1, -1))[1], alone(x)[0], atol=1e-4)
-    assert fitted.history["ray 1 step"]["step_loss"].shape == (1, 3)
+    assert fitted.history["ray 1 step"]["step_loss"].shape == (1,)
     assert len(fitted.diagnostics) == 3
 
 
@@ -122,10 +122,10 @@ def test_following_rays_batch_by_batch_gives_what_the_table_gives(monkeypatch):
     transport = TransportMap(3, ["a", "b"], settings, seed=0)
     both, source, _ = cells()
     population = Population.from_groups(both, [source, source[:50]])
-    positions = population.positions(limit=50)
-    tabled = CarriedSource(transport, population, 1, True)
-    monkeypatch.setattr("rayot.train.source.CACHE_ELEMENTS", 0)
-    followed = CarriedSource(transport, population, 1, True)
+    positions = population.positions()[:, :50]
+    tabled = CarriedCells(transport, population, 1, True)
+    monkeypatch.setattr("rayot.train.carried.CACHE_ELEMENTS", 0)
+    followed = CarriedCells(transport, population, 1, True)
     assert tabled.table is not None
     assert followed.table is None
     for one, other in zip(tabled.take(positions), followed.take(positions), strict=True):

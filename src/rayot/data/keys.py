@@ -36,6 +36,16 @@ class Key:
             """Kantorovich potential f(x) of the first ray."""
             return f"{key}_potential"
 
+        @staticmethod
+        def step_sd(key: str) -> str:
+            """Spread of that length between the maps of an ensemble or of separate strata."""
+            return f"{key}_step_sd"
+
+        @staticmethod
+        def weight(key: str) -> str:
+            """Mass with which unbalanced transport matches each cell, 1 on average."""
+            return f"{key}_weight"
+
     class obsm:
         """Entries of ``adata.obsm``."""
 
@@ -68,6 +78,11 @@ class Key:
         def predicted(key: str) -> str:
             """Predicted expression; rows of cells that were not transported are NaN."""
             return key
+
+        @staticmethod
+        def spread(key: str) -> str:
+            """Spread of the predicted expression between the maps of an ensemble."""
+            return f"{key}_sd"
 
     class var:
         """Columns of ``adata.var``."""
@@ -117,6 +132,10 @@ class Key:
         potential_grid = "potential_grid"
         share_clipped = "share_clipped"
         evaluation = "evaluation"
+        strata = "strata"
+        member_means = "member_means"
+        certificate = "certificate"
+        reason = "reason"
 
     class history:
         """Columns of ``adata.uns[key]["history"][phase]``, the curves of one training phase."""

@@ -12,6 +12,7 @@ from scipy import sparse
 from rayot.data import checks
 from rayot.data.keys import Key
 from rayot.data.matrix import matrix_of, row_chunks, take_rows
+from rayot.data.strata import weights_of
 
 SAMPLE_ROWS = 2000
 """Cells looked at to tell counts from log-normalised values."""
@@ -35,6 +36,10 @@ class DataSpec:
         Genes, in the order of the model.
     allow_counts
         Whether expression that looks like raw counts is taken.
+    strata_key
+        Column of ``obs`` with the strata that cells are matched within; None matches all.
+    weights_key
+        Column of ``obs`` with the weights of cells; None weighs all alike.
     nonnegative
         Whether the training cells' expression has no negative value; the model finds out.
     """
@@ -45,6 +50,8 @@ class DataSpec:
     split_key: str | None
     var_names: tuple[str, ...]
     allow_counts: bool = False
+    strata_key: str | None = None
+    weights_key: str | None = None
     nonnegative: bool = False
 
     @classmethod
@@ -57,6 +64,8 @@ class DataSpec:
         use_rep: str | None = None,
         split_key: str | None = Key.obs.split,
         allow_counts: bool = False,
+        strata_key: str | None = None,
+        weights_key: str | None = None,
     ) -> DataSpec:
         """Check an AnnData and describe it; nothing in it is changed.
 
@@ -67,8 +76,9 @@ class DataSpec:
         ValueError
             If a split has no training cells, or there is no expression to work on.
         """
-        if groupby is not None:
-            checks.column(adata, groupby)
+        for name in (groupby, strata_key, weights_key):
+            if name is not None:
+                checks.column(adata, name)
         # Data without the default column have no split; a column that was asked for must exist.
         if split_key == Key.obs.split and split_key not in adata.obs:
             split_key = None
@@ -79,7 +89,7 @@ class DataSpec:
         if use_rep is not None:
             check_representation(adata, use_rep)
         genes = tuple(map(str, adata.var_names))
-        return cls(groupby, layer, use_rep, split_key, genes, allow_counts)
+        return cls(groupby, layer, use_rep, split_key, genes, allow_counts, strata_key, weights_key)
 
     @property
     def where(self) -> str:
@@ -107,20 +117,29 @@ class DataSpec:
         checks.finite(blocks, self.var_names, self.where)
 
     def training_rows(self, adata: AnnData, category: str) -> np.ndarray:
-        """Row numbers of the training cells of a condition.
+        """Row numbers of the training cells of a condition, without those of weight zero.
 
         Raises
         ------
         KeyError, ValueError
-            If the condition is missing or has too few training cells.
+            If the condition is missing or has too few training cells, or a weight is none.
         """
         assert self.groupby is not None
         member = checks.in_category(adata, self.groupby, category)
         if self.split_key is not None:
             member &= (checks.column(adata, self.split_key) == Key.obs.train).to_numpy()
         rows = np.nonzero(member)[0]
-        checks.enough_cells(len(rows), f"{category!r} in adata.obs[{self.groupby!r}]")
-        return rows
+        what = f"{category!r} in adata.obs[{self.groupby!r}]"
+        checks.enough_cells(len(rows), what)
+        if self.weights_key is None:
+            return rows
+        weights = weights_of(adata, self.weights_key, rows)
+        # A split could otherwise leave a part with no mass at all.
+        checks.enough_cells(
+            int((weights > 0).sum()),
+            f"With the weights of adata.obs[{self.weights_key!r}] above zero, {what}",
+        )
+        return rows[weights > 0]
 
     def rows(self, adata: AnnData, category: str) -> np.ndarray:
         """Row numbers of all cells of a condition, trained on or not."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from anndata import AnnData
 from mudata import MuData
@@ -17,10 +17,14 @@ from rayot.data.keys import Key
 from rayot.data.matrix import dense, row_chunks
 from rayot.data.modality import modality_of
 from rayot.data.spec import DataSpec
+from rayot.data.strata import strata_of
+from rayot.model.decoding import Decoder
+from rayot.model.moves import moves_of
 from rayot.model.persistence import PersistentModel
 from rayot.model.prediction import Prediction
+from rayot.model.problems import Problems
 from rayot.representation import Representation
-from rayot.solvers import Population, SparseCells
+from rayot.solvers import Combination
 
 
 class TransportModel(PersistentModel):
@@ -40,6 +44,7 @@ class TransportModel(PersistentModel):
         target_key: str,
         representation: Representation,
         seed: int,
+        problems: Problems,
     ) -> None:
         super().__init__(registry={"model_name": type(self).__name__, "field_registries": {}})
         self.data = data
@@ -47,8 +52,10 @@ class TransportModel(PersistentModel):
         self.target_key = target_key
         self.representation = representation
         self.seed = seed
+        self.problems = problems
+        self.combination: Combination | None = None
         self.training_: dict[str, Any] = {}
-        self.diagnostics_: list[dict[str, float]] = []
+        self.diagnostics_: list[dict[str, Any]] = []
         self._model_summary_string = (
             f"{type(self).__name__}: {source_key} to {target_key} in "
             f"{representation.name or 'genes'}, {representation.n_features} dimensions"
@@ -66,6 +73,8 @@ class TransportModel(PersistentModel):
         split_key: str | None = Key.obs.split,
         modality: str | None = None,
         allow_counts: bool = False,
+        strata_key: str | None = None,
+        weights_key: str | None = None,
     ) -> DataSpec:
         """Check where a model finds its cells, and write nothing to ``adata``.
 
@@ -78,6 +87,8 @@ class TransportModel(PersistentModel):
         {split_key}
         {modality}
         {allow_counts}
+        {strata_key}
+        {weights_key}
 
         Returns
         -------
@@ -97,37 +108,27 @@ class TransportModel(PersistentModel):
             use_rep=use_rep,
             split_key=split_key,
             allow_counts=allow_counts,
+            strata_key=strata_key,
+            weights_key=weights_key,
         )
 
     @property
-    def diagnostics(self) -> dict[str, float]:
-        """Held-out figures of the fitted map, see :func:`rayot.solvers.diagnostics.diagnostics`."""
-        self._check_if_trained(warn=False, message="Train the model first.")
-        return self.diagnostics_[0]
+    def diagnostics(self) -> dict[str, Any]:
+        """Held-out figures of the fit, see :func:`rayot.solvers.diagnostics`.
 
-    def _training_cells(self, adata: AnnData) -> tuple[Population, Population]:
-        """Training cells of source and target in the space of the map."""
-        rows = [
-            self.data.training_rows(adata, category)
-            for category in (self.source_key, self.target_key)
-        ]
-        both = np.concatenate(rows)
-        lowest = np.inf
-        blocks = []
-        for chunk in row_chunks(both):
-            encoded, expression = self._encode(adata, chunk)
-            blocks.append(encoded)
-            if expression is not None:
-                lowest = min(lowest, float(expression.min()))
-        self.data = replace(self.data, nonnegative=lowest >= 0)
-        cells: torch.Tensor | SparseCells
-        if sparse.issparse(blocks[0]):
-            cells = SparseCells.from_scipy(sparse.vstack(blocks, format="csr"))
-        else:
-            cells = torch.from_numpy(np.ascontiguousarray(np.concatenate(blocks)))
-        order = torch.arange(len(both))
-        source, target = order.split([len(rows[0]), len(rows[1])])
-        return Population.from_groups(cells, [source]), Population.from_groups(cells, [target])
+        Of several maps (an ensemble, separate strata) they are those of the worst one, and
+        :attr:`diagnostics_table` has all.
+        """
+        self._check_if_trained(warn=False, message="Train the model first.")
+        order = {"poor": 0, "check": 1, "good": 2}
+        return min(self.diagnostics_, key=lambda each: order[each["certificate"]])
+
+    @property
+    def diagnostics_table(self) -> pd.DataFrame:
+        """Held-out figures of each map, one row each, named by ``stratum`` and ``member``."""
+        self._check_if_trained(warn=False, message="Train the model first.")
+        figures = pd.DataFrame(self.diagnostics_)
+        return pd.concat([self.problems.table.drop(columns="name"), figures], axis=1)
 
     def _encode(
         self, adata: AnnData, rows: np.ndarray
@@ -174,42 +175,56 @@ class TransportModel(PersistentModel):
         checks.clip_option(clip)
         write_genes = write_genes and self.representation.has_decoder
         at_zero = self.data.nonnegative if clip == "auto" else bool(clip)
-        parts: list[list[np.ndarray]] = []
+        parts: list[dict[str, np.ndarray]] = []
         n_clipped = 0
         for chunk in row_chunks(rows):
             encoded, expression = self._encode(adata, chunk)
             start = dense(encoded)
-            cells = torch.from_numpy(start)[None].to(self.module.centre.device)
-            moved = self.module(cells)[0].cpu().numpy()
-            potential = self.module.potential(cells)[0].cpu().numpy()
-            part = [moved, np.linalg.norm(moved - start, axis=1), potential]
+            moves = moves_of(
+                self.module,
+                self.problems,
+                self.combination,
+                torch.from_numpy(start),
+                self._strata(adata, chunk),
+            )
+            moved = start + moves.mean.numpy()
+            part = {
+                "representation": moved,
+                "step": moves.mean.norm(dim=1).numpy(),
+                "potential": moves.potential.numpy(),
+                "combined": moves.combined,
+            }
+            several = len(moves.maps) > 1
+            if several:
+                part["step_sd"] = moves.maps.norm(dim=2).std(0).numpy()
             if write_genes:
-                genes = self._genes(start, moved, expression, adata, chunk)
-                if at_zero:
-                    n_clipped += int((genes < 0).sum())
-                    np.maximum(genes, 0, out=genes)
-                part.append(genes)
+                assert expression is not None
+                decoder = Decoder(
+                    self.representation, self.decode, adata, chunk, start, expression, at_zero
+                )
+                part["genes"], clipped = decoder.genes(moved)
+                n_clipped += clipped
+                if several:
+                    part["genes_sd"] = decoder.spread(moves.maps.numpy())
             parts.append(part)
-        arrays = [np.concatenate(each) for each in zip(*parts, strict=True)]
-        predicted = arrays[3] if write_genes else None
-        share = n_clipped / predicted.size if predicted is not None else 0.0
-        return Prediction(predicted, arrays[0], arrays[1], arrays[2], share)
+        arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        share = n_clipped / arrays["genes"].size if write_genes else 0.0
+        return Prediction(
+            genes=arrays.get("genes"),
+            representation=arrays["representation"],
+            step=arrays["step"],
+            potential=arrays["potential"],
+            step_sd=arrays.get("step_sd"),
+            genes_sd=arrays.get("genes_sd"),
+            combined=arrays["combined"],
+            share_clipped=share,
+        )
 
-    def _genes(
-        self,
-        start: np.ndarray,
-        moved: np.ndarray,
-        expression: np.ndarray | sparse.csr_matrix | None,
-        adata: AnnData,
-        rows: np.ndarray,
-    ) -> np.ndarray:
-        decoded = self.representation.decode(moved, adata, rows)
-        if self.decode == "direct" or self.representation.name is None:
-            return np.array(decoded, dtype=np.float32)
-        assert expression is not None
-        # The cell's own genes plus the decoded change keep what the representation lost.
-        change = decoded - self.representation.decode(start, adata, rows)
-        return np.asarray(change + dense(expression), dtype=np.float32)
+    def _strata(self, adata: AnnData, rows: np.ndarray) -> np.ndarray | None:
+        """Stratum of each cell, where the cells say so."""
+        if self.data.strata_key is None or self.data.strata_key not in adata.obs:
+            return None
+        return strata_of(adata, self.data.strata_key, rows)
 
     @shared
     def predict(
@@ -239,7 +254,9 @@ class TransportModel(PersistentModel):
         -------
         An AnnData of the predicted cells: ``X`` (predicted expression, float32), ``obs`` of the
         cells with ``obs[key + "_step"]`` and ``obs[key + "_potential"]``, and
-        ``obsm["X_" + key]``. ``adata`` is not changed.
+        ``obsm["X_" + key]``. Of several maps also ``obs[key + "_step_sd"]`` and
+        ``layers[key + "_sd"]``; with separate strata ``uns[key]["strata"]`` says by which rule, and
+        for how many cells, the maps of all strata were combined. ``adata`` is not changed.
 
         Raises
         ------
@@ -255,4 +272,29 @@ class TransportModel(PersistentModel):
         checks.clip_option(clip)
         self._check_cells(cells, rows)
         prediction = self.transport(cells, rows, write_genes=write_genes, clip=clip)
-        return prediction.to_anndata(cells, rows, self.data.var_names, key)
+        predicted = prediction.to_anndata(cells, rows, self.data.var_names, key)
+        if self.problems.separate:
+            predicted.uns[Key.uns.result(key)] = {
+                Key.result.strata: self.strata_summary(prediction.combined)
+            }
+        return predicted
+
+    def strata_summary(self, combined: np.ndarray) -> dict[str, Any]:
+        """How strata entered a prediction, as plain values for ``uns``.
+
+        Parameters
+        ----------
+        combined
+            (n,) bool, which cells were predicted by the combination of all strata's maps.
+        """
+        summary: dict[str, Any] = {
+            "names": np.asarray(self.problems.strata, dtype=str),
+            "mode": self.problems.mode,
+        }
+        if self.combination is not None:
+            summary |= {
+                "rule": self.combination.rule,
+                "share": self.combination.share,
+                "n_combined": int(combined.sum()),
+            }
+        return summary

@@ -15,7 +15,7 @@ from safetensors.numpy import load_file, save_file
 
 import rayot
 
-FORMAT = 1
+FORMAT = 2
 """Raised when files of an earlier version can no longer be read."""
 
 DESCRIPTION = "model.json"

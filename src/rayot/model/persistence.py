@@ -14,9 +14,10 @@ from scvi.model.base import BaseModelClass
 import rayot
 from rayot.data.spec import DataSpec
 from rayot.model import files
+from rayot.model.problems import Problems
 from rayot.representation import Representation
 from rayot.representation.resolve import representation_from_saved
-from rayot.solvers import TransportMap
+from rayot.solvers import Combination, TransportMap
 
 
 class PersistentModel(BaseModelClass):
@@ -29,7 +30,9 @@ class PersistentModel(BaseModelClass):
     representation: Representation
     seed: int
     training_: dict[str, Any]
-    diagnostics_: list[dict[str, float]]
+    problems: Problems
+    combination: Combination | None
+    diagnostics_: list[dict[str, Any]]
 
     @abstractmethod
     def settings_json(self) -> dict[str, Any]:
@@ -37,7 +40,7 @@ class PersistentModel(BaseModelClass):
 
     def parameters(self) -> dict[str, Any]:
         """Everything that was chosen for this fit, as plain values."""
-        return {**self.settings_json(), **self.training_}
+        return {**self.settings_json(), "n_seeds": self.problems.n_seeds, **self.training_}
 
     def save(self, dir_path: str | Path, overwrite: bool = False) -> None:
         """Save to a folder: JSON and safetensors, nothing that can run code on load.
@@ -63,6 +66,8 @@ class PersistentModel(BaseModelClass):
         }
         for name, value in self.representation.arrays().items():
             arrays[f"representation.{name}"] = value
+        if self.combination is not None:
+            arrays["combination.centres"] = self.combination.centres.numpy()
         history = {}
         for phase, table in self.history.items():
             history[phase] = list(map(str, table.columns))
@@ -73,7 +78,18 @@ class PersistentModel(BaseModelClass):
             "source_key": self.source_key,
             "target_key": self.target_key,
             "seed": self.seed,
-            "problems": self.module.names,
+            "strata": {
+                "names": self.problems.strata,
+                "mode": self.problems.mode,
+                "n_seeds": self.problems.n_seeds,
+            },
+            "combination": None
+            if self.combination is None
+            else {
+                "rule": self.combination.rule,
+                "share": self.combination.share,
+                "scale": self.combination.scale,
+            },
             "data": self.data.to_json(),
             "representation": self.representation.to_json(),
             "settings": self.settings_json(),
@@ -133,6 +149,9 @@ class PersistentModel(BaseModelClass):
         model.module.load_state_dict(
             {name: torch.from_numpy(value) for name, value in groups["module"].items()}
         )
+        if values["combination"] is not None:
+            centres = torch.from_numpy(groups["combination"]["centres"])
+            model.combination = Combination(**values["combination"], centres=centres)
         model.history_ = {
             phase: pd.DataFrame(
                 groups["history"][phase][:, 1:],

@@ -25,7 +25,14 @@ class Prediction:
     step
         (n,) float32, ‖T(x) − x‖ there.
     potential
-        (n,) float32, f(x) of the first ray.
+        (n,) float32, f(x) of the first ray, the mean over an ensemble.
+    step_sd
+        (n,) float32, standard deviation of ‖T(x) − x‖ between maps; None where there is one map.
+    genes_sd
+        (n, genes) float32, standard deviation of the predicted expression between maps; None where
+        there is one map, or no genes.
+    combined
+        (n,) bool, cells predicted by the combination of separate strata's maps.
     share_clipped
         Share of the predicted values that were negative and set to zero.
     """
@@ -34,7 +41,17 @@ class Prediction:
     representation: np.ndarray
     step: np.ndarray
     potential: np.ndarray
+    step_sd: np.ndarray | None
+    genes_sd: np.ndarray | None
+    combined: np.ndarray
     share_clipped: float
+
+    def obs(self, key: str) -> dict[str, np.ndarray]:
+        """Columns of ``obs``, by name."""
+        columns = {Key.obs.step(key): self.step, Key.obs.potential(key): self.potential}
+        if self.step_sd is not None:
+            columns[Key.obs.step_sd(key)] = self.step_sd
+        return columns
 
     def to_anndata(
         self, adata: AnnData, rows: np.ndarray, var_names: tuple[str, ...], key: str
@@ -46,6 +63,8 @@ class Prediction:
             var=pd.DataFrame(index=pd.Index(var_names)) if self.genes is not None else None,
         )
         predicted.obsm[Key.obsm.predicted(key)] = self.representation
-        predicted.obs[Key.obs.step(key)] = self.step
-        predicted.obs[Key.obs.potential(key)] = self.potential
+        for name, values in self.obs(key).items():
+            predicted.obs[name] = values
+        if self.genes_sd is not None:
+            predicted.layers[Key.layers.spread(key)] = self.genes_sd
         return predicted

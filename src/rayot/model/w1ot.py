@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,15 +16,21 @@ from mudata import MuData
 
 from rayot._docs import shared
 from rayot.data import checks
+from rayot.data.matrix import dense, row_chunks
 from rayot.data.modality import modality_of
 from rayot.data.spec import DataSpec
+from rayot.data.strata import check_strata, training_strata
 from rayot.model.base import TransportModel
+from rayot.model.moves import of_own_stratum
+from rayot.model.problems import Problems
+from rayot.model.training_cells import training_cells
 from rayot.representation import Representation, representation_of
 from rayot.representation.resolve import has_decoder
-from rayot.solvers import TransportMap, W1Settings
+from rayot.solvers import TransportMap, W1Settings, choose_combination
 from rayot.train import TrainingOptions, train_transport
 
 
+@shared
 class W1OT(TransportModel):
     """Wasserstein-1 optimal transport from one condition to another.
 
@@ -46,6 +52,9 @@ class W1OT(TransportModel):
         one that ``data`` names.
     modality
         Modality of a MuData.
+    {strata}
+    {small_strata}
+    {n_seeds}
     seed
         Keys every draw.
     **plan_kwargs
@@ -77,30 +86,45 @@ class W1OT(TransportModel):
         preset: str = "paper",
         representation: Representation | None = None,
         modality: str | None = None,
+        strata: str = "balanced",
+        small_strata: str = "drop",
+        n_seeds: int = 1,
         seed: int = 0,
         **plan_kwargs: Any,  # noqa: ANN401
     ) -> None:
         checks.different(source_key, target_key)
+        check_strata(strata, small_strata, data.strata_key)
         self.settings = W1Settings.from_preset(preset, **plan_kwargs)
         cells = modality_of(adata, modality)
-        training = np.concatenate(
-            [data.training_rows(cells, category) for category in (source_key, target_key)]
-        )
+        by_condition = {
+            str(category): data.training_rows(cells, category)
+            for category in (source_key, target_key)
+        }
+        names: tuple[str, ...] = ()
+        groups = [list(by_condition.values())]
+        if data.strata_key is not None:
+            found = training_strata(cells, data.strata_key, by_condition, small_strata)
+            groups, names = list(found.values()), tuple(found)
+        problems = Problems(str(target_key), names, strata, n_seeds)
+        training = np.concatenate([rows for group in groups for rows in group])
         # Every cell that will be fitted or transported.
         rows = np.union1d(training, data.rows(cells, source_key))
         if representation is None:
             if has_decoder(cells, data.use_rep):
                 data.check_expression(cells, rows)
             representation = representation_of(cells, data, training)
-        super().__init__(data, str(source_key), str(target_key), representation, seed)
+        super().__init__(data, str(source_key), str(target_key), representation, seed, problems)
         self._check_cells(cells, rows)
         self.preset = preset
         self.decode = self.settings.decode
-        self.source, self.target = self._training_cells(cells)
+        taken = training_cells(cells, groups, problems, self._encode, data.weights_key)
+        self.source, self.target, self.labels = taken.source, taken.target, taken.labels
+        self.data = replace(data, nonnegative=taken.nonnegative)
         self.module = self._new_module(self.settings)
 
     def _new_module(self, settings: W1Settings) -> TransportMap:
-        return TransportMap(self.representation.n_features, [self.target_key], settings, self.seed)
+        names = self.problems.table["name"].tolist()
+        return TransportMap(self.representation.n_features, names, settings, self.seed)
 
     @shared
     def train(
@@ -168,7 +192,14 @@ class W1OT(TransportModel):
         options.check()
         settings = self.settings.with_limits(max_steps, batch_size)
         module = self._new_module(settings)
-        fit = train_transport(module, self.source, self.target, settings, self.seed, options)
+        fit = train_transport(
+            module, self.source, self.target, settings, self.seed, options, self.labels
+        )
+        self.combination = None
+        if self.problems.separate:
+            self.combination = choose_combination(
+                module, self.problems.members, self.source, self.target
+            )
         self.module = module.eval()
         self.history_ = {
             phase: pd.DataFrame(columns).set_index("step") for phase, columns in fit.history.items()
@@ -183,6 +214,29 @@ class W1OT(TransportModel):
             "batch_size": settings.batch_size,
         }
         self.is_trained_ = True
+
+    @torch.no_grad()
+    def matched_mass(self, adata: AnnData) -> np.ndarray | None:
+        """Mass with which each cell is matched, (n_obs,) float32; None if all mass is.
+
+        Of source and target cells it is 1 on average over training cells, and 0 for those that are
+        left unmatched; of other cells NaN.
+        """
+        if not self.settings.unbalanced:
+            return None
+        mass = np.full(adata.n_obs, np.nan, dtype=np.float32)
+        module = self.module
+        for condition, share, sign, limits in (
+            (self.source_key, self.settings.unmatched_source, 1, module.highest_source),
+            (self.target_key, self.settings.unmatched_target, -1, module.lowest_target),
+        ):
+            for rows in row_chunks(self.data.rows(adata, condition)):
+                cells = torch.from_numpy(dense(self._encode(adata, rows)[0]))
+                values = module.potential(cells[None].expand(len(module.names), -1, -1))
+                matched = (sign * values <= sign * limits).float()
+                matched = of_own_stratum(matched, self.problems, self._strata(adata, rows))
+                mass[rows] = matched.numpy() / (1 - share)
+        return mass
 
     def settings_json(self) -> dict[str, Any]:
         """Preset and settings."""
@@ -212,8 +266,9 @@ class W1OT(TransportModel):
             for axis in (0, 1)
         )
         points = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
-        values = self.module.potential(torch.from_numpy(points)[None].to(self.module.centre.device))
-        return {"x": x, "y": y, "values": values[0].cpu().numpy().reshape(n, n)}
+        stack = torch.from_numpy(points)[None].expand(len(self.module.names), -1, -1)
+        values = self.module.potential(stack).mean(0)
+        return {"x": x, "y": y, "values": values.numpy().reshape(n, n)}
 
     @classmethod
     def _from_saved(cls, values: dict[str, Any], representation: Representation) -> Self:
@@ -232,6 +287,12 @@ class W1OT(TransportModel):
             values["target_key"],
             representation,
             values["seed"],
+            Problems(
+                values["target_key"],
+                tuple(values["strata"]["names"]),
+                values["strata"]["mode"],
+                values["strata"]["n_seeds"],
+            ),
         )
         model.module = model._new_module(model.settings).eval()
         return model

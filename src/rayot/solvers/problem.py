@@ -1,7 +1,7 @@
 """Cells of P problems as one flat store with offsets."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -14,60 +14,131 @@ class Population:
     """One side (source or target) of P problems.
 
     Groups of unequal size need no padding: ``rows`` lists the cells of problem 0, then those of
-    problem 1, and so on, and cells that problems share are stored once.
+    problem 1, and so on, and cells that problems share are stored once. A problem may have S
+    strata, one group each, which lie one after the other and are drawn equally.
 
     Attributes
     ----------
     cells
         (n, d) float32, every cell once; dense, or sparse and made dense batch by batch.
     rows
-        (Σ n_p,) int64, rows of ``cells``.
+        (Σ n_g,) int64, rows of ``cells``.
     offsets
-        (P + 1,) int64; problem p owns ``rows[offsets[p]:offsets[p + 1]]``.
+        (P S + 1,) int64; group g owns ``rows[offsets[g]:offsets[g + 1]]``.
+    n_strata
+        S; group p S + s is stratum s of problem p.
+    weights
+        (Σ n_g,) float32 or None: chances of the cells of ``rows`` to be drawn, relative to those of
+        their group. None draws all alike.
     """
 
     cells: Tensor | SparseCells
     rows: Tensor
     offsets: Tensor
+    n_strata: int = 1
+    weights: Tensor | None = None
 
     @classmethod
-    def from_groups(cls, cells: Tensor | SparseCells, groups: Sequence[Tensor]) -> "Population":
-        """Build a population from the rows of each problem."""
+    def from_groups(
+        cls,
+        cells: Tensor | SparseCells,
+        groups: Sequence[Tensor],
+        *,
+        n_strata: int = 1,
+        weights: Sequence[Tensor] | None = None,
+    ) -> "Population":
+        """Build a population from the rows of each group, and the weight of each row."""
         sizes = torch.tensor([0, *(len(group) for group in groups)])
-        return cls(cells, torch.cat(list(groups)), sizes.cumsum(0))
+        together = None if weights is None else torch.cat(list(weights)).float()
+        return cls(cells, torch.cat(list(groups)), sizes.cumsum(0), n_strata, together)
 
     @property
     def n_problems(self) -> int:
         """P."""
-        return len(self.offsets) - 1
+        return (len(self.offsets) - 1) // self.n_strata
+
+    @property
+    def group_sizes(self) -> Tensor:
+        """(P S,) int64, cells of each stratum of each problem."""
+        return self.offsets.diff()
+
+    @property
+    def problem_offsets(self) -> Tensor:
+        """(P + 1,) int64, where the cells of each problem start in ``rows``."""
+        return self.offsets[:: self.n_strata]
 
     @property
     def sizes(self) -> Tensor:
         """(P,) int64, cells of each problem."""
-        return self.offsets.diff()
+        return self.problem_offsets.diff()
 
-    def to(self, device: torch.device) -> "Population":
-        """The same population on another device."""
-        return Population(self.cells.to(device), self.rows.to(device), self.offsets.to(device))
+    def with_weights(self, weights: Tensor | None) -> "Population":
+        """The same cells with other chances to be drawn."""
+        return replace(self, weights=weights)
+
+    def on(
+        self, device: torch.device | str, cells: Tensor | SparseCells | None = None
+    ) -> "Population":
+        """The same population on another device, where its cells may be already."""
+        weights = None if self.weights is None else self.weights.to(device)
+        return replace(
+            self,
+            cells=self.cells.to(device) if cells is None else cells,
+            rows=self.rows.to(device),
+            offsets=self.offsets.to(device),
+            weights=weights,
+        )
 
     def draw(self, generators: Sequence[torch.Generator], n: int) -> Tensor:
-        """Positions in ``rows`` of n cells a problem, with replacement: (P, n) int64.
+        """Positions in ``rows`` of n cells of each stratum, with replacement: (P, S n) int64.
 
         Problem p uses ``generators[p]`` alone.
         """
-        uniform = torch.stack([torch.rand(n, generator=each) for each in generators])
-        offsets, sizes = self.offsets.to("cpu"), self.sizes.to("cpu")
-        within = (uniform.double() * sizes[:, None]).long()
-        return (offsets[:-1, None] + within).to(self.cells.device)
+        uniform = torch.stack(
+            [
+                torch.rand(self.n_strata, n, generator=each, dtype=torch.float64)
+                for each in generators
+            ]
+        ).flatten(0, 1)
+        offsets, sizes = self.offsets.to("cpu"), self.group_sizes.to("cpu")
+        if self.weights is None:
+            within = (uniform * sizes[:, None]).long()
+        else:
+            within = self._inverse_distribution(uniform)
+        drawn = offsets[:-1, None] + torch.minimum(within, sizes[:, None] - 1)
+        return drawn.view(self.n_problems, -1).to(self.cells.device)
 
-    def positions(self, limit: int | None = None) -> Tensor:
-        """Positions (P, n) of every cell, or of the first ``limit``.
+    def _inverse_distribution(self, uniform: Tensor) -> Tensor:
+        assert self.weights is not None
+        groups = self.weights.cpu().double().split(self.group_sizes.tolist())
+        return torch.stack(
+            [
+                torch.searchsorted(weights.cumsum(0) / weights.sum(), row, right=True)
+                for weights, row in zip(groups, uniform, strict=True)
+            ]
+        )
 
-        Shorter groups repeat their last cell; ``sizes`` says how many are real.
+    def positions(self) -> Tensor:
+        """Positions (P, n) of every cell of each problem.
+
+        Problems with fewer cells repeat their last one; ``sizes`` says how many are real.
         """
-        sizes = self.sizes if limit is None else self.sizes.clamp(max=limit)
+        within = torch.arange(int(self.sizes.max()), device=self.offsets.device)[None]
+        first = self.problem_offsets[:-1, None]
+        return first + torch.minimum(within, self.sizes[:, None] - 1)
+
+    def first_of_groups(self, limit: int) -> tuple[Tensor, Tensor]:
+        """Positions (P S, n) of up to ``limit`` cells of each group, and how many are real (P S,).
+
+        Smaller groups repeat their last cell.
+        """
+        sizes = self.group_sizes.clamp(max=limit)
         within = torch.arange(int(sizes.max()), device=sizes.device)[None]
-        return self.offsets[:-1, None] + torch.minimum(within, sizes[:, None] - 1)
+        return self.offsets[:-1, None] + torch.minimum(within, sizes[:, None] - 1), sizes
+
+    def weights_at(self, positions: Tensor) -> Tensor | None:
+        """Weights at positions in ``rows``, in the same shape; None where all are alike."""
+        return None if self.weights is None else self.weights[positions]
 
     def take(self, positions: Tensor) -> Tensor:
         """Cells (P, n, d) at positions (P, n) in ``rows``."""
@@ -77,14 +148,25 @@ class Population:
         return self.cells[rows].view(*positions.shape, -1)
 
     def split(self, generators: Sequence[torch.Generator], share: float) -> list["Population"]:
-        """Shuffle each problem's cells and set a share apart: [rest, share].
+        """Shuffle each group's cells and set a share apart: [rest, share].
 
-        The share has at least two cells of each problem, which an energy distance needs.
+        The share has at least two cells of each group, which an energy distance needs.
         """
         parts: tuple[list[Tensor], list[Tensor]] = ([], [])
-        for group, each in zip(self.rows.split(self.sizes.tolist()), generators, strict=True):
-            shuffled = group[torch.randperm(len(group), generator=each)]
-            n_apart = max(2, round(share * len(group)))
-            parts[0].append(shuffled[n_apart:])
-            parts[1].append(shuffled[:n_apart])
-        return [Population.from_groups(self.cells, part) for part in parts]
+        bounds = list(zip(self.offsets[:-1].tolist(), self.offsets[1:].tolist(), strict=True))
+        for group, (start, end) in enumerate(bounds):
+            order = torch.randperm(end - start, generator=generators[group // self.n_strata])
+            n_apart = max(2, round(share * (end - start)))
+            parts[0].append(start + order[n_apart:])
+            parts[1].append(start + order[:n_apart])
+        return [
+            Population.from_groups(
+                self.cells,
+                [self.rows[positions] for positions in part],
+                n_strata=self.n_strata,
+                weights=None
+                if self.weights is None
+                else [self.weights[positions] for positions in part],
+            )
+            for part in parts
+        ]

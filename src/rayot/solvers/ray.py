@@ -61,7 +61,9 @@ class TransportMap(nn.Module):
     """P maps, each a composition of rays fitted one after the other, in units of the data.
 
     The maps work on standardised cells, (x − centre) / scale with one scale for all features:
-    straight rays, their order and the Lipschitz constant are the same in both units.
+    straight rays, their order and the Lipschitz constant are the same in both units. Where there
+    are more features than ``settings.n_components``, they work on the coordinates in an orthonormal
+    basis of so many vectors, and what lies outside of it stays.
 
     Parameters
     ----------
@@ -85,6 +87,10 @@ class TransportMap(nn.Module):
 
     centre: Tensor
     scale: Tensor
+    strength: Tensor
+    highest_source: Tensor
+    lowest_target: Tensor
+    basis: Tensor | None
 
     def __init__(
         self, n_features: int, names: Sequence[str], settings: W1Settings, seed: int
@@ -92,6 +98,20 @@ class TransportMap(nn.Module):
         super().__init__()
         self.names = list(names)
         self.standardised = settings.standardise
+        n_problems = len(self.names)
+        self.register_buffer("centre", torch.zeros(n_problems, 1, n_features))
+        self.register_buffer("scale", torch.ones(n_problems, 1, 1))
+        # Share of the way along its rays that a cell goes: 1 unless the fit shrinks it.
+        self.register_buffer("strength", torch.ones(n_problems, 1, 1))
+        # Potential beyond which a source cell (above) or a target cell (below) has no match.
+        self.register_buffer("highest_source", torch.full((n_problems, 1), torch.inf))
+        self.register_buffer("lowest_target", torch.full((n_problems, 1), -torch.inf))
+        basis = None
+        if settings.n_components is not None and settings.n_components < n_features:
+            basis = torch.eye(n_features, settings.n_components).repeat(n_problems, 1, 1)
+            n_features = settings.n_components
+        self.register_buffer("basis", basis)
+        self.n_features = n_features
         self.rays = nn.ModuleList()
         for number in range(settings.n_rays):
             draws = [
@@ -103,16 +123,15 @@ class TransportMap(nn.Module):
                 n_features, draws[1], width=settings.step_width, n_layers=settings.step_layers
             )
             self.rays.append(Ray(potential, step))
-        n_problems = len(self.names)
-        self.register_buffer("centre", torch.zeros(n_problems, 1, n_features))
-        self.register_buffer("scale", torch.ones(n_problems, 1, 1))
 
     def ray(self, number: int) -> Ray:
         """One of the composed rays, from 0."""
         return cast(Ray, self.rays[number])
 
     def standardise(self, cells: Tensor) -> Tensor:
-        """Cells in the units of the rays, (P, n, d)."""
+        """Cells (P, n, d) or (1, n, d) in the rays' coordinates and units, (P, n, r)."""
+        if self.basis is not None:
+            return (cells - self.centre) @ self.basis / self.scale
         if not self.standardised:
             return cells
         return (cells - self.centre) / self.scale
@@ -123,7 +142,8 @@ class TransportMap(nn.Module):
         moved = standardised
         for ray in self.rays:
             moved = ray(moved)
-        return cells + (moved - standardised) * self.scale
+        moves = (moved - standardised) * (self.scale * self.strength)
+        return cells + (moves if self.basis is None else moves @ self.basis.mT)
 
     def in_data_units(self, distances: Tensor) -> Tensor:
         """Distances (P,) or (P, n) in the rays' units, in those of the data."""

@@ -24,8 +24,17 @@ class W1Settings:
         the decoded representation is added to the cell's own genes, which keeps what the
         representation lost.
     standardise
-        Whether cells are centred and divided by one scale, the root mean square distance of
-        source and target cells to their common mean over √d.
+        Whether cells are centred and divided by one scale, which makes the root mean square
+        distance of source and target cells to their common mean equal to 3.
+    n_components
+        Leading principal components of the training cells that the map works on, where cells have
+        more features; what lies outside of them stays as it is. None works on all features.
+    unmatched_source, unmatched_target
+        Shares of the source's and the target's mass that are left unmatched (cells that die, or
+        come from elsewhere): those that would travel farthest.
+    shrink
+        Whether moves are shortened to what held-out cells support, and to nothing where source and
+        target do not differ by an energy distance permutation test.
     width, n_layers
         Units and hidden layers of the potential.
     orthogonal
@@ -50,6 +59,10 @@ class W1Settings:
     n_rays: int = 1
     decode: Literal["direct", "delta"] = "direct"
     standardise: bool = False
+    n_components: int | None = None
+    unmatched_source: float = 0.0
+    unmatched_target: float = 0.0
+    shrink: bool = False
     width: int = 64
     n_layers: int = 4
     orthogonal: Literal["cayley", "bjorck"] = "cayley"
@@ -64,6 +77,11 @@ class W1Settings:
     step_layers: int = 4
     potential_betas: tuple[float, float] = (0.5, 0.5)
     step_betas: tuple[float, float] = (0.5, 0.999)
+
+    @property
+    def unbalanced(self) -> bool:
+        """Whether mass may be left unmatched."""
+        return self.unmatched_source > 0 or self.unmatched_target > 0
 
     @property
     def n_groups(self) -> int | None:
@@ -112,6 +130,16 @@ class W1Settings:
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} must be one of {allowed}, found {getattr(self, name)!r}.")
+        for name in ("unmatched_source", "unmatched_target"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(
+                    f"{name} must be a share from 0 to less than 1, found {getattr(self, name)!r}."
+                )
+        components = self.n_components
+        if components is not None and (not isinstance(components, Integral) or components < 2):
+            raise ValueError(
+                f"n_components must be None or a whole number of at least 2, found {components!r}."
+            )
         smallest = {"batch_size": 2, "n_layers": 1, "step_layers": 1}
         for field in fields(self):
             value = getattr(self, field.name)
@@ -121,6 +149,8 @@ class W1Settings:
                     raise ValueError(
                         f"{field.name} must be a whole number of at least {least}, found {value!r}."
                     )
+            elif field.name.startswith("unmatched"):
+                continue
             elif (field.type is float or field.type == "float") and not value > 0:
                 raise ValueError(f"{field.name} must be greater than 0, found {value!r}.")
         if self.potential != "funnel" and self.width % (self.n_groups or 2):
@@ -138,9 +168,11 @@ PRESETS: dict[str, dict[str, Any]] = {
         "n_rays": 2,
         "decode": "delta",
         "standardise": True,
-        "potential_steps": 400,
+        "n_components": 50,
+        "shrink": True,
+        "potential_steps": 200,
         "step_steps": 300,
-        "batch_size": 512,
+        "batch_size": 256,
         "step_lr": 2e-3,
         "step_lr_end": 1e-5,
         "step_betas": (0.9, 0.999),

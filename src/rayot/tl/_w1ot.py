@@ -32,10 +32,15 @@ def w1ot(
     use_rep: str | Representation | None = None,
     layer: str | None = None,
     split_key: str | None = Key.obs.split,
+    strata_key: str | None = None,
+    strata: str = "balanced",
+    small_strata: str = "drop",
+    weights_key: str | None = None,
     modality: str | None = None,
     preset: str = "paper",
     key_added: str = "w1ot",
     seed: int = 0,
+    n_seeds: int = 1,
     max_steps: int | None = None,
     batch_size: int | None = None,
     validation_size: float = 0.1,
@@ -70,10 +75,15 @@ def w1ot(
     {use_rep}
     {layer}
     {split_key}
+    {strata_key}
+    {strata}
+    {small_strata}
+    {weights_key}
     {modality}
     {preset}
     {key_added}
     {seed}
+    {n_seeds}
     {max_steps}
     {batch_size}
     {validation_size}
@@ -101,8 +111,13 @@ def w1ot(
     - ``obsm["X_" + key]``: predicted representation, where ``use_rep`` is given; NaN likewise.
     - ``obs[key + "_step"]``: ‖T(x) − x‖ in the space of the map.
     - ``obs[key + "_potential"]``: f(x) of the first ray.
-    - ``uns[key]``: conditions, parameters, package version, seed, history, diagnostics, the share
-      of predicted values that was clipped; for 2-D data the potential on a grid.
+    - ``obs[key + "_step_sd"]`` and ``layers[key + "_sd"]``: standard deviation of the step and of
+      the predicted expression between the maps of an ensemble, or of separate strata.
+    - ``obs[key + "_weight"]``: mass with which each source and target cell is matched, 1 on
+      average, where ``plan_kwargs`` leave mass unmatched.
+    - ``uns[key]``: conditions, parameters, package version, seed, history, diagnostics with a
+      certificate ("good", "check" or "poor") and its reason, the share of predicted values that
+      was clipped; strata and how their maps were combined; for 2-D data the potential on a grid.
 
     Raises
     ------
@@ -137,6 +152,8 @@ def w1ot(
         use_rep=None if given is not None else use_rep,  # type: ignore[arg-type]
         split_key=split_key,
         allow_counts=allow_counts,
+        strata_key=strata_key,
+        weights_key=weights_key,
     )
     if given is not None:
         data = replace(data, use_rep=given.name)
@@ -147,6 +164,9 @@ def w1ot(
         target_key,
         preset=preset,
         representation=given,
+        strata=strata,
+        small_strata=small_strata,
+        n_seeds=n_seeds,
         seed=seed,
         **(plan_kwargs or {}),
     )

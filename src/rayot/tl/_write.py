@@ -64,12 +64,21 @@ def write_result(
         corners = _corners(adata, model, prediction.representation)
         result[Key.result.potential_grid] = model.potential_grid(corners)
     n_obs = adata.n_obs
-    obs = {
-        Key.obs.step(key): _scatter(prediction.step, rows, n_obs),
-        Key.obs.potential(key): _scatter(prediction.potential, rows, n_obs),
-    }
+    obs = {name: _scatter(values, rows, n_obs) for name, values in prediction.obs(key).items()}
+    weights = model.matched_mass(adata)
+    if weights is not None:
+        obs[Key.obs.weight(key)] = weights
     moved = _scatter(prediction.representation, rows, n_obs)
-    genes = None if prediction.genes is None else _scatter(prediction.genes, rows, n_obs)
+    layers = {
+        name: _scatter(values, rows, n_obs)
+        for name, values in (
+            (Key.layers.predicted(key), prediction.genes),
+            (Key.layers.spread(key), prediction.genes_sd),
+        )
+        if values is not None
+    }
+    if model.problems.strata:
+        result[Key.result.strata] = model.strata_summary(prediction.combined)
     if copy:
         adata = adata.to_memory() if adata.isbacked else adata.copy()
         model._adata = adata
@@ -80,8 +89,8 @@ def write_result(
         adata.obs[name] = values
     if model.representation.name is not None:
         adata.obsm[Key.obsm.predicted(key)] = moved
-    if genes is not None:
-        adata.layers[Key.layers.predicted(key)] = genes
+    for name, values in layers.items():
+        adata.layers[name] = values
     adata.uns[Key.uns.result(key)] = result
 
 
@@ -131,8 +140,9 @@ def _corners(adata: AnnData, model: W1OT, predicted: np.ndarray) -> np.ndarray:
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:
-    """Values that every version of AnnData can write: tuples become arrays."""
+    """Values that every version of AnnData can write: tuples become arrays, None is left out."""
     return {
         name: np.asarray(value) if isinstance(value, tuple) else value
         for name, value in values.items()
+        if value is not None
     }

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from rayot.solvers import Population, TransportMap, W1Settings, generator
+from rayot.train.carried import CarriedCells
 from rayot.train.held_out import HeldOut
-from rayot.train.source import CarriedSource
 from rayot.train.stopping import Stopping
 
 logger = logging.getLogger(__name__)
@@ -48,7 +48,8 @@ class BlockTraining(pl.LightningModule):
     monitor: str
     monitor_sign: int
     distances: frozenset[str] = frozenset()
-    carried: CarriedSource
+    carried: CarriedCells
+    targets: CarriedCells
     held_out: HeldOut
 
     def __init__(
@@ -124,27 +125,33 @@ class BlockTraining(pl.LightningModule):
         # The four share their cells, which move once.
         moved = {id(each.cells): each.cells.to(self.device) for each in populations}
         self.source, self.target, *validation = (
-            Population(
-                moved[id(each.cells)], each.rows.to(self.device), each.offsets.to(self.device)
-            )
-            for each in populations
+            each.on(self.device, moved[id(each.cells)]) for each in populations
         )
         self.validation = (validation[0], validation[1])
+        self.targets = CarriedCells(self.transport, self.target)
         optimizers = self.optimizers(use_pl_optimizer=False)
         self.adams = optimizers if isinstance(optimizers, list) else [optimizers]
         self.trained = list(self.module.parameters())
 
     def draw_block(self, n_steps: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Positions of source and target cells for each step of the block."""
-        n = n_steps * self.settings.batch_size
+        """Positions (P, S n) of source and target cells for each step of the block.
+
+        The S strata have n cells each, one stratum after the other.
+        """
+        n_strata = self.source.n_strata
+        n = max(2, math.ceil(self.settings.batch_size / n_strata))
         drawn = [
             population.draw(
                 [
                     generator(self.seed, name, self.name, self.block, side)
                     for name in self.transport.names
                 ],
-                n,
-            ).split(self.settings.batch_size, dim=1)
+                n_steps * n,
+            )
+            .view(-1, n_strata, n_steps, n)
+            .permute(2, 0, 1, 3)
+            .flatten(2)
+            .unbind()
             for side, population in (("source", self.source), ("target", self.target))
         ]
         return iter(list(zip(*drawn, strict=True)))
@@ -204,7 +211,7 @@ class BlockTraining(pl.LightningModule):
 
     def on_fit_end(self) -> None:
         """Let go of what only this phase needs."""
-        del self.carried, self.held_out
+        del self.carried, self.targets, self.held_out
 
     def adam(self, module: nn.Module, betas: tuple[float, float]) -> torch.optim.Adam:
         """Adam over one part of the map."""

@@ -29,6 +29,8 @@ def fingerprint_of(
     for population in (source, target):
         cells = population.cells
         tensors = cells.tensors() if isinstance(cells, SparseCells) else [cells]
+        if population.weights is not None:
+            tensors = [*tensors, population.weights]
         for tensor in (*tensors, population.rows, population.offsets):
             digest.update(tensor.contiguous().numpy().data)
     return {

@@ -5,25 +5,28 @@ from pathlib import Path
 
 import lightning.pytorch as pl
 import numpy as np
-import torch
+from torch import Tensor
 from tqdm.auto import tqdm
 
 from rayot.solvers import (
     Population,
     TransportMap,
     W1Settings,
+    diagnostics,
     generator,
+    permutation_test,
+    shrink,
 )
-from rayot.solvers.diagnostics import diagnostics
 from rayot.train.block import BlockTraining
 from rayot.train.callbacks import Checkpoint, Progress, blocks_between
 from rayot.train.checkpoints import checkpoint_path, claim, fingerprint_of, load_checkpoint
 from rayot.train.lightning import interruptible, quiet
 from rayot.train.options import TrainingOptions
 from rayot.train.potential import PotentialTraining
-from rayot.train.source import CHUNK_ROWS
+from rayot.train.standardise import standardise
 from rayot.train.step import AdversarialStepTraining, EnergyStepTraining, StepTraining
 from rayot.train.threads import threads_for
+from rayot.train.unmatched import matched_only, set_limits
 
 STEP_TRAINING: dict[str, type[StepTraining]] = {
     "adversarial": AdversarialStepTraining,
@@ -38,7 +41,7 @@ class Fit:
     Attributes
     ----------
     history
-        For each phase, "step" and its values, one row a block: (blocks,), or (blocks, P).
+        For each phase, "step" and its values, the mean over problems, one a block: (blocks,).
     diagnostics
         Held-out figures of each problem.
     """
@@ -54,6 +57,7 @@ def train_transport(
     settings: W1Settings,
     seed: int,
     options: TrainingOptions,
+    labels: Tensor | None = None,
 ) -> Fit:
     """Fit the potential and the step size of each ray in turn.
 
@@ -67,6 +71,8 @@ def train_transport(
         What is fitted.
     options
         How the fit runs.
+    labels
+        (n,) int64, a class of each of the populations' cells (its cell type), −1 where unknown.
 
     Returns
     -------
@@ -82,8 +88,8 @@ def train_transport(
         If the user interrupts; checkpoints stay.
     """
     options.check()
-    if settings.standardise:
-        _standardise(transport, source, target)
+    if settings.standardise or transport.basis is not None:
+        standardise(transport, source, target)
     source_parts, target_parts = (
         population.split(
             [generator(seed, name, "validation", side) for name in transport.names],
@@ -117,10 +123,18 @@ def train_transport(
         threads_for(largest * settings.width),
         tqdm(total=total, unit="step", disable=not options.progress) as bar,
     ):
-        for phase in phases:
+        for number, phase in enumerate(phases):
             _fit(phase, folder, options, bar)
+            if settings.unbalanced and number == 0:
+                _leave_unmatched(phases, settings)
         transport.to("cpu")
-        report = diagnostics(transport, source_parts[1], target_parts[1])
+        held_out = phases[-1].validation[0].on("cpu"), phases[-1].validation[1].on("cpu")
+        p_values = permutation_test(
+            source, target, [generator(seed, name, "permutation") for name in transport.names]
+        )
+        if settings.shrink:
+            shrink(transport, *held_out, p_values)
+        report = diagnostics(transport, *held_out, p_values, labels)
     return Fit({phase.name: _columns(phase) for phase in phases}, report)
 
 
@@ -162,27 +176,18 @@ def _fit(phase: BlockTraining, folder: Path | None, options: TrainingOptions, ba
         )
 
 
-def _standardise(transport: TransportMap, source: Population, target: Population) -> None:
-    """Set the centre and scale of each problem from its training cells."""
-    for problem in range(source.n_problems):
-        n = 0
-        total = total_squares = torch.zeros(source.cells.shape[1], dtype=torch.float64)
-        for side in (source, target):
-            rows = side.rows[side.offsets[problem] : side.offsets[problem + 1]]
-            for chunk in rows.split(CHUNK_ROWS):
-                cells = side.cells[chunk].double()
-                n += len(chunk)
-                total = total + cells.sum(0)
-                total_squares = total_squares + cells.square().sum(0)
-        centre = total / n
-        scale = (total_squares / n - centre.square()).clamp_min(0).mean().sqrt()
-        transport.centre[problem, 0] = centre.to(transport.centre.dtype)
-        # Constant cells have no scale; any will do.
-        transport.scale[problem] = scale.to(transport.scale.dtype) if scale > 0 else 1.0
+def _leave_unmatched(phases: list[BlockTraining], settings: W1Settings) -> None:
+    """Weigh the cells of all later phases by what the first potential matches."""
+    first = phases[0]
+    transport = first.transport
+    set_limits(transport, first.source, first.target, settings)
+    source, target = matched_only(transport, first.source, first.target)
+    validation = matched_only(transport, *first.validation)
+    for phase in phases[1:]:
+        phase.source, phase.target, phase.validation = source, target, validation
 
 
 def _columns(phase: BlockTraining) -> dict[str, np.ndarray]:
     columns = {name: np.asarray(rows) for name, rows in phase.history.items()}
-    columns = {name: rows[:, 0] if rows.shape[1] == 1 else rows for name, rows in columns.items()}
-    steps = columns["step"]
-    return {**columns, "step": (steps if steps.ndim == 1 else steps[:, 0]).astype(int)}
+    means = {name: rows.mean(1) for name, rows in columns.items()}
+    return {**means, "step": columns["step"][:, 0].astype(int)}

@@ -13,8 +13,8 @@ from rayot.solvers import (
     generator_loss,
 )
 from rayot.train.block import BlockTraining, apply_gradients
+from rayot.train.carried import CarriedCells
 from rayot.train.held_out import HeldOut
-from rayot.train.source import CarriedSource
 
 
 class StepTraining(BlockTraining):
@@ -45,7 +45,7 @@ class StepTraining(BlockTraining):
     def on_fit_start(self) -> None:
         """Carry the source cells and find their directions, once for the whole phase."""
         super().on_fit_start()
-        self.carried = CarriedSource(self.transport, self.source, self.ray, True)
+        self.carried = CarriedCells(self.transport, self.source, self.ray, True)
         self.held_out = HeldOut(self.transport, *self.validation, self.ray, True)
 
     def move(self, cells: Tensor, directions: Tensor) -> Tensor:
@@ -56,7 +56,7 @@ class StepTraining(BlockTraining):
         """A batch of transported and one of target cells, each (P, n, d)."""
         source_positions, target_positions = next(self.draws)
         cells, directions = self.carried.take(source_positions)
-        target = self.transport.standardise(self.target.take(target_positions))
+        (target,) = self.targets.take(target_positions)
         return self.move(cells, directions), target
 
     def validate(self) -> dict[str, Tensor]:
@@ -75,7 +75,12 @@ class EnergyStepTraining(StepTraining):
     def optimise(self, step: int) -> dict[str, Tensor]:
         """One step on a batch."""
         transported, target = self.draw()
-        loss = energy_loss(transported, target)
+        # Cells are matched within their stratum.
+        n_strata = self.source.n_strata
+        groups = [
+            cells.unflatten(1, (n_strata, -1)).flatten(0, 1) for cells in (transported, target)
+        ]
+        loss = energy_loss(*groups).view(-1, n_strata).mean(-1)
         apply_gradients(loss.sum(), self.trained, self.adams[0])
         return {"step_loss": loss.detach()}
 
@@ -93,7 +98,7 @@ class AdversarialStepTraining(StepTraining):
     def setup(self, stage: str) -> None:
         """Start the discriminator."""
         self.critic = StackedMLP(
-            self.source.cells.shape[1],
+            self.transport.n_features,
             [generator(self.seed, name, self.name, "critic") for name in self.transport.names],
             width=self.settings.step_width,
             n_layers=self.settings.step_layers,

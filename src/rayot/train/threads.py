@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import torch
 
-ONE_THREAD_BELOW = 2**24
+ONE_THREAD_BELOW = 2**28
 """Multiplications of a step's largest product below which a second thread does not pay."""
 
 

@@ -1,4 +1,4 @@
-"""Source cells of a phase: where earlier rays left them and where the next ray points."""
+"""Cells of a phase: where earlier rays left them and where the next ray points."""
 
 import torch
 from torch import Tensor
@@ -11,8 +11,8 @@ CACHE_ELEMENTS = 2**26
 CHUNK_ROWS = 8192
 
 
-class CarriedSource:
-    """Source cells carried through the first ``n_rays`` rays, in the rays' units.
+class CarriedCells:
+    """Cells carried through the first ``n_rays`` rays, in the rays' coordinates and units.
 
     Rays that are done do not change, so cells and directions are computed once where their table
     is small enough, whatever memory happens to be free.
@@ -21,8 +21,8 @@ class CarriedSource:
     ----------
     transport
         The map that is being fitted.
-    source
-        Source cells of each problem, in the data's units.
+    population
+        Cells of each problem, in the data's units.
     n_rays
         Rays that are done.
     with_direction
@@ -30,19 +30,24 @@ class CarriedSource:
     """
 
     def __init__(
-        self, transport: TransportMap, source: Population, n_rays: int, with_direction: bool
+        self,
+        transport: TransportMap,
+        population: Population,
+        n_rays: int = 0,
+        with_direction: bool = False,
     ) -> None:
         self.transport = transport
-        self.source = source
+        self.population = population
         self.n_rays = n_rays
         self.with_direction = with_direction
-        self.first = source.offsets[:-1, None]
-        self.problem = torch.arange(source.n_problems, device=source.cells.device)[:, None]
+        self.first = population.problem_offsets[:-1, None]
+        self.problem = torch.arange(population.n_problems, device=population.cells.device)[:, None]
         self.table: list[Tensor] | None = None
-        largest = int(source.sizes.max())
-        elements = source.n_problems * largest * source.cells.shape[1]
-        if (n_rays or with_direction) and elements <= CACHE_ELEMENTS:
-            chunks = source.positions().split(CHUNK_ROWS, dim=1)
+        largest = int(population.sizes.max())
+        elements = population.n_problems * largest * transport.n_features
+        as_it_is = not (n_rays or with_direction or transport.standardised)
+        if not as_it_is and elements <= CACHE_ELEMENTS:
+            chunks = population.positions().split(CHUNK_ROWS, dim=1)
             parts = [self._follow(chunk) for chunk in chunks]
             self.table = [torch.cat(each, dim=1) for each in zip(*parts, strict=True)]
 
@@ -51,12 +56,12 @@ class CarriedSource:
         if self.table is None:
             return self._follow(positions)
         within = positions - self.first
-        if self.source.n_problems == 1:
+        if self.population.n_problems == 1:
             return [each[0].index_select(0, within[0])[None] for each in self.table]
         return [each[self.problem, within] for each in self.table]
 
     def _follow(self, positions: Tensor) -> list[Tensor]:
-        cells = self.transport.standardise(self.source.take(positions))
+        cells = self.transport.standardise(self.population.take(positions))
         with torch.no_grad():
             for ray in self.transport.rays[: self.n_rays]:
                 cells = ray(cells)

@@ -1,0 +1,64 @@
+"""The real data sets of the benchmarks, split and embedded without a look at test cells."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import scanpy as sc
+from anndata import AnnData
+
+import rayot as rt
+
+SPACES = ("genes", "pca")
+
+
+@dataclass(frozen=True)
+class Set:
+    """A control and a treated population: where they come from, and groups to hold out."""
+
+    loader: str
+    target: str
+    group: str | None = None
+    n_genes: int | None = None
+
+
+SETS = {
+    "kang18": Set("kang18", "IFN-beta", "cell_type", 1000),
+    "gbm": Set("gbm_panobinostat", "panobinostat", "patient"),
+    "papalexi": Set("papalexi21", "IFNGR1"),
+    "bcr": Set("bodenmiller12", "BCR/FcR-XL", "cell_type"),
+    "pma": Set("bodenmiller12", "PMA/Ionomycin", "cell_type"),
+}
+
+
+def prepare(name: str, space: str, seed: int, unseen: str = "", inner: bool = False) -> AnnData:
+    """Cells of one set: ``obs["split"]``, and ``obsm["X_pca"]`` where the space is ``"pca"``.
+
+    ``unseen`` holds a group out, control cells too. ``inner`` splits the training cells again and
+    drops the test cells: what settings are chosen on.
+    """
+    of = SETS[name]
+    adata = getattr(rt.datasets, of.loader)()
+    adata = adata[adata.obs["perturbation"].isin(["control", of.target])].copy()
+    split(adata, of, seed, unseen)
+    if inner:
+        adata = adata[adata.obs["split"] == "train"].copy()
+        split(adata, of, seed + 100, "")
+    training = adata[adata.obs["split"] == "train"].copy()
+    if of.n_genes:
+        sc.pp.highly_variable_genes(training, n_top_genes=of.n_genes)
+        variable = training.var["highly_variable"].to_numpy()
+        adata, training = adata[:, variable].copy(), training[:, variable].copy()
+    if space == "pca":
+        sc.pp.pca(training, n_comps=min(50, adata.n_vars - 1), mask_var=None)
+        loadings = training.varm["PCs"]
+        mean = np.asarray(training.X.mean(0)).ravel()
+        adata.varm["PCs"] = loadings
+        adata.obsm["X_pca"] = np.asarray(adata.X @ loadings - mean @ loadings, dtype=np.float32)
+    return adata
+
+
+def split(adata: AnnData, of: Set, seed: int, unseen: str) -> None:
+    if unseen:
+        rt.pp.split(adata, holdout={of.group: [unseen]})
+    else:
+        rt.pp.split(adata, stratify=of.group, seed=seed)

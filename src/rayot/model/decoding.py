@@ -1,0 +1,66 @@
+"""From moved cells to their expression."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from anndata import AnnData
+from scipy import sparse
+
+from rayot.data.matrix import dense
+from rayot.representation import Representation
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """Expression of n cells that move, by the representation they move in.
+
+    Attributes
+    ----------
+    representation
+        Space of the map, with a decoder.
+    decode
+        ``"direct"`` or ``"delta"``, see :class:`rayot.solvers.W1Settings`.
+    adata, rows
+        Where the cells are.
+    start
+        (n, d), the cells before they move.
+    expression
+        (n, genes), theirs then.
+    at_zero
+        Whether negative predictions are set to zero.
+    """
+
+    representation: Representation
+    decode: str
+    adata: AnnData
+    rows: np.ndarray
+    start: np.ndarray
+    expression: np.ndarray | sparse.csr_matrix
+    at_zero: bool
+
+    def genes(self, moved: np.ndarray) -> tuple[np.ndarray, int]:
+        """Expression (n, genes) float32 of moved cells (n, d), and how many values were clipped."""
+        decoded = self.representation.decode(moved, self.adata, self.rows)
+        if self.decode == "direct" or self.representation.name is None:
+            genes = np.array(decoded, dtype=np.float32)
+        else:
+            # The cell's own genes plus the decoded change keep what the representation lost.
+            change = decoded - self.representation.decode(self.start, self.adata, self.rows)
+            genes = np.asarray(change + dense(self.expression), dtype=np.float32)
+        if not self.at_zero:
+            return genes, 0
+        n_clipped = int((genes < 0).sum())
+        return np.maximum(genes, 0, out=genes), n_clipped
+
+    def spread(self, moves: np.ndarray) -> np.ndarray:
+        """Standard deviation (n, genes) float32 between maps of moves (M, n, d), one at a time."""
+        mean = squares = np.zeros(())
+        for number, move in enumerate(moves):
+            genes = self.genes(self.start + move)[0].astype(np.float64)
+            # Welford's update does not lose the digits that a mean of squares loses.
+            change = genes - mean
+            mean = mean + change / (number + 1)
+            squares = squares + change * (genes - mean)
+        return np.sqrt(squares / (len(moves) - 1)).astype(np.float32)

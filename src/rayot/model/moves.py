@@ -1,0 +1,103 @@
+"""From the maps of a stack to one move of each cell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rayot.model.problems import Problems
+from rayot.solvers import Combination, TransportMap
+
+
+@dataclass(frozen=True)
+class Moves:
+    """Moves of n cells.
+
+    Attributes
+    ----------
+    mean
+        (n, d), the predicted move.
+    maps
+        (M, n, d), the moves of the single maps whose spread is the prediction's uncertainty: the
+        members of an ensemble, or all maps where strata have their own.
+    potential
+        (n,), mean over the maps that were used.
+    combined
+        (n,) bool, cells of a stratum that has no map of its own.
+    """
+
+    mean: Tensor
+    maps: Tensor
+    potential: Tensor
+    combined: np.ndarray
+
+
+@torch.no_grad()
+def moves_of(
+    transport: TransportMap,
+    problems: Problems,
+    combination: Combination | None,
+    cells: Tensor,
+    strata: np.ndarray | None,
+) -> Moves:
+    """Move cells by the stack.
+
+    Parameters
+    ----------
+    transport
+        The fitted stack.
+    problems
+        What its problems are.
+    combination
+        For separate strata: how their maps are combined.
+    cells
+        (n, d).
+    strata
+        (n,) stratum of each cell; None where it is not known.
+    """
+    stack = cells[None].expand(len(problems.table), -1, -1)
+    found = (transport(stack) - stack)[problems.members]
+    potential = of_own_stratum(transport.potential(stack), problems, strata)
+    if not problems.separate:
+        found = found[:, 0]
+        return Moves(found.mean(0), found, potential, np.zeros(len(cells), dtype=bool))
+    assert combination is not None
+    own = _own_stratum(problems, strata, len(cells))
+    of_stratum = found.mean(0)
+    mean = combination.apply(of_stratum, cells)
+    known = torch.from_numpy(np.flatnonzero(own >= 0))
+    if len(known):
+        mean[known] = of_stratum[torch.from_numpy(own[own >= 0]), known]
+    return Moves(mean, found.flatten(0, 1), potential, own < 0)
+
+
+def of_own_stratum(values: Tensor, problems: Problems, strata: np.ndarray | None) -> Tensor:
+    """Values (n,) of cells by the maps of their own stratum, or by all maps where it has none.
+
+    Parameters
+    ----------
+    values
+        (M, n), of each problem; members of an ensemble are averaged.
+    problems
+        What the problems are.
+    strata
+        (n,) stratum of each cell; None where it is not known.
+    """
+    of_stratum = values[problems.members].mean(0)
+    found = of_stratum.mean(0)
+    if problems.separate:
+        own = _own_stratum(problems, strata, values.shape[1])
+        known = torch.from_numpy(np.flatnonzero(own >= 0))
+        found[known] = of_stratum[torch.from_numpy(own[own >= 0]), known]
+    return found
+
+
+def _own_stratum(problems: Problems, strata: np.ndarray | None, n: int) -> np.ndarray:
+    """Number of each cell's stratum, −1 where it has no map: (n,) int."""
+    if strata is None:
+        return np.full(n, -1)
+    position = {stratum: number for number, stratum in enumerate(problems.strata)}
+    return np.array([position.get(stratum, -1) for stratum in strata])

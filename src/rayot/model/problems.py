@@ -1,0 +1,92 @@
+"""The problems of a stack: one for each member of an ensemble, and for each stratum's own map."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from rayot.solvers import Population, SparseCells
+
+
+@dataclass(frozen=True)
+class Problems:
+    """What each problem of a stack is.
+
+    Attributes
+    ----------
+    target
+        Condition whose response is learned.
+    strata
+        Names of the strata with cells to train on; empty where all cells are one.
+    mode
+        ``"balanced"``: one map, to which all strata count alike. ``"separate"``: one map for each.
+    n_seeds
+        Members of the ensemble, which differ in initial values, draws and held-out cells.
+    """
+
+    target: str
+    strata: tuple[str, ...]
+    mode: str
+    n_seeds: int
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.n_seeds, int) or self.n_seeds < 1:
+            raise ValueError(
+                f"n_seeds must be a whole number of at least 1, found {self.n_seeds!r}."
+            )
+
+    @property
+    def separate(self) -> bool:
+        """Whether strata have maps of their own."""
+        return self.mode == "separate" and bool(self.strata)
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row a problem: its ``name``, ``stratum`` ("" for all) and ``member``."""
+        strata = self.strata if self.separate else ("",)
+        rows = [
+            {
+                "name": " / ".join(
+                    [self.target, *([stratum] if stratum else []), *([f"{k + 1}"] if k else [])]
+                ),
+                "stratum": stratum,
+                "member": k,
+            }
+            for k in range(self.n_seeds)
+            for stratum in strata
+        ]
+        return pd.DataFrame(rows)
+
+    @property
+    def members(self) -> Tensor:
+        """(K, S) int64: problem of each member, and of each stratum where they are separate."""
+        n_maps = len(self.strata) if self.separate else 1
+        return torch.arange(self.n_seeds * n_maps).view(self.n_seeds, n_maps)
+
+    def population(
+        self,
+        cells: Tensor | SparseCells,
+        groups: Sequence[Tensor],
+        weights: Sequence[Tensor] | None,
+    ) -> Population:
+        """One side of the problems.
+
+        Parameters
+        ----------
+        cells
+            (n, d), every training cell.
+        groups
+            Rows of each stratum, or of all cells.
+        weights
+            Their weights, or None.
+        """
+        return Population.from_groups(
+            cells,
+            list(groups) * self.n_seeds,
+            n_strata=1 if self.separate else len(groups),
+            weights=None if weights is None else list(weights) * self.n_seeds,
+        )

@@ -1,0 +1,76 @@
+"""One plain word about a fitted map, and the reason for it."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from rayot.solvers.shrinkage import SIGNIFICANCE
+
+FEW_CELLS = 30
+"""Held-out cells below which no figure says much."""
+
+GOOD, POOR = 0.1, 0.3
+"""Shares of the energy distance left, up to which a map is good and above which it is poor."""
+
+DETOUR = 0.5
+"""Share of a mean step that its lower bound leaves open, above which the way is doubtful."""
+
+
+def certificate(figures: Mapping[str, Any]) -> tuple[str, str]:
+    """``"good"``, ``"check"`` or ``"poor"``, with the reason in one sentence.
+
+    What is judged is how much of the distance to held-out target cells is left, beyond what two
+    halves of the target differ by. That the right cells were matched cannot be seen from unpaired
+    cells; the word speaks of populations.
+
+    Parameters
+    ----------
+    figures
+        Of one problem, as :func:`rayot.solvers.diagnostics` names them.
+
+    Examples
+    --------
+    >>> from rayot.solvers import certificate
+    >>> figures = dict(
+    ...     p_value=0.005,
+    ...     strength=1.0,
+    ...     mean_step=1.0,
+    ...     gap=0.1,
+    ...     initial_energy_distance=2.0,
+    ...     residual_energy_distance=0.02,
+    ...     floor_energy_distance=0.01,
+    ...     n_cells=200,
+    ... )
+    >>> certificate(figures)
+    ('good', '1% of the distance to held-out target cells is left.')
+    """
+    initial = figures["initial_energy_distance"]
+    residual = figures["residual_energy_distance"]
+    moves = figures["mean_step"] > 0 and figures["strength"] > 0
+    if figures["p_value"] > SIGNIFICANCE:
+        found = f"no detectable effect (p = {figures['p_value']:.2f})"
+        if moves:
+            return "check", f"There is {found}, yet cells are moved: what they show may be noise."
+        return "good", f"There is {found}; cells stay where they are."
+    if figures["n_cells"] < FEW_CELLS:
+        return (
+            "check",
+            f"Only {figures['n_cells']} held-out cells of a side were there to judge by.",
+        )
+    if not moves:
+        return "check", "There is an effect, but held-out cells support no move."
+    floor = figures["floor_energy_distance"]
+    if not all(map(math.isfinite, (initial, residual, floor))):
+        return "check", "The distance to held-out target cells is not finite."
+    left = max(0.0, residual) / initial if initial > 0 else 1.0
+    share = f"{left:.0%} of the distance to held-out target cells is left"
+    if residual > POOR * initial + floor:
+        return "poor", f"{share}."
+    if residual > GOOD * initial + floor:
+        return "check", f"{share}."
+    if figures["gap"] > DETOUR * figures["mean_step"]:
+        return "good", (
+            f"{share}; cells go farther than the lower bound asks, so which cell goes where is "
+            "less sure."
+        )
+    return "good", f"{share}."

@@ -1,0 +1,101 @@
+"""Maps of several strata, combined for cells of a stratum that training never saw."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rayot.solvers.energy import energy_distance
+from rayot.solvers.problem import Population
+from rayot.solvers.ray import TransportMap
+
+RULES = ("mean", "median", "nearest")
+SHARES = (1.0, 0.85, 0.7)
+LIMIT = 400
+
+
+@dataclass(frozen=True)
+class Combination:
+    """How the moves of S strata's maps become one.
+
+    Attributes
+    ----------
+    rule
+        ``"mean"`` and ``"median"`` of the moves, coordinate by coordinate; ``"nearest"``: their
+        mean weighted by how near the cell is to the mean control cell of each stratum.
+    share
+        Share of the combined move that is made: maps of other strata overshoot where strata differ.
+    centres
+        (S, d), mean source cell of each stratum.
+    scale
+        Mean squared distance of a source cell to the mean of its own stratum, over d.
+    """
+
+    rule: str
+    share: float
+    centres: Tensor
+    scale: float
+
+    def apply(self, moves: Tensor, cells: Tensor) -> Tensor:
+        """Combined move (n, d) of cells (n, d), from the moves (S, n, d) of each stratum's map."""
+        if self.rule == "median":
+            found = moves.quantile(0.5, dim=0)
+        elif self.rule == "mean":
+            found = moves.mean(0)
+        else:
+            squares = torch.cdist(cells[None], self.centres[None])[0].square()
+            weights = torch.softmax(-squares / (2 * self.scale), dim=1)
+            found = torch.einsum("ns,snd->nd", weights, moves)
+        return self.share * found
+
+    def without(self, stratum: int) -> Combination:
+        """The same rule for the other strata."""
+        kept = [s for s in range(len(self.centres)) if s != stratum]
+        return Combination(self.rule, self.share, self.centres[kept], self.scale)
+
+
+@torch.no_grad()
+def choose_combination(
+    transport: TransportMap, members: Tensor, source: Population, target: Population
+) -> Combination:
+    """The rule that predicts each stratum best from the maps of the others.
+
+    Each stratum in turn is predicted by the other strata's maps and compared with its own target
+    cells by energy distance, relative to how far its source cells are from them. Two strata leave
+    nothing to choose by: their mean is taken.
+
+    Parameters
+    ----------
+    transport
+        A fitted map whose problems are strata, of one or more ensemble members.
+    members
+        (K, S) int64, problem of each member and stratum.
+    source, target
+        Training cells of each problem.
+    """
+    n_strata = members.shape[1]
+    sides = [
+        [
+            each.take(each.positions()[p : p + 1, : int(each.sizes[p])])[0]
+            for p in members[0].tolist()
+        ]
+        for each in (source, target)
+    ]
+    centres = torch.stack([cells.mean(0) for cells in sides[0]])
+    spread = torch.cat([cells - centre for cells, centre in zip(sides[0], centres, strict=True)])
+    scale = float(spread.square().mean())
+    candidates = [Combination(rule, share, centres, scale) for rule in RULES for share in SHARES]
+    if n_strata < 3:
+        return candidates[0]
+    scores = torch.zeros(len(candidates))
+    for stratum in range(n_strata):
+        cells, truth = (side[stratum][:LIMIT] for side in sides)
+        moves = (transport(cells[None].expand(members.numel(), -1, -1)) - cells)[members].mean(0)
+        others = torch.cat([moves[:stratum], moves[stratum + 1 :]])
+        start = energy_distance(cells[None], truth[None]).clamp_min(1e-6)
+        for number, candidate in enumerate(candidates):
+            moved = cells + candidate.without(stratum).apply(others, cells)
+            scores[number] += float(energy_distance(moved[None], truth[None]) / start)
+    return candidates[int(scores.argmin())]

@@ -60,9 +60,13 @@ def certificate(figures: Mapping[str, Any]) -> tuple[str, str]:
     if not moves:
         return "check", "There is an effect, but held-out cells support no move."
     floor = figures["floor_energy_distance"]
-    if not all(map(math.isfinite, (initial, residual, floor))):
+    if not math.isfinite(floor):
+        return "check", "Held-out cells of a stratum are too few to judge by."
+    if not math.isfinite(initial + residual):
         return "check", "The distance to held-out target cells is not finite."
-    left = max(0.0, residual) / initial if initial > 0 else 1.0
+    if initial <= floor:
+        return "check", "There is an effect, but held-out cells are too few to see what is left."
+    left = max(0.0, residual) / initial
     share = f"{left:.0%} of the distance to held-out target cells is left"
     if residual > POOR * initial + floor:
         return "poor", f"{share}."

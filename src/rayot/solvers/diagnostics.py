@@ -1,5 +1,7 @@
 """What a fitted map can say about itself, on cells it was not fitted on."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,9 @@ EXACT_LIMIT = 200
 """Cells of each side in an exact Wasserstein-1 distance."""
 
 
+Distance = Callable[[Tensor, Tensor, Tensor | None, Tensor | None], Tensor]
+
+
 @torch.no_grad()
 def diagnostics(
     transport: TransportMap,
@@ -29,6 +34,8 @@ def diagnostics(
     labels: Tensor | None = None,
 ) -> list[dict[str, Any]]:
     """Held-out figures of each problem, in units of the data.
+
+    Cells are compared within their stratum; distances are means over strata, which count alike.
 
     Parameters
     ----------
@@ -54,8 +61,8 @@ def diagnostics(
       to target cells, unbiased; ``floor_energy_distance``: absolute value of the same between two
       halves of the target.
     - ``initial_wasserstein``, ``residual_wasserstein``, ``floor_wasserstein``: exact Wasserstein-1
-      distances of the same, each of ``n_cells_wasserstein`` cells a side: a small sample's is far
-      above that of the populations, so only their differences mean something.
+      distances of the same, each of ``n_cells_wasserstein`` cells a side (of each stratum): a
+      small sample's is far above that of the populations, so only their differences mean something.
     - ``share_left``: ``residual_energy_distance`` over ``initial_energy_distance``.
     - ``p_value``: of the energy distance permutation test between source and target.
     - ``strength``: share of its way that each cell goes; below 1 where a fit shrinks its moves.
@@ -68,40 +75,34 @@ def diagnostics(
     """
     report = []
     for p in range(source.n_problems):
-        sides = [_cells(population, p) for population in (source, target)]
-        (cells, weights, rows), (truth, other_weights, other_rows) = sides
+        first, second = _Side.of(source, p), _Side.of(target, p)
+        cells, truth = first.cells, second.cells
         stack = cells.expand(source.n_problems, -1, -1)
         moved = transport(stack)[p : p + 1]
         _, _, norms = transport.ray(0).direction(transport.standardise(stack))
-        steps = (moved - cells).norm(dim=-1)
         values, other_values = (
             transport.potential(each.expand(source.n_problems, -1, -1))[p : p + 1]
             for each in (cells, truth)
         )
-        dual = float(dual_value(values, other_values, weights, other_weights))
-        mean_step = float(dual_value(steps, torch.zeros(1, 1), weights))
-        initial = float(energy_distance(cells, truth, weights, other_weights))
-        residual = float(energy_distance(moved, truth, weights, other_weights))
+        dual = _mean(dual_value, (first, values), (second, other_values))
+        steps = (moved - cells).norm(dim=-1)
+        mean_step = _mean(dual_value, (first, steps), (second, torch.zeros_like(other_values)))
+        initial = _mean(energy_distance, (first, cells), (second, truth))
+        residual = _mean(energy_distance, (first, moved), (second, truth))
         figures: dict[str, Any] = {
             "held_out_dual": dual,
             "mean_step": mean_step,
             "gap": mean_step - dual,
             "initial_energy_distance": initial,
             "residual_energy_distance": residual,
-            "floor_energy_distance": _floor(truth, other_weights),
-            **_exact(cells, moved, truth, weights, other_weights),
+            "floor_energy_distance": _floor(second),
+            **_exact(first, moved, second),
             "share_left": residual / initial if initial > 0 else float("nan"),
             "p_value": float(p_values[p]),
             "strength": float(transport.strength[p]),
             "smallest_gradient_norm": float(norms[p].min()),
             "largest_gradient_norm": float(norms[p].max()),
-            **_types(
-                moved,
-                truth,
-                weights,
-                other_weights,
-                *(None if labels is None else labels[each] for each in (rows, other_rows)),
-            ),
+            **_types(first, moved, second, labels),
             "n_cells": min(cells.shape[1], truth.shape[1]),
         }
         word, reason = certificate(figures)
@@ -109,94 +110,114 @@ def diagnostics(
     return report
 
 
-def _cells(population: Population, problem: int) -> tuple[Tensor, Tensor | None, Tensor]:
-    """Cells (1, n, d) of one problem, their weights (1, n), and their rows in the store (n,).
+@dataclass(frozen=True)
+class _Side:
+    """Cells of one problem: (1, n, d), stratum after stratum.
 
-    Strata count alike, as they do in training.
+    ``weights`` are (1, n) or None, ``rows`` (n,) in the store, and ``sizes`` those of the strata.
     """
-    limit = max(2, LIMIT // population.n_strata)
-    positions, sizes = population.first_of_groups(limit)
-    groups = range(problem * population.n_strata, (problem + 1) * population.n_strata)
-    parts = [positions[group, : sizes[group]] for group in groups]
-    chosen = torch.cat(parts)[None]
-    weights = population.weights_at(chosen)
-    if population.n_strata > 1:
-        shares = torch.ones(chosen.shape[1]) if weights is None else weights[0]
-        each = shares.split([len(part) for part in parts])
-        weights = torch.cat([share / share.sum() for share in each])[None]
-    return population.take(chosen), weights, population.rows[chosen[0]]
+
+    cells: Tensor
+    weights: Tensor | None
+    rows: Tensor
+    sizes: list[int]
+
+    @classmethod
+    def of(cls, population: Population, problem: int) -> "_Side":
+        n_strata = population.n_strata
+        positions, found = population.first_of_groups(max(2, LIMIT // n_strata))
+        groups = slice(problem * n_strata, (problem + 1) * n_strata)
+        sizes = found[groups].tolist()
+        chosen = torch.cat([row[:n] for row, n in zip(positions[groups], sizes, strict=True)])[None]
+        weights = population.weights_at(chosen)
+        return cls(population.take(chosen), weights, population.rows[chosen[0]], sizes)
+
+    def strata(self, values: Tensor) -> list[tuple[Tensor, Tensor | None]]:
+        """Values (1, n, …) of each stratum's cells, and their weights."""
+        weights = [None] * len(self.sizes)
+        if self.weights is not None:
+            weights = self.weights.split(self.sizes, dim=1)
+        return list(zip(values.split(self.sizes, dim=1), weights, strict=True))
+
+    def shares(self) -> Tensor:
+        """(n,), where strata have equal sums."""
+        weights = torch.ones(len(self.rows)) if self.weights is None else self.weights[0]
+        return torch.cat([each / each.sum() for each in weights.split(self.sizes)])
 
 
-def _floor(cells: Tensor, weights: Tensor | None) -> float:
-    half = cells.shape[1] // 2
-    if half < 2:
-        return float("nan")
-    # Alternate cells, so that every stratum is in both halves.
-    halves = [torch.arange(start, 2 * half, 2) for start in (0, 1)]
-    shares = [None if weights is None else weights[:, each] for each in halves]
-    return abs(float(energy_distance(*(cells[:, each] for each in halves), *shares)))
+def _mean(distance: Distance, first: tuple[_Side, Tensor], second: tuple[_Side, Tensor]) -> float:
+    """Mean over strata of a distance between values of both sides."""
+    parts = zip(first[0].strata(first[1]), second[0].strata(second[1]), strict=True)
+    return float(torch.cat([distance(x, y, v, w) for (x, v), (y, w) in parts]).mean())
 
 
-def _exact(
-    cells: Tensor,
-    moved: Tensor,
-    truth: Tensor,
-    weights: Tensor | None,
-    other_weights: Tensor | None,
-) -> dict[str, Any]:
-    n = min(EXACT_LIMIT, cells.shape[1], truth.shape[1] // 2)
+def _floor(side: _Side) -> float:
+    """Of strata with at least two cells in each half; NaN without any."""
+    found = []
+    for cells, weights in side.strata(side.cells):
+        half = cells.shape[1] // 2
+        if half < 2:
+            continue
+        pairs = (slice(0, half), slice(half, None))
+        shares = [None if weights is None else weights[:, each] for each in pairs]
+        found.append(energy_distance(*(cells[:, each] for each in pairs), *shares))
+    return abs(float(torch.cat(found).mean())) if found else float("nan")
+
+
+def _exact(first: _Side, moved: Tensor, second: _Side) -> dict[str, float]:
+    """Of strata with at least two cells in each half of the target; NaN without any."""
     names = ("initial_wasserstein", "residual_wasserstein", "floor_wasserstein")
-    if n < 2 or not moved.isfinite().all():
-        return {**dict.fromkeys(names, float("nan")), "n_cells_wasserstein": n}
-    # Equally spaced cells, so that strata keep their shares.
-    of_source = torch.linspace(0, cells.shape[1] - 1, n).long()
-    of_target = torch.linspace(0, truth.shape[1] - 1, 2 * n).long()
-    first, second = of_target[::2], of_target[1::2]
-    pairs = (
-        (cells, of_source, weights, first),
-        (moved, of_source, weights, first),
-        (truth, second, other_weights, first),
-    )
-    found = {
-        name: float(
-            ot.emd2(
-                _masses(shares, chosen),
-                _masses(other_weights, against),
-                distances(some[:, chosen], truth[:, against])[0].double().numpy(),
-            )
+    limit = max(2, EXACT_LIMIT // len(first.sizes))
+    found, numbers = [], []
+    for (cells, v), (arrived, _), (truth, w) in zip(
+        first.strata(first.cells), first.strata(moved), second.strata(second.cells), strict=True
+    ):
+        n = min(limit, cells.shape[1], truth.shape[1] // 2)
+        if n < 2 or not arrived.isfinite().all():
+            continue
+        one, other = slice(0, n), slice(n, 2 * n)
+        mass, other_mass = _mass(w, one), _mass(w, other)
+        found.append(
+            [
+                _wasserstein(cells[:, :n], truth[:, one], _mass(v, one), mass),
+                _wasserstein(arrived[:, :n], truth[:, one], _mass(v, one), mass),
+                _wasserstein(truth[:, other], truth[:, one], other_mass, mass),
+            ]
         )
-        for name, (some, chosen, shares, against) in zip(names, pairs, strict=True)
-    }
-    return {**found, "n_cells_wasserstein": n}
+        numbers.append(n)
+    if not found:
+        return {**dict.fromkeys(names, float("nan")), "n_cells_wasserstein": 0}
+    means = dict(zip(names, np.mean(found, axis=0).tolist(), strict=True))
+    return {**means, "n_cells_wasserstein": min(numbers)}
 
 
-def _masses(weights: Tensor | None, chosen: Tensor) -> np.ndarray:
-    """Masses (n,) of the chosen cells, which add up to one."""
+def _wasserstein(some: Tensor, others: Tensor, v: np.ndarray, w: np.ndarray) -> float:
+    return float(ot.emd2(v, w, distances(some, others)[0].double().numpy()))
+
+
+def _mass(weights: Tensor | None, chosen: slice) -> np.ndarray:
+    """Masses (n,) of the chosen cells; equal where none has any."""
+    n = chosen.stop - chosen.start
     if weights is None or not weights[0, chosen].any():
-        return np.full(len(chosen), 1 / len(chosen))
+        return np.full(n, 1 / n)
     masses = weights[0, chosen].double().numpy()
     return masses / masses.sum()
 
 
-def _types(
-    moved: Tensor,
-    truth: Tensor,
-    weights: Tensor | None,
-    other_weights: Tensor | None,
-    own: Tensor | None,
-    other: Tensor | None,
-) -> dict[str, float]:
-    if own is None or other is None:
+def _types(first: _Side, moved: Tensor, second: _Side, labels: Tensor | None) -> dict[str, float]:
+    """By nearest cells of any stratum, as a stratum may be a cell type."""
+    if labels is None:
         return {"changed_type": float("nan"), "floor_changed_type": float("nan")}
-    among = distances(truth, truth)[0]
+    own, other = labels[first.rows], labels[second.rows]
+    among = distances(second.cells, second.cells)[0]
     among.fill_diagonal_(torch.inf)
     return {
-        "changed_type": _changed(distances(moved, truth)[0], own, other, weights),
-        "floor_changed_type": _changed(among, other, other, other_weights),
+        "changed_type": _changed(distances(moved, second.cells)[0], own, other, first.shares()),
+        "floor_changed_type": _changed(among, other, other, second.shares()),
     }
 
 
-def _changed(found: Tensor, own: Tensor, other: Tensor, weights: Tensor | None) -> float:
-    shares = (own >= 0).float() if weights is None else (own >= 0) * weights[0]
+def _changed(found: Tensor, own: Tensor, other: Tensor, shares: Tensor) -> float:
+    shares = shares * (own >= 0)
     changed = (other[found.argmin(-1)] != own).float()
     return float((changed * shares).sum() / shares.sum())

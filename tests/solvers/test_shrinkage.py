@@ -1,0 +1,57 @@
+"""Moves are shortened to what held-out cells support."""
+
+import pytest
+import torch
+
+from rayot.solvers import SIGNIFICANCE, Population, TransportMap, W1Settings, shrink
+
+
+class Shift(TransportMap):
+    """Moves cells by 4 along x, times the strength."""
+
+    def __init__(self, n_problems=1):
+        super().__init__(2, [str(p) for p in range(n_problems)], W1Settings(), seed=0)
+
+    def forward(self, cells):
+        return cells + self.strength * torch.tensor([4.0, 0.0])
+
+
+def populations(shifts, n=300, n_strata=1):
+    draws = torch.Generator().manual_seed(0)
+    source, target = torch.randn(2, len(shifts), n, 2, generator=draws)
+    target[..., 0] += torch.tensor(shifts)[:, None]
+    cells = torch.cat([source, target]).reshape(-1, 2)
+    rows = torch.arange(len(cells)).view(2, len(shifts), n)
+    return [Population.from_groups(cells, list(side), n_strata=n_strata) for side in rows]
+
+
+def test_each_problem_goes_as_far_as_its_cells_support():
+    transport = Shift(4)
+    shrink(transport, *populations([4.0, 2.0, 0.0, -3.0]), torch.full((4,), 0.005))
+    found = transport.strength.flatten().tolist()
+    assert found == pytest.approx([1.0, 0.5, 0.0, 0.0], abs=0.11)
+
+
+def test_without_an_effect_nothing_moves():
+    transport = Shift(2)
+    shrink(transport, *populations([4.0, 4.0]), torch.tensor([SIGNIFICANCE, SIGNIFICANCE + 0.01]))
+    assert transport.strength.flatten().tolist() == [1.0, 0.0]
+
+
+def test_strata_agree_on_one_strength():
+    transport = Shift(1)
+    shrink(transport, *populations([4.0, 0.0], n_strata=2), torch.zeros(1))
+    assert transport.strength.shape == (1, 1, 1)
+    assert 0.2 <= float(transport.strength) <= 0.8
+
+
+def test_weights_say_which_cells_count():
+    source, target = populations([4.0])
+    cells = target.cells.clone()
+    cells[300:450, 0] -= 4.0
+    target = Population.from_groups(
+        cells, [target.rows], weights=[(torch.arange(300) >= 150).float()]
+    )
+    transport = Shift(1)
+    shrink(transport, source, target, torch.zeros(1))
+    assert float(transport.strength) == pytest.approx(1.0, abs=0.11)

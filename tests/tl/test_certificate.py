@@ -1,0 +1,82 @@
+"""The word about a map agrees with the true error where the answer is known."""
+
+import numpy as np
+import pytest
+import scanpy as sc
+
+import rayot as rt
+
+SOURCE, TARGET = "control", "perturbed"
+
+
+def fit(adata, max_steps=None, **options):
+    rt.tl.w1ot(
+        adata,
+        SOURCE,
+        TARGET,
+        preset="fast",
+        max_steps=max_steps,
+        show_progress_bar=False,
+        **options,
+    )
+    return adata.uns["w1ot"]["diagnostics"]
+
+
+@pytest.mark.parametrize("name", ["moons", "eight_gaussians", "checkerboard", "bookshelf"])
+def test_words_of_toy_sets(name):
+    adata = getattr(rt.datasets, name)(n_samples=600)
+    whole, hasty = fit(adata), fit(adata, max_steps=5)
+    assert whole["certificate"] == "good", whole["reason"]
+    assert hasty["certificate"] in ("check", "poor"), hasty["reason"]
+    assert hasty["residual_energy_distance"] > whole["residual_energy_distance"]
+
+
+@pytest.fixture(scope="module")
+def known():
+    """Simulated cells with what each would have become, in 20 components."""
+    adata = rt.datasets.simulated(n_cells=600, n_genes=60, seed=1)
+    sc.pp.pca(adata, n_comps=20)
+    return adata
+
+
+def true_error(adata):
+    """Mean distance to what each control cell would have become, relative to not moving."""
+    source = (adata.obs["perturbation"] == SOURCE).to_numpy()
+    truth = adata.layers["counterfactual"][source].toarray()
+    apart = [
+        np.linalg.norm((values - truth) @ adata.varm["PCs"], axis=1).mean()
+        for values in (adata.layers["w1ot"][source], adata.X[source].toarray())
+    ]
+    return apart[0] / apart[1]
+
+
+def test_better_words_go_with_smaller_true_errors(known):
+    words, errors = [], []
+    for max_steps in (2, 5, None):
+        words.append(fit(known, max_steps, use_rep="X_pca")["certificate"])
+        errors.append(true_error(known))
+    assert errors == sorted(errors, reverse=True)
+    order = ["poor", "check", "good"]
+    ranks = [order.index(word) for word in words]
+    assert ranks == sorted(ranks)
+    assert words[0] != "good"
+    assert words[-1] == "good"
+    assert errors[-1] < 0.5
+
+
+def test_no_effect_is_said_and_nothing_moves():
+    adata = rt.datasets.simulated(n_cells=300, n_genes=60, effect_size=0, seed=1)
+    sc.pp.pca(adata, n_comps=10)
+    report = fit(adata, 50, use_rep="X_pca")
+    assert report["certificate"] == "good"
+    assert "no detectable effect" in report["reason"]
+    source = (adata.obs["perturbation"] == SOURCE).to_numpy()
+    np.testing.assert_array_equal(adata.obs["w1ot_step"][source], 0)
+
+
+def test_without_shrinking_noise_is_fitted_and_said():
+    adata = rt.datasets.simulated(n_cells=300, n_genes=60, effect_size=0, seed=1)
+    sc.pp.pca(adata, n_comps=10)
+    report = fit(adata, 50, use_rep="X_pca", plan_kwargs={"shrink": False})
+    assert report["certificate"] == "check"
+    assert "yet cells are moved" in report["reason"]

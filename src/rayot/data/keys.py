@@ -134,6 +134,22 @@ class Key:
         evaluation = "evaluation"
         strata = "strata"
         member_means = "member_means"
+
+    class diagnostics:
+        """Entries of ``adata.uns[key]["diagnostics"]`` that are read again."""
+
+        held_out_dual = "held_out_dual"
+        mean_step = "mean_step"
+        initial_energy_distance = "initial_energy_distance"
+        residual_energy_distance = "residual_energy_distance"
+        floor_energy_distance = "floor_energy_distance"
+        initial_wasserstein = "initial_wasserstein"
+        residual_wasserstein = "residual_wasserstein"
+        floor_wasserstein = "floor_wasserstein"
+        n_cells_wasserstein = "n_cells_wasserstein"
+        changed_type = "changed_type"
+        floor_changed_type = "floor_changed_type"
+        n_cells = "n_cells"
         certificate = "certificate"
         reason = "reason"
 

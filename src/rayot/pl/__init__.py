@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from rayot._lazy import attach
 
 if TYPE_CHECKING:
+    from rayot.pl._diagnostics import diagnostics
     from rayot.pl._evaluation import evaluation
     from rayot.pl._history import history
     from rayot.pl._log_fold_change import log_fold_change
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
+        "diagnostics": "_diagnostics",
         "evaluation": "_evaluation",
         "history": "_history",
         "log_fold_change": "_log_fold_change",

@@ -1,0 +1,108 @@
+"""Short tables of the long ones, for the documentation: python benchmarks/summarise.py."""
+
+import pandas as pd
+from rows import RESULTS
+
+WAYS = ["way mmd", "way energy_distance"]
+
+
+def pairs() -> None:
+    """Mean over seeds of each method on each set, and over sets."""
+    table = pd.read_csv(RESULTS / "pairs.csv")
+    shift = table[table["method"] == "fast"].copy()
+    for way in WAYS:
+        shift[way] = shift[f"mean shift {way}"]
+    table = pd.concat([table, shift.assign(method="mean shift", seconds=0.0)])
+    means = table.groupby(["method", "space", "data"], sort=False)[[*WAYS, "seconds"]].mean()
+    seeds = table.groupby(["method", "space"])["seed"].nunique()
+    n_sets = table["data"].nunique()
+    rows = []
+    for (method, space), found in means.groupby(level=["method", "space"], sort=False):
+        if len(found) < n_sets:
+            continue
+        row = {"method": method, "space": space, "seeds": seeds[method, space]}
+        for way in WAYS:
+            row[f"{way}, mean"] = f"{found[way].mean():.3f}"
+        row["seconds, mean"] = f"{found['seconds'].mean():.1f}"
+        for data in found.index.get_level_values("data"):
+            one = found.xs(data, level="data").iloc[0]
+            row[data] = f"{one['way mmd']:.3f} / {one['way energy_distance']:.3f}"
+        rows.append(row)
+    pd.DataFrame(rows).sort_values(["space", "method"]).to_csv(
+        RESULTS / "pairs_summary.csv", index=False
+    )
+
+
+def side_by_side() -> None:
+    """The preset "fast" over the published implementation and over "paper", seed by seed."""
+    table = pd.read_csv(RESULTS / "pairs.csv").set_index(["data", "space", "seed", "method"])
+    rows = []
+    for other in table.index.unique("method").intersection(["published", "paper"]):
+        both = table.xs("fast", level="method").join(
+            table.xs(other, level="method"), rsuffix=" other", how="inner"
+        )
+        for (data, space), found in both.groupby(level=["data", "space"], sort=False):
+            row = {"beside": other, "data": data, "space": space, "seeds": len(found)}
+            row["times faster"] = round((found["seconds other"] / found["seconds"]).mean(), 1)
+            for metric in ("mmd", "energy_distance"):
+                row[metric] = round(found[metric].mean(), 4)
+                row[f"{metric}, {other}"] = round(found[f"{metric} other"].mean(), 4)
+            rows.append(
+                {name.replace(f", {other}", ", other"): value for name, value in row.items()}
+            )
+    pd.DataFrame(rows).to_csv(RESULTS / "pairs_side_by_side.csv", index=False)
+
+
+def unseen() -> None:
+    """Mean and worst way over the groups of each set."""
+    table = pd.read_csv(RESULTS / "unseen.csv")
+    shift = table[table["method"] == table["method"].iloc[0]].copy()
+    for way in WAYS:
+        shift[way] = shift[f"mean shift {way}"]
+    table = pd.concat([table, shift.assign(method="mean shift")])
+    by_group = table.groupby(["data", "method", "unseen"], sort=False)[WAYS].mean()
+    grouped = by_group.groupby(level=["data", "method"], sort=False)
+    found = grouped.mean().round(3).join(grouped.min().round(3).add_prefix("worst "))
+    seeds = table.groupby(["data", "method"])["seed"].nunique().rename("seeds")
+    found.join(seeds).reset_index().to_csv(RESULTS / "unseen_summary.csv", index=False)
+
+
+def knockouts() -> None:
+    """Mean over seeds of each knock-out, sorted by effect."""
+    table = pd.read_csv(RESULTS / "knockouts.csv")
+    table["no detectable effect"] = (table["p_value"] > 0.05).astype(int)
+    table["beyond noise"] = (
+        table["w1ot energy_distance"] - table["identity energy_distance"] > 2 * table["noise"]
+    ).astype(int)
+    columns = [
+        f"{method} {metric}"
+        for metric in ("mmd", "energy_distance")
+        for method in ("w1ot", "mean shift", "identity", "observed")
+    ]
+    found = table.groupby("target")[["no detectable effect", "beyond noise", *columns]]
+    summary = found.agg({**dict.fromkeys(columns, "mean")}).round(4)
+    summary.insert(0, "seeds", table.groupby("target")["seed"].nunique())
+    summary.insert(1, "no detectable effect", found["no detectable effect"].sum())
+    summary.insert(2, "beyond noise", found["beyond noise"].sum())
+    summary.sort_values("identity energy_distance", ascending=False).reset_index().to_csv(
+        RESULTS / "knockouts_summary.csv", index=False
+    )
+
+
+def composition() -> None:
+    """Mean over seeds."""
+    table = pd.read_csv(RESULTS / "composition.csv")
+    means = table.drop(columns="seed").groupby(["data", "method"], sort=False).mean().round(3)
+    means.reset_index().to_csv(RESULTS / "composition_summary.csv", index=False)
+
+
+if __name__ == "__main__":
+    for name, write in (
+        ("pairs", pairs),
+        ("pairs", side_by_side),
+        ("unseen", unseen),
+        ("knockouts", knockouts),
+        ("composition", composition),
+    ):
+        if (RESULTS / f"{name}.csv").exists():
+            write()

@@ -1,0 +1,77 @@
+"""Cell types and patients that training never saw: python benchmarks/unseen.py [--methods NAMES].
+
+Each cell type of kang18 and each patient of gbm in turn: none of its cells are in training, neither
+treated nor control. 50 principal components, scored in gene space on the top 50 differentially
+expressed genes. "balanced" and "separate" are the two ways of ``strata_key``.
+"""
+
+import argparse
+import os
+
+os.environ["OMP_NUM_THREADS"] = "1"
+
+import time
+from collections.abc import Callable
+
+import rivals
+import torch
+from pairs import METRICS, ours, rival
+from rows import run
+from sets import SETS, prepare
+
+import rayot as rt
+
+GROUPS = {
+    "kang18": ["B", "CD14+Mono", "CD4T", "CD8T", "Dendritic", "FCGR3A+Mono", "NK"],
+    "gbm": ["PW030", "PW032", "PW034", "PW036", "PW040"],
+}
+SEEDS = (0, 1, 2)
+
+
+def fast(**options: object) -> Callable[..., None]:
+    return lambda *cells, group: ours(
+        *cells, preset="fast", **{**options, **({"strata_key": group} if options else {})}
+    )
+
+
+def of(fit: Callable) -> Callable[..., None]:
+    return lambda *cells, group: rival(*cells, fit=fit, decode="delta")
+
+
+METHODS: dict[str, Callable[..., None]] = {
+    "pooled": fast(),
+    "balanced": fast(strata="balanced"),
+    "balanced, ensemble of 5": fast(strata="balanced", n_seeds=5),
+    "separate": fast(strata="separate"),
+    "nearest control": of(rivals.nearest_control),
+    "flow matching": of(rivals.flow_matching),
+}
+
+
+def measure(data: str, unseen: str, seed: int, method: str) -> dict:
+    adata = prepare(data, "pca", seed, unseen=unseen)
+    torch.set_num_threads(1)
+    start = time.process_time()
+    METHODS[method](adata, SETS[data].target, "X_pca", seed, group=SETS[data].group)
+    seconds = time.process_time() - start
+    table = rt.tl.evaluate(adata, "map", metrics=METRICS, seed=seed)
+    row: dict = {"seconds": round(seconds, 2)}
+    for name, prefix in (("map", ""), ("mean shift", "mean shift ")):
+        for metric in METRICS:
+            row[f"{prefix}way {metric}"] = round(float(table.loc[name, f"way_{metric}"]), 4)
+    return row
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--methods", default=",".join(METHODS).replace(", ", "; "))
+    parser.add_argument("--seeds", default="0,1,2")
+    options = parser.parse_args()
+    cases = [
+        {"data": data, "unseen": group, "seed": seed, "method": method.replace("; ", ", ")}
+        for seed in map(int, options.seeds.split(","))
+        for method in options.methods.split(",")
+        for data, groups in GROUPS.items()
+        for group in groups
+    ]
+    run("unseen", cases, measure)

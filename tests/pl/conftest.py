@@ -35,6 +35,22 @@ def planar():
             "ray 1 potential": {"step": steps, "dual": steps / 50, "validation_dual": sparse},
             "ray 1 step": {"step": steps, "step_loss": steps, "critic_loss": -steps},
         },
+        "diagnostics": {
+            "held_out_dual": 3.0,
+            "mean_step": 3.2,
+            "initial_energy_distance": 4.0,
+            "residual_energy_distance": 0.04,
+            "floor_energy_distance": 0.02,
+            "initial_wasserstein": 3.4,
+            "residual_wasserstein": 0.6,
+            "floor_wasserstein": 0.5,
+            "n_cells_wasserstein": 15,
+            "changed_type": float("nan"),
+            "floor_changed_type": float("nan"),
+            "n_cells": 30,
+            "certificate": "good",
+            "reason": "1% of the distance to held-out target cells is left.",
+        },
         "potential_grid": {"x": grid, "y": grid, "values": np.tile(-grid, (12, 1))},
     }
     return adata

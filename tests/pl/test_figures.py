@@ -16,7 +16,7 @@ FOLD_CHANGES = pd.DataFrame(
     {"observed": [1.0, -1.0], "predicted": [0.8, -0.2], "mean shift": [0.5, -0.5]},
     index=["A", "B"],
 )
-FROM_ADATA = ["transport_rays", "markers", "potential", "umap", "history"]
+FROM_ADATA = ["transport_rays", "markers", "potential", "umap", "history", "diagnostics"]
 EVERY = [*FROM_ADATA, "evaluation", "log_fold_change"]
 
 
@@ -37,7 +37,7 @@ def settings():
 
 
 def n_panels(name):
-    return 2 if name in ("history", "evaluation") else None
+    return {"history": 2, "evaluation": 2, "diagnostics": 3}.get(name)
 
 
 def test_every_public_figure_is_tested():
@@ -98,7 +98,7 @@ def test_unknown_key_names_what_exists(draw, name):
         draw(name, key="other")
 
 
-@pytest.mark.parametrize("name", ["history", "evaluation"])
+@pytest.mark.parametrize("name", ["history", "evaluation", "diagnostics"])
 def test_wrong_number_of_axes(draw, name):
-    with pytest.raises(ValueError, match="ax has 1 axes; this figure has 2 panels"):
+    with pytest.raises(ValueError, match=f"ax has 1 axes; this figure has {n_panels(name)} panels"):
         draw(name, ax=plt.Figure().subplots())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -91,7 +92,7 @@ def diagnostics(
     ...     adata, "control", "perturbed", preset="fast", max_steps=5, show_progress_bar=False
     ... )
     >>> [ax.get_title() for ax in rt.pl.diagnostics(adata, show=False)]
-    ['energy distance', 'exact W₁ of 20 cells', 'length of the way']
+    ['energy distance', 'exact W₁ of 10 cells', 'length of the way']
     """
     FittedMap.read(adata, key)
     figures = adata.uns[Key.uns.result(key)].get(Key.result.diagnostics, {})
@@ -111,7 +112,8 @@ def diagnostics(
     color = WORD_COLORS.get(word, "black")
     figure = axes[0].get_figure(root=True)
     if ax is None and figure is not None:
-        figure.suptitle(title, color=color, fontsize="medium", fontweight="bold")
+        lines = fill(title, 30 * len(panels))
+        figure.suptitle(lines, color=color, fontsize="medium", fontweight="bold")
     else:
         # The figure is the caller's, and so is what stands above it.
         axes[0].set_title(f"{word}: {axes[0].get_title()}", color=color)
@@ -156,7 +158,8 @@ def _panels(figures: Mapping[str, Any]) -> list[_Panel]:
 
 def _draw(ax: Axes, panel: _Panel, figures: Mapping[str, Any]) -> None:
     values = np.array([float(figures[name]) for name in panel.values])
-    rows = np.arange(len(values))
+    # Bars are as thick and as far apart where there are fewer of them.
+    rows = np.arange(len(values)) + (len(TO_TARGET) - len(values)) / 2
     labels, colors = zip(*panel.rows, strict=True)
     ax.barh(rows, np.nan_to_num(values), height=0.62, color=colors, zorder=2)
     longest = max(np.nanmax(np.abs(values), initial=0.0), 1e-12)
@@ -176,7 +179,7 @@ def _draw(ax: Axes, panel: _Panel, figures: Mapping[str, Any]) -> None:
         ax.axvline(values[-1], color=TARGET, lw=1, ls="--", zorder=3)
     ax.axvline(0, color="#808080", lw=0.8, zorder=3)
     ax.set_yticks(rows, labels)
-    ax.set_ylim(len(values) - 0.4, -0.6)
+    ax.set_ylim(len(TO_TARGET) - 0.4, -0.6)
     ax.set_xlim(min(0.0, np.nanmin(values, initial=0.0)) - 0.02 * longest, 1.25 * longest)
     ax.locator_params(axis="x", nbins=4)
     if panel.percent:

@@ -61,7 +61,9 @@ def test_what_is_written(cells, quick, use_rep, tmp_path):
     np.testing.assert_array_equal(read.layers["m"], cells.layers["m"])
     assert rt.tl.evaluate(read, "m").equals(rt.tl.evaluate(cells, "m"))
     assert set(model.history) == {
-        f"ray {number} {part}" for number in (1, 2) for part in ("potential", "step")
+        f"ray {number} {part}"
+        for number in range(1, model.settings.n_rays + 1)
+        for part in ("potential", "step")
     }
 
 

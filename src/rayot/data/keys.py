@@ -135,6 +135,17 @@ class Key:
         strata = "strata"
         member_means = "member_means"
 
+    class member_means:
+        """Entries of ``adata.uns[key]["member_means"]``: of held-out source cells, by cell type.
+
+        ``values[k, g]`` is the mean expression that member k predicts for ``n_cells[g]`` cells of
+        type ``groups[g]``, which is empty for cells without a type.
+        """
+
+        values = "values"
+        groups = "groups"
+        n_cells = "n_cells"
+
     class diagnostics:
         """Entries of ``adata.uns[key]["diagnostics"]`` that are read again."""
 
@@ -180,6 +191,13 @@ class Key:
         observed = "observed"
         predicted = "predicted"
         n_cells = "n_cells"
+
+        level = "level"
+        coverage = "coverage"
+        sampling_coverage = "coverage by sampling alone"
+        width = "width"
+        sampling_width = "width by sampling alone"
+        n_points = "n_points"
 
         @staticmethod
         def way(metric: str) -> str:

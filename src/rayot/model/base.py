@@ -174,7 +174,7 @@ class TransportModel(PersistentModel):
         self._check_if_trained(warn=False, message="Train the model before it predicts.")
         checks.clip_option(clip)
         write_genes = write_genes and self.representation.has_decoder
-        at_zero = self.data.nonnegative if clip == "auto" else bool(clip)
+        at_zero = self.clips(clip)
         parts: list[dict[str, np.ndarray]] = []
         n_clipped = 0
         for chunk in row_chunks(rows):
@@ -219,6 +219,10 @@ class TransportModel(PersistentModel):
             combined=arrays["combined"],
             share_clipped=share,
         )
+
+    def clips(self, clip: bool | str) -> bool:
+        """Whether negative predictions are set to zero, by an option of :meth:`predict`."""
+        return self.data.nonnegative if clip == "auto" else bool(clip)
 
     def _strata(self, adata: AnnData, rows: np.ndarray) -> np.ndarray | None:
         """Stratum of each cell, where the cells say so."""

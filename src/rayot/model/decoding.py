@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from anndata import AnnData
@@ -40,6 +41,10 @@ class Decoder:
     expression: np.ndarray | sparse.csr_matrix
     at_zero: bool
 
+    @cached_property
+    def _decoded_start(self) -> np.ndarray:
+        return self.representation.decode(self.start, self.adata, self.rows)
+
     def genes(self, moved: np.ndarray) -> tuple[np.ndarray, int]:
         """Expression (n, genes) float32 of moved cells (n, d), and how many values were clipped."""
         decoded = self.representation.decode(moved, self.adata, self.rows)
@@ -47,7 +52,7 @@ class Decoder:
             genes = np.array(decoded, dtype=np.float32)
         else:
             # The cell's own genes plus the decoded change keep what the representation lost.
-            change = decoded - self.representation.decode(self.start, self.adata, self.rows)
+            change = decoded - self._decoded_start
             genes = np.asarray(change + dense(self.expression), dtype=np.float32)
         if not self.at_zero:
             return genes, 0

@@ -20,6 +20,8 @@ class Moves:
     ----------
     mean
         (n, d), the predicted move.
+    members
+        (K, n, d), the moves that each member of an ensemble predicts.
     maps
         (M, n, d), the moves of the single maps whose spread is the prediction's uncertainty: the
         members of an ensemble, or all maps where strata have their own.
@@ -30,6 +32,7 @@ class Moves:
     """
 
     mean: Tensor
+    members: Tensor
     maps: Tensor
     potential: Tensor
     combined: np.ndarray
@@ -63,15 +66,16 @@ def moves_of(
     potential = of_own_stratum(transport.potential(stack), problems, strata)
     if not problems.separate:
         found = found[:, 0]
-        return Moves(found.mean(0), found, potential, np.zeros(len(cells), dtype=bool))
+        return Moves(found.mean(0), found, found, potential, np.zeros(len(cells), dtype=bool))
     assert combination is not None
     own = _own_stratum(problems, strata, len(cells))
-    of_stratum = found.mean(0)
-    mean = combination.apply(of_stratum, cells)
-    known = torch.from_numpy(np.flatnonzero(own >= 0))
-    if len(known):
-        mean[known] = of_stratum[torch.from_numpy(own[own >= 0]), known]
-    return Moves(mean, found.flatten(0, 1), potential, own < 0)
+    known, which = (torch.from_numpy(each) for each in (np.flatnonzero(own >= 0), own[own >= 0]))
+    predicted = []
+    for of_stratum in (found.mean(0), *found):
+        move = combination.apply(of_stratum, cells)
+        move[known] = of_stratum[which, known]
+        predicted.append(move)
+    return Moves(predicted[0], torch.stack(predicted[1:]), found.flatten(0, 1), potential, own < 0)
 
 
 def of_own_stratum(values: Tensor, problems: Problems, strata: np.ndarray | None) -> Tensor:

@@ -63,6 +63,8 @@ def write_result(
     if model.module.centre.shape[-1] == 2:
         corners = _corners(adata, model, prediction.representation)
         result[Key.result.potential_grid] = model.potential_grid(corners)
+    if prediction.genes is not None and model.problems.n_seeds > 1:
+        result[Key.result.member_means] = _member_means(adata, model, rows, clip)
     n_obs = adata.n_obs
     obs = {name: _scatter(values, rows, n_obs) for name, values in prediction.obs(key).items()}
     weights = model.matched_mass(adata)
@@ -85,6 +87,8 @@ def write_result(
     elif adata.is_view:
         # Assigning to a view would copy it with a warning; scanpy's verbs copy it silently.
         adata._init_as_actual(adata.copy())
+    if is_result(adata.uns.get(Key.uns.result(key))):
+        _forget(adata, key)
     for name, values in obs.items():
         adata.obs[name] = values
     if model.representation.name is not None:
@@ -92,6 +96,19 @@ def write_result(
     for name, values in layers.items():
         adata.layers[name] = values
     adata.uns[Key.uns.result(key)] = result
+
+
+def _forget(adata: AnnData, key: str) -> None:
+    """Remove what an earlier fit of this name wrote, of which a new one may write only a part."""
+    for slot, names in (
+        (adata.obs, (Key.obs.step(key), Key.obs.potential(key))),
+        (adata.obs, (Key.obs.step_sd(key), Key.obs.weight(key))),
+        (adata.obsm, (Key.obsm.predicted(key),)),
+        (adata.layers, (Key.layers.predicted(key), Key.layers.spread(key))),
+    ):
+        for name in names:
+            if name in slot:
+                del slot[name]
 
 
 def check_key(adata: AnnData, key: str, copy: bool) -> None:
@@ -111,6 +128,7 @@ def check_key(adata: AnnData, key: str, copy: bool) -> None:
         for slot, name, held in (
             ("uns", Key.uns.result(key), adata.uns),
             ("layers", Key.layers.predicted(key), adata.layers),
+            ("layers", Key.layers.spread(key), adata.layers),
             ("obsm", Key.obsm.predicted(key), adata.obsm),
         )
         if name in held
@@ -120,6 +138,28 @@ def check_key(adata: AnnData, key: str, copy: bool) -> None:
             f"key_added={key!r} would overwrite {', '.join(taken)}, which is no result of a map; "
             "choose another name."
         )
+
+
+def _member_means(
+    adata: AnnData, model: W1OT, rows: np.ndarray, clip: bool | str
+) -> dict[str, np.ndarray]:
+    """What members predict for held-out source cells, or for all where none were held out."""
+    from rayot.model.members import member_means
+
+    split_key = model.data.split_key
+    if split_key is not None:
+        is_test = np.asarray(adata.obs[split_key] == Key.obs.test, dtype=bool)
+        rows = rows[is_test[rows]] if is_test[rows].any() else rows
+    types = np.full(len(rows), "", dtype=object)
+    if Key.obs.cell_type in adata.obs:
+        labels = adata.obs[Key.obs.cell_type].iloc[rows]
+        types = labels.astype(str).where(labels.notna(), "").to_numpy(dtype=object)
+    names, groups, sizes = np.unique(types.astype(str), return_inverse=True, return_counts=True)
+    return {
+        Key.member_means.values: member_means(model, adata, rows, groups, clip),
+        Key.member_means.groups: names,
+        Key.member_means.n_cells: sizes,
+    }
 
 
 def _scatter(values: np.ndarray, rows: np.ndarray, n_obs: int) -> np.ndarray:

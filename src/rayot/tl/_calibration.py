@@ -1,0 +1,212 @@
+"""Whether the spread of an ensemble covers what was observed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
+
+from rayot.data.fitted import FittedMap
+from rayot.data.keys import Key
+from rayot.data.modality import modality_of
+from rayot.tl._held_out import read_held_out, read_maps
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from mudata import MuData
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class _Points:
+    """One entry a gene (of a cell type): the error, and the standard deviations it is held to."""
+
+    error: Values
+    spread: Values
+    sampling: Values
+
+
+def calibration(
+    adata: AnnData | MuData,
+    key: str = "w1ot",
+    *,
+    groupby: str | None = None,
+    levels: Sequence[float] = (0.5, 0.8, 0.9, 0.95),
+    n_top_genes: int = 200,
+    modality: str | None = None,
+) -> pd.DataFrame:
+    r"""How often intervals around an ensemble's mean prediction hold the observed mean.
+
+    For each gene the mean over held-out source cells that the ensemble predicts is compared with
+    the mean of held-out target cells. The interval at a level is the predicted mean ± the normal
+    quantile times :math:`\sqrt{s^2 + e^2}`: s is the standard deviation, between members, of their
+    predicted mean, and e the standard error of both means, as both are of a sample of cells. Levels
+    that are met say that intervals are honest; a coverage below its level, that the map errs by
+    more than its members differ.
+
+    What it does not say: members share the data and the method, so that errors that all of them
+    make are not in their spread. Where sampling errors are much larger than the spread, as with few
+    held-out cells, intervals hold whatever the spread is; the columns "by sampling alone", which
+    leave it out, show whether that is so. And the mean of a population is judged, not the response
+    of single cells, which unpaired cells do not show.
+
+    Parameters
+    ----------
+    adata
+        Cells with a fitted ensemble; in memory, a view, or backed. It is not changed.
+    key
+        Name of the fitted map.
+    groupby
+        ``"cell_type"``: each gene counts once for each cell type, compared with target cells of
+        that type, which a perturbation must not change. None compares the populations.
+    levels
+        Nominal levels of the intervals, between 0 and 1.
+    n_top_genes
+        Genes to judge by: those with the largest absolute t statistic between source and target
+        training cells; all where there are fewer than 100. Genes without any spread are left out.
+    modality
+        Modality of a MuData.
+
+    Returns
+    -------
+    One row a level, with ``coverage``, the share of the intervals that hold the observed mean, and
+    ``width``, their median width; both also with the sampling errors alone; and ``n_points``, the
+    number of intervals. Genes are not independent, so a coverage is less sure than that number
+    suggests.
+
+    Raises
+    ------
+    KeyError
+        If the map was not fitted, or has not written predicted expression.
+    ValueError
+        If the map is no ensemble, leaves mass unmatched, cells or genes were removed after the fit,
+        a level is out of range, or fewer than two cells of a kind are there.
+
+    See Also
+    --------
+    evaluate : how far predictions are from held-out cells.
+
+    Examples
+    --------
+    >>> import rayot as rt
+    >>> adata = rt.datasets.simulated(n_cells=200, n_genes=30)
+    >>> rt.pp.split(adata)
+    >>> model = rt.tl.w1ot(
+    ...     adata,
+    ...     "control",
+    ...     "perturbed",
+    ...     preset="fast",
+    ...     max_steps=20,
+    ...     n_seeds=3,
+    ...     show_progress_bar=False,
+    ... )
+    >>> table = rt.tl.calibration(adata)
+    >>> table.index.tolist(), int(table["n_points"].iloc[0])
+    ([0.5, 0.8, 0.9, 0.95], 30)
+    """
+    outside = [level for level in levels if not 0 < level < 1]
+    if outside or not len(levels):
+        raise ValueError(
+            f"levels must be numbers between 0 and 1, found {outside[0] if outside else 'none'}."
+        )
+    adata = modality_of(adata, modality)
+    fitted = read_maps(adata, key)[0]
+    points = _points(adata, fitted, _masks(adata, fitted, groupby), n_top_genes)
+    rows = []
+    for level in levels:
+        quantile = float(stats.norm.ppf((1 + level) / 2))
+        halves = quantile * np.hypot(points.spread, points.sampling), quantile * points.sampling
+        coverage, by_sampling = (float((np.abs(points.error) <= half).mean()) for half in halves)
+        widths = [2 * float(np.median(half)) for half in halves]
+        rows.append([coverage, by_sampling, *widths, len(points.error)])
+    names = Key.table
+    return pd.DataFrame(
+        rows,
+        index=pd.Index(levels, name=names.level),
+        columns=[
+            names.coverage,
+            names.sampling_coverage,
+            names.width,
+            names.sampling_width,
+            names.n_points,
+        ],
+    )
+
+
+def _member_means(adata: AnnData, fitted: FittedMap) -> dict[str, np.ndarray]:
+    if Key.obs.weight(fitted.key) in adata.obs:
+        raise ValueError(
+            f"The map {fitted.key!r} leaves mass unmatched, so the mean of its predictions is not "
+            "that of the target; calibrate a map without unmatched mass."
+        )
+    found = adata.uns[Key.uns.result(fitted.key)].get(Key.result.member_means)
+    if found is None:
+        raise ValueError(
+            f"The map {fitted.key!r} is no ensemble, which has no spread to calibrate; fit it with "
+            "n_seeds=5, and with write_genes=True."
+        )
+    n_genes = found[Key.member_means.values].shape[2]
+    if n_genes != adata.n_vars:
+        raise ValueError(
+            f"The map {fitted.key!r} was fitted with {n_genes} genes, adata has {adata.n_vars}; "
+            "calibrate before genes are removed."
+        )
+    return found
+
+
+def _masks(
+    adata: AnnData, fitted: FittedMap, groupby: str | None
+) -> list[tuple[list[int], np.ndarray | None]]:
+    """Groups of member means that make one population, and its cells."""
+    names = np.asarray(_member_means(adata, fitted)[Key.member_means.groups]).astype(str)
+    if groupby is None:
+        return [(list(range(len(names))), None)]
+    if groupby != Key.obs.cell_type or Key.obs.cell_type not in adata.obs:
+        raise ValueError(
+            f"groupby must be None or {Key.obs.cell_type!r}, a column of obs when the map was "
+            f"fitted, found {groupby!r}."
+        )
+    labels = adata.obs[Key.obs.cell_type].astype(str).to_numpy()
+    return [([number], labels == name) for number, name in enumerate(names) if name]
+
+
+def _points(
+    adata: AnnData,
+    fitted: FittedMap,
+    masks: Sequence[tuple[list[int], np.ndarray | None]],
+    n_top_genes: int,
+) -> _Points:
+    means = _member_means(adata, fitted)
+    sizes = np.asarray(means[Key.member_means.n_cells])
+    values = np.asarray(means[Key.member_means.values], dtype=np.float64)
+    parts = []
+    for groups, mask in masks:
+        cells = read_held_out(adata, [fitted], n_top_genes=n_top_genes, cell_mask=mask)
+        predicted, truth = cells.predicted[fitted.key], cells.truth
+        if len(predicted) != sizes[groups].sum():
+            raise ValueError(
+                f"The map {fitted.key!r} was fitted with {sizes[groups].sum()} held-out source "
+                f"cells, {len(predicted)} are there; calibrate before cells are removed."
+            )
+        members = np.average(values[:, groups], axis=1, weights=sizes[groups])
+        genes = adata.var_names.get_indexer_for(cells.features)
+        variances = [each.var(axis=0, ddof=1) / len(each) for each in (predicted, truth)]
+        parts.append(
+            _Points(
+                error=predicted.mean(0) - truth.mean(0),
+                spread=members[:, genes].std(axis=0, ddof=1),
+                sampling=np.sqrt(sum(variances)),
+            )
+        )
+    joined = [
+        np.concatenate([getattr(part, name) for part in parts])
+        for name in ("error", "spread", "sampling")
+    ]
+    varies = np.hypot(joined[1], joined[2]) > 0
+    return _Points(*(each[varies] for each in joined))

@@ -12,9 +12,9 @@ from rayot.data.keys import Key
 from rayot.solvers import PRESETS, W1Settings
 
 WRITTEN = {
-    'layers["{}"]': Key.layers.predicted,
+    'layers["{}"]': [Key.layers.predicted, Key.layers.spread],
     'obsm["{}"]': Key.obsm.predicted,
-    'obs["{}"]': [Key.obs.step, Key.obs.potential],
+    'obs["{}"]': [Key.obs.step, Key.obs.potential, Key.obs.step_sd, Key.obs.weight],
     'uns["{}"]': Key.uns.result,
 }
 READ = {
@@ -42,7 +42,9 @@ RESULT = {
     Key.result.version: "Version of rayot.",
     Key.result.seed: "Seed.",
     Key.result.history: "Training curves: for each phase a dictionary of columns.",
-    Key.result.diagnostics: "Held-out figures of the map, see below.",
+    Key.result.diagnostics: "Held-out figures of the map, and its certificate.",
+    Key.result.strata: "Names of the strata, and how maps of separate ones were combined.",
+    Key.result.member_means: "Of an ensemble, what each member predicts on average, by cell type.",
     Key.result.potential_grid: "For two-dimensional data the potential on a grid.",
     Key.result.share_clipped: "Share of predicted values that were clipped at zero.",
 }

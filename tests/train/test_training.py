@@ -57,7 +57,7 @@ def test_a_translation_is_learned(preset):
 
 
 def test_history_has_a_row_for_each_block():
-    settings = W1Settings.from_preset("fast", **{**QUICK, "step_steps": 250})
+    settings = W1Settings.from_preset("fast", **{**QUICK, "step_steps": 250, "n_rays": 2})
     _, fitted = fit(settings)
     assert list(fitted.history) == [
         "ray 1 potential",

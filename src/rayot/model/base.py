@@ -114,7 +114,7 @@ class TransportModel(PersistentModel):
 
     @property
     def diagnostics(self) -> dict[str, Any]:
-        """Held-out figures of the fit, see :func:`rayot.solvers.diagnostics`.
+        """Held-out figures of the fit, see :func:`rayot.solvers.diagnostics.diagnostics`.
 
         Of several maps (an ensemble, separate strata) they are those of the worst one, and
         :attr:`diagnostics_table` has all.

@@ -26,7 +26,7 @@ def certificate(figures: Mapping[str, Any]) -> tuple[str, str]:
     Parameters
     ----------
     figures
-        Of one problem, as :func:`rayot.solvers.diagnostics` names them.
+        Of one problem, as :func:`rayot.solvers.diagnostics.diagnostics` names them.
 
     Examples
     --------

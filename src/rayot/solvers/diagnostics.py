@@ -44,7 +44,7 @@ def diagnostics(
     source, target
         Cells apart from training.
     p_values
-        (P,), of :func:`rayot.solvers.permutation_test` on training cells.
+        (P,), of :func:`rayot.solvers.permutation.permutation_test` on training cells.
     labels
         (n,) int64, cell type of each of the populations' cells, −1 where unknown.
 

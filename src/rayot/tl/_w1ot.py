@@ -117,7 +117,8 @@ def w1ot(
       average, where ``plan_kwargs`` leave mass unmatched.
     - ``uns[key]``: conditions, parameters, package version, seed, history, diagnostics with a
       certificate ("good", "check" or "poor") and its reason, the share of predicted values that
-      was clipped; strata and how their maps were combined; for 2-D data the potential on a grid.
+      was clipped; strata and how their maps were combined; what each member of an ensemble predicts
+      on average; for 2-D data the potential on a grid.
 
     Raises
     ------

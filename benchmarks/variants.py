@@ -198,9 +198,9 @@ ADVERSARIAL = {"step_betas": (0.5, 0.999), "step_lr": 1e-3, "step_steps": 600}
 
 VARIANTS = {
     "fast": Variant(),
-    "1 ray, 450 + 600 steps": Variant({"n_rays": 1, "potential_steps": 450, "step_steps": 600}),
-    "2 rays, 225 + 300 steps": Variant({"n_rays": 2, "potential_steps": 225, "step_steps": 300}),
-    "5 rays, 90 + 120 steps": Variant({"n_rays": 5, "potential_steps": 90, "step_steps": 120}),
+    "1 ray, 400 + 600 steps": Variant({"n_rays": 1, "potential_steps": 400, "step_steps": 600}),
+    "3 rays, 150 + 200 steps": Variant({"n_rays": 3, "potential_steps": 150, "step_steps": 200}),
+    "4 rays, 100 + 150 steps": Variant({"n_rays": 4, "potential_steps": 100, "step_steps": 150}),
     "MaxMin, width 16": Variant({"width": 16}),
     "MaxMin, width 64": Variant({"width": 64}),
     "MaxMin, width 128": Variant({"width": 128}),
@@ -222,10 +222,10 @@ VARIANTS = {
     "warm start from the discrete potential": Variant(potential=WarmPotential),
     "batch 128": Variant({"batch_size": 128}),
     "batch 512": Variant({"batch_size": 512}),
-    "half the steps": Variant({"potential_steps": 75, "step_steps": 100}),
-    "four times the steps": Variant({"potential_steps": 600, "step_steps": 800}),
+    "half the steps": Variant({"potential_steps": 100, "step_steps": 150}),
+    "four times the steps": Variant({"potential_steps": 800, "step_steps": 1200}),
     "four times, early stopping": Variant(
-        {"potential_steps": 600, "step_steps": 800}, early_stopping=True
+        {"potential_steps": 800, "step_steps": 1200}, early_stopping=True
     ),
     "no shrinking": Variant({"shrink": False}),
     "all dimensions": Variant({"n_components": None}),

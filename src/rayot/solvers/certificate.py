@@ -70,11 +70,16 @@ def certificate(figures: Mapping[str, Any]) -> tuple[str, str]:
     share = f"{left:.0%} of the distance to held-out target cells is left"
     if residual > POOR * initial + floor:
         return "poor", f"{share}."
-    if residual > GOOD * initial + floor:
-        return "check", f"{share}."
+    if residual > GOOD * initial:
+        unsure = residual <= GOOD * initial + floor
+        return "check", (
+            f"{share}, which so few held-out cells do not tell from none."
+            if unsure
+            else f"{share}."
+        )
     if figures["gap"] > DETOUR * figures["mean_step"]:
-        return "good", (
-            f"{share}; cells go farther than the lower bound asks, so which cell goes where is "
-            "less sure."
+        return "check", (
+            f"{share}, but cells go much farther than the lower bound asks, so which cell goes "
+            "where is not sure."
         )
     return "good", f"{share}."

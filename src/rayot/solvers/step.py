@@ -39,6 +39,18 @@ class StepSize(nn.Module):
         super().__init__()
         self.network = StackedMLP(n_features, generators, width=width, n_layers=n_layers)
 
+    @torch.no_grad()
+    def start_at(self, length: Tensor) -> None:
+        """Make all steps of each problem nearly as long as ``length`` (P,), in units of the cells.
+
+        Cells then set out side by side. From steps that grow with the size of coordinates, those
+        behind would overtake those in front and stay there: any order along a ray costs the same.
+        """
+        length = length.clamp_min(1e-3)[:, None, None]
+        # The inverse of softplus.
+        self.network.bias[-1].copy_(length + torch.log(-torch.expm1(-length)))
+        self.network.weight[-1].mul_(0.1)
+
     def forward(self, cells: Tensor) -> Tensor:
         """Step sizes (P, n) of cells (P, n, d), in units of the cells."""
         return nn.functional.softplus(self.network(cells)).squeeze(-1)

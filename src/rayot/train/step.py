@@ -7,6 +7,7 @@ from rayot.nn import StackedMLP
 from rayot.solvers import (
     StepSize,
     critic_loss,
+    dual_value,
     energy_distance,
     energy_loss,
     generator,
@@ -15,6 +16,9 @@ from rayot.solvers import (
 from rayot.train.block import BlockTraining, apply_gradients
 from rayot.train.carried import CarriedCells
 from rayot.train.held_out import HeldOut
+
+SAMPLE = 1024
+"""Cells of each side that the first length of the steps is taken from."""
 
 
 class StepTraining(BlockTraining):
@@ -71,6 +75,26 @@ class EnergyStepTraining(StepTraining):
     """Minimise the unbiased energy distance between transported and target batches."""
 
     distances = frozenset({"step_loss"})
+
+    def on_fit_start(self) -> None:
+        """Start with steps of the mean length that an optimal map has: W1, by the potential."""
+        super().on_fit_start()
+        if self.block == 0:
+            self.module.start_at(self._distance())
+
+    @torch.no_grad()
+    def _distance(self) -> Tensor:
+        """Dual value of this ray's potential on a sample of training cells, (P,)."""
+        potential = self.transport.ray(self.ray).potential
+        values = []
+        for side, population, carried in (
+            ("source", self.source, self.carried),
+            ("target", self.target, self.targets),
+        ):
+            draws = [generator(self.seed, name, self.name, side) for name in self.transport.names]
+            positions = population.draw(draws, SAMPLE // population.n_strata + 1)
+            values.append(potential(carried.take(positions)[0]))
+        return dual_value(*values)
 
     def optimise(self, step: int) -> dict[str, Tensor]:
         """One step on a batch."""

@@ -1,5 +1,7 @@
 """How far along its map the held-out cells say that a cell should go."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -34,34 +36,37 @@ def shrink(
         (P,), of :func:`rayot.solvers.permutation_test`.
     """
     n_strata = source.n_strata
-    limit = max(2, LIMIT // n_strata)
     for problem in range(source.n_problems):
         if p_values[problem] > SIGNIFICANCE:
             transport.strength[problem] = 0.0
             continue
         groups = range(problem * n_strata, (problem + 1) * n_strata)
-        influence, weights = zip(
-            *(_influence(transport, source, target, group, limit) for group in groups), strict=True
-        )
-        transport.strength[problem] = _supported(torch.cat(influence, dim=1), torch.cat(weights))
+        found = [_energies(transport, source, target, group) for group in groups]
+        energies = torch.stack([each[0] for each in found]).mean(0)
+        best = int(energies.argmin())
+        # Strata are sampled apart, so the variances of their means add up.
+        variance = sum(_variance(each[1][-1] - each[1][best], each[2]) for each in found)
+        error = math.sqrt(variance) / n_strata
+        gain = float(energies[-1] - energies[best])
+        transport.strength[problem] = STRENGTHS[best] if gain > error else STRENGTHS[-1]
 
 
-def _influence(
-    transport: TransportMap, source: Population, target: Population, group: int, limit: int
-) -> tuple[Tensor, Tensor]:
-    """Each cell's part (L, n) in the energy distance at each strength, and its weight (n,).
+def _energies(
+    transport: TransportMap, source: Population, target: Population, group: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Energy distance (L,) of a group at each strength, but for a constant.
 
-    A part is 2 E‖T(x) − y‖ − E‖T(x) − T(x')‖, whose mean over x is the energy distance but for what
-    does not depend on the strength.
+    With it the influence (L, n) of each source cell on it, 2 E‖T(x) − y‖ − 2 E‖T(x) − T(x')‖, and
+    the cells' weights (n,).
     """
+    limit = max(2, LIMIT // source.n_strata)
     (positions, sizes), (others, other_sizes) = (
         population.first_of_groups(limit) for population in (source, target)
     )
     mine, theirs = positions[group, : sizes[group]], others[group, : other_sizes[group]]
     cells, truth = source.take(mine[None]), target.take(theirs[None])
-    problem = group // source.n_strata
     stack = cells.expand(source.n_problems, -1, -1)
-    moves = transport(stack)[problem] - cells[0]
+    moves = transport(stack)[group // source.n_strata] - cells[0]
     moved = cells + STRENGTHS.view(-1, 1, 1) * moves
     weights, other_weights = (
         torch.ones(len(rows)) if found is None else found
@@ -70,13 +75,10 @@ def _influence(
     weights, other_weights = weights / weights.sum(), other_weights / other_weights.sum()
     across = distances(moved, truth.expand(len(STRENGTHS), -1, -1)) @ other_weights
     within = distances(moved, moved) @ weights / (1 - weights.square().sum())
-    # Strata count alike.
-    return 2 * across - within, weights / source.n_strata
+    return (2 * across - within) @ weights, 2 * (across - within), weights
 
 
-def _supported(influence: Tensor, weights: Tensor) -> Tensor:
-    best = (influence @ weights).argmin()
-    gain = influence[-1] - influence[best]
-    mean = gain @ weights
-    error = ((gain - mean).square() @ weights.square()).sqrt()
-    return STRENGTHS[best] if mean > error else STRENGTHS[-1]
+def _variance(influence: Tensor, weights: Tensor) -> float:
+    """Variance of the weighted mean of influences (n,)."""
+    mean = influence @ weights
+    return float((influence - mean).square() @ weights.square())

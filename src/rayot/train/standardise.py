@@ -1,10 +1,17 @@
 """Where the rays' coordinates come from: centre, scale and leading components of the cells."""
 
 import torch
+from sklearn.utils.extmath import randomized_svd
 from torch import Tensor
 
 from rayot.solvers import Population, TransportMap
 from rayot.train.carried import CHUNK_ROWS
+
+RADIUS = 3.0
+"""Root mean square norm of standardised cells: what the networks' first weights and biases suit."""
+
+LARGEST_SAMPLE = 8192
+"""Cells that components are taken from."""
 
 
 def standardise(transport: TransportMap, source: Population, target: Population) -> None:
@@ -15,39 +22,46 @@ def standardise(transport: TransportMap, source: Population, target: Population)
     :data:`RADIUS`.
     """
     for problem in range(source.n_problems):
-        centre, square = _moments(source, target, problem, transport.basis is not None)
+        centre, variance = _moments(source, target, problem)
         transport.centre[problem, 0] = centre
-        if transport.basis is None:
-            variance = square.sum()
-        else:
-            # The largest eigenvalues stand last.
-            values, vectors = torch.linalg.eigh(square)
-            transport.basis[problem] = vectors[:, -transport.n_features :].flip(-1)
-            variance = values[-transport.n_features :].clamp_min(0).sum()
-        scale = variance.sqrt() / RADIUS
+        if transport.basis is not None:
+            components, variance = _components(source, target, problem, centre, transport)
+            transport.basis[problem] = components
+        scale = variance.sum().sqrt() / RADIUS
         # Constant cells have no scale; any will do.
         transport.scale[problem] = scale if scale > 0 else 1.0
 
 
-RADIUS = 3.0
-"""Root mean square norm of standardised cells: what the networks' first weights and biases suit."""
-
-
-def _moments(
-    source: Population, target: Population, problem: int, covariance: bool
-) -> tuple[Tensor, Tensor]:
-    """Mean (d,) of the cells of both sides, and their covariance (d, d) or variances (d,)."""
-    n_features = source.cells.shape[1]
+def _moments(source: Population, target: Population, problem: int) -> tuple[Tensor, Tensor]:
+    """Mean (d,) of the cells of both sides, and their variances (d,)."""
     n = 0
-    total = torch.zeros(n_features, dtype=torch.float64)
-    squares = torch.zeros((n_features, n_features) if covariance else n_features).double()
+    total = total_squares = torch.zeros(source.cells.shape[1], dtype=torch.float64)
     for side in (source, target):
-        bounds = side.problem_offsets[problem : problem + 2].tolist()
-        for chunk in side.rows[slice(*bounds)].split(CHUNK_ROWS):
+        for chunk in _rows(side, problem).split(CHUNK_ROWS):
             cells = side.cells[chunk].double()
             n += len(chunk)
             total = total + cells.sum(0)
-            squares = squares + (cells.mT @ cells if covariance else cells.square().sum(0))
+            total_squares = total_squares + cells.square().sum(0)
     mean = total / n
-    spread = squares / n - (torch.outer(mean, mean) if covariance else mean.square())
-    return mean, spread if covariance else spread.clamp_min(0)
+    return mean, (total_squares / n - mean.square()).clamp_min(0)
+
+
+def _components(
+    source: Population, target: Population, problem: int, centre: Tensor, transport: TransportMap
+) -> tuple[Tensor, Tensor]:
+    """Leading principal components (d, r) of both sides, and the variance along each (r,)."""
+    rows = [_rows(side, problem) for side in (source, target)]
+    stride = 1 + sum(map(len, rows)) // LARGEST_SAMPLE
+    cells = torch.cat(
+        [side.cells[each[::stride]] for side, each in zip((source, target), rows, strict=True)]
+    )
+    centred = (cells - centre.to(cells.dtype)).numpy()
+    _, singular, components = randomized_svd(centred, transport.n_features, random_state=0)
+    basis = torch.zeros(transport.centre.shape[-1], transport.n_features)
+    basis[:, : len(components)] = torch.from_numpy(components.T.copy())
+    return basis, torch.from_numpy(singular).double().square() / len(cells)
+
+
+def _rows(side: Population, problem: int) -> Tensor:
+    start, end = side.problem_offsets[problem : problem + 2].tolist()
+    return side.rows[start:end]

@@ -79,9 +79,9 @@ def knockouts() -> None:
         for metric in ("mmd", "energy_distance")
         for method in ("w1ot", "mean shift", "identity", "observed")
     ]
-    found = table.groupby("target")[["no detectable effect", "beyond noise", *columns]]
-    summary = found.agg({**dict.fromkeys(columns, "mean")}).round(4)
-    summary.insert(0, "seeds", table.groupby("target")["seed"].nunique())
+    found = table.groupby("target")
+    summary = found[columns].mean().round(4)
+    summary.insert(0, "seeds", found["seed"].nunique())
     summary.insert(1, "no detectable effect", found["no detectable effect"].sum())
     summary.insert(2, "beyond noise", found["beyond noise"].sum())
     summary.sort_values("identity energy_distance", ascending=False).reset_index().to_csv(

@@ -18,7 +18,7 @@ from rayot.nn import LipschitzNetwork
 from rayot.solvers import energy_loss, generator
 from rayot.train.block import apply_gradients
 from rayot.train.potential import PotentialTraining
-from rayot.train.step import AdversarialStepTraining, EnergyStepTraining
+from rayot.train.step import AdversarialStepTraining, EnergyStepTraining, StepTraining
 
 
 class LipschitzCritic(AdversarialStepTraining):
@@ -148,6 +148,9 @@ class FreeStep(EnergyStepTraining):
     @property
     def module(self) -> nn.Module:
         return self.transport.rays[self.ray].network
+
+    def on_fit_start(self) -> None:
+        StepTraining.on_fit_start(self)
 
     def move(self, cells: Tensor, directions: Tensor) -> Tensor:
         return cells + self.module(cells)

@@ -78,6 +78,22 @@ PARAMETERS = {
     Settings that differ from the preset's, see :class:`rayot.solvers.W1Settings`.""",
     "trainer_kwargs": """**trainer_kwargs
     Further arguments of :class:`lightning.pytorch.Trainer`.""",
+    "fitted_adata": """adata
+    With the fitted map. It is not changed.""",
+    "key": """key
+    Name of the fitted map.""",
+    "ax": """ax
+    Axes to draw on.""",
+    "show": """show
+    Show the figure and return nothing; by default ``scanpy.settings.autoshow`` unless ``ax`` is
+    given.""",
+    "save": """save
+    True, or what to append to the file name, saves into ``scanpy.settings.figdir``; a
+    :class:`~pathlib.Path` saves to that file.""",
+    "network_size": """n_features
+    Dimension d of a cell.
+generators
+    One CPU generator a problem; their number is P.""",
     "key_added": """key_added
     Name under which results are written.""",
 }

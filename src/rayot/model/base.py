@@ -19,7 +19,7 @@ from rayot.data.modality import modality_of
 from rayot.data.spec import DataSpec
 from rayot.data.strata import strata_of
 from rayot.model.decoding import Decoder
-from rayot.model.moves import moves_of
+from rayot.model.moves import Moves, moves_of
 from rayot.model.persistence import PersistentModel
 from rayot.model.prediction import Prediction
 from rayot.model.problems import Problems
@@ -173,20 +173,10 @@ class TransportModel(PersistentModel):
         """
         self._check_if_trained(warn=False, message="Train the model before it predicts.")
         checks.clip_option(clip)
-        write_genes = write_genes and self.representation.has_decoder
-        at_zero = self.clips(clip)
         parts: list[dict[str, np.ndarray]] = []
         n_clipped = 0
         for chunk in row_chunks(rows):
-            encoded, expression = self._encode(adata, chunk)
-            start = dense(encoded)
-            moves = moves_of(
-                self.module,
-                self.problems,
-                self.combination,
-                torch.from_numpy(start),
-                self._strata(adata, chunk),
-            )
+            start, moves, decoder = self.move(adata, chunk, clip)
             moved = start + moves.mean.numpy()
             part = {
                 "representation": moved,
@@ -197,32 +187,31 @@ class TransportModel(PersistentModel):
             several = len(moves.maps) > 1
             if several:
                 part["step_sd"] = moves.maps.norm(dim=2).std(0).numpy()
-            if write_genes:
-                assert expression is not None
-                decoder = Decoder(
-                    self.representation, self.decode, adata, chunk, start, expression, at_zero
-                )
+            if write_genes and decoder is not None:
                 part["genes"], clipped = decoder.genes(moved)
                 n_clipped += clipped
                 if several:
                     part["genes_sd"] = decoder.spread(moves.maps.numpy())
             parts.append(part)
         arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-        share = n_clipped / arrays["genes"].size if write_genes else 0.0
-        return Prediction(
-            genes=arrays.get("genes"),
-            representation=arrays["representation"],
-            step=arrays["step"],
-            potential=arrays["potential"],
-            step_sd=arrays.get("step_sd"),
-            genes_sd=arrays.get("genes_sd"),
-            combined=arrays["combined"],
-            share_clipped=share,
-        )
+        share = n_clipped / arrays["genes"].size if "genes" in arrays else 0.0
+        return Prediction(**arrays, share_clipped=share)
 
-    def clips(self, clip: bool | str) -> bool:
-        """Whether negative predictions are set to zero, by an option of :meth:`predict`."""
-        return self.data.nonnegative if clip == "auto" else bool(clip)
+    def move(
+        self, adata: AnnData, rows: np.ndarray, clip: bool | str
+    ) -> tuple[np.ndarray, Moves, Decoder | None]:
+        """Cells (n, d) in the space of the map, their moves, and what decodes them to genes."""
+        encoded, expression = self._encode(adata, rows)
+        start = dense(encoded)
+        strata = self._strata(adata, rows)
+        moves = moves_of(
+            self.module, self.problems, self.combination, torch.from_numpy(start), strata
+        )
+        if expression is None:
+            return start, moves, None
+        at_zero = self.data.nonnegative if clip == "auto" else bool(clip)
+        decoder = Decoder(self.representation, self.decode, adata, rows, start, expression, at_zero)
+        return start, moves, decoder
 
     def _strata(self, adata: AnnData, rows: np.ndarray) -> np.ndarray | None:
         """Stratum of each cell, where the cells say so."""

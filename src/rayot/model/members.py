@@ -8,9 +8,7 @@ import numpy as np
 import torch
 from anndata import AnnData
 
-from rayot.data.matrix import dense, row_chunks
-from rayot.model.decoding import Decoder
-from rayot.model.moves import moves_of
+from rayot.data.matrix import row_chunks
 
 if TYPE_CHECKING:
     from rayot.model.base import TransportModel
@@ -46,25 +44,8 @@ def member_means(
     totals = np.zeros((model.problems.n_seeds, n_groups, len(model.data.var_names)))
     seen = 0
     for chunk in row_chunks(rows):
-        encoded, expression = model._encode(adata, chunk)
-        assert expression is not None
-        start = dense(encoded)
-        moves = moves_of(
-            model.module,
-            model.problems,
-            model.combination,
-            torch.from_numpy(start),
-            model._strata(adata, chunk),
-        )
-        decoder = Decoder(
-            model.representation,
-            model.decode,
-            adata,
-            chunk,
-            start,
-            expression,
-            model.clips(clip),
-        )
+        start, moves, decoder = model.move(adata, chunk, clip)
+        assert decoder is not None
         members = groups[seen : seen + len(chunk)]
         seen += len(chunk)
         for member, move in enumerate(moves.members.numpy()):

@@ -17,34 +17,34 @@ class Prediction:
 
     Attributes
     ----------
-    genes
-        (n, genes) float32 predicted expression; None where the representation has no decoder or
-        genes were not asked for.
     representation
         (n, d) float32, T(x) in the space of the map.
     step
         (n,) float32, ‖T(x) − x‖ there.
     potential
         (n,) float32, f(x) of the first ray, the mean over an ensemble.
+    combined
+        (n,) bool, cells predicted by the combination of separate strata's maps.
+    share_clipped
+        Share of the predicted values that were negative and set to zero.
+    genes
+        (n, genes) float32 predicted expression; None where the representation has no decoder or
+        genes were not asked for.
     step_sd
         (n,) float32, standard deviation of ‖T(x) − x‖ between maps; None where there is one map.
     genes_sd
         (n, genes) float32, standard deviation of the predicted expression between maps; None where
         there is one map, or no genes.
-    combined
-        (n,) bool, cells predicted by the combination of separate strata's maps.
-    share_clipped
-        Share of the predicted values that were negative and set to zero.
     """
 
-    genes: np.ndarray | None
     representation: np.ndarray
     step: np.ndarray
     potential: np.ndarray
-    step_sd: np.ndarray | None
-    genes_sd: np.ndarray | None
     combined: np.ndarray
     share_clipped: float
+    genes: np.ndarray | None = None
+    step_sd: np.ndarray | None = None
+    genes_sd: np.ndarray | None = None
 
     def obs(self, key: str) -> dict[str, np.ndarray]:
         """Columns of ``obs``, by name."""

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from rayot._docs import shared
 from rayot.nn.initial import uniform_parameter
 from rayot.nn.potential import Potential
 
@@ -19,6 +20,7 @@ NEAREST = 1e-5
 """Distance to a centre, over ‖x‖, below which the gradient shrinks to zero."""
 
 
+@shared
 class FunnelPotential(Potential):
     r"""P potentials f(x) = softmin_j (‖x − c_j‖ − g_j), each 1-Lipschitz.
 
@@ -30,10 +32,7 @@ class FunnelPotential(Potential):
 
     Parameters
     ----------
-    n_features
-        Dimension d of a cell.
-    generators
-        One CPU generator a problem; their number is P.
+    {network_size}
     n_funnels
         Number of centres.
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from rayot._docs import shared
 from rayot.nn.groupsort import group_sort, max_min
 from rayot.nn.initial import uniform_parameter
 from rayot.nn.orthogonal import bjorck, cayley
@@ -13,6 +14,7 @@ from rayot.nn.potential import Potential
 ORTHOGONAL: dict[str, Callable[[Tensor], Tensor]] = {"cayley": cayley, "bjorck": bjorck}
 
 
+@shared
 class LipschitzNetwork(Potential):
     """P scalar networks, each 1-Lipschitz in the Euclidean norm (paper, "Model implementation").
 
@@ -22,10 +24,7 @@ class LipschitzNetwork(Potential):
 
     Parameters
     ----------
-    n_features
-        Dimension d of a cell.
-    generators
-        One CPU generator a problem; their number is P.
+    {network_size}
     width
         Units of each hidden layer.
     n_layers

@@ -6,12 +6,14 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from rayot._docs import shared
 from rayot.nn.initial import uniform_parameter
 
 HIDDEN_GAIN = 1.5
 """First weights of all layers but one, over those of torch.nn.Linear."""
 
 
+@shared
 class NormNetwork(nn.Module):
     r"""P scalar networks with units ‖W x + b‖, each over a group of linear outputs.
 
@@ -22,10 +24,7 @@ class NormNetwork(nn.Module):
 
     Parameters
     ----------
-    n_features
-        Dimension d of a cell.
-    generators
-        One CPU generator a problem; their number is P.
+    {network_size}
     width
         Units of each hidden layer.
     n_layers

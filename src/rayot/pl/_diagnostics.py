@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
+from rayot._docs import shared
 from rayot.data.fitted import FittedMap
 from rayot.data.keys import Key
 from rayot.pl._coloring import PREDICTED, SOURCE, TARGET
@@ -38,6 +39,7 @@ class _Panel:
     percent: bool = False
 
 
+@shared
 def diagnostics(
     adata: AnnData,
     key: str = "w1ot",
@@ -60,18 +62,12 @@ def diagnostics(
 
     Parameters
     ----------
-    adata
-        With the fitted map. It is not changed.
-    key
-        Name of the fitted map.
+    {fitted_adata}
+    {key}
     ax
         Axes to draw on: four with cell types, three without.
-    show
-        Show the figure and return nothing; by default ``scanpy.settings.autoshow`` unless ``ax`` is
-        given.
-    save
-        True, or what to append to the file name, saves into ``scanpy.settings.figdir``; a
-        :class:`~pathlib.Path` saves to that file.
+    {show}
+    {save}
 
     Returns
     -------

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from rayot._docs import shared
 from rayot.data.keys import Key
 from rayot.metrics import METRICS
 from rayot.pl._coloring import PREDICTED, SOURCE, TARGET
@@ -20,6 +21,7 @@ REFERENCES = {
 }
 
 
+@shared
 def evaluation(
     table: pd.DataFrame,
     metrics: Sequence[str] | None = None,
@@ -41,12 +43,8 @@ def evaluation(
         Columns to draw; by default all but the number of cells.
     ax
         Axes to draw on, as many as there are metrics.
-    show
-        Show the figure and return nothing; by default ``scanpy.settings.autoshow`` unless ``ax`` is
-        given.
-    save
-        True, or what to append to the file name, saves into ``scanpy.settings.figdir``; a
-        :class:`~pathlib.Path` saves to that file.
+    {show}
+    {save}
 
     Returns
     -------

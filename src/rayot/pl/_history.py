@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
+from rayot._docs import shared
 from rayot.data.fitted import FittedMap
 from rayot.data.keys import Key
 from rayot.pl._coloring import PREDICTED, TARGET
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 COLORS = (PREDICTED, TARGET, "#009E73", "#CC79A7")
 
 
+@shared
 def history(
     adata: AnnData,
     key: str = "w1ot",
@@ -35,18 +37,12 @@ def history(
 
     Parameters
     ----------
-    adata
-        With the fitted map. It is not changed.
-    key
-        Name of the fitted map.
+    {fitted_adata}
+    {key}
     ax
         Axes to draw on, as many as there are phases.
-    show
-        Show the figure and return nothing; by default ``scanpy.settings.autoshow`` unless ``ax`` is
-        given.
-    save
-        True, or what to append to the file name, saves into ``scanpy.settings.figdir``; a
-        :class:`~pathlib.Path` saves to that file.
+    {show}
+    {save}
 
     Returns
     -------

@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.transforms import Bbox
 
+from rayot._docs import shared
 from rayot.data.keys import Key
 from rayot.pl._coloring import PREDICTED, SOURCE
 from rayot.pl._figure import Save, finish, one_axes
@@ -17,6 +18,7 @@ SIDES = ((-1, 0), (1, 0), (0, 1), (0, -1), (-1, 1), (1, -1), (1, 1), (-1, -1))
 """Where the name of a gene may stand, beside its point."""
 
 
+@shared
 def log_fold_change(
     table: pd.DataFrame,
     *,
@@ -35,14 +37,9 @@ def log_fold_change(
         As :func:`rayot.tl.log_fold_change` returns it.
     n_labels
         Name this many genes, those with the largest errors that leave room for a name.
-    ax
-        Axes to draw on.
-    show
-        Show the figure and return nothing; by default ``scanpy.settings.autoshow`` unless ``ax`` is
-        given.
-    save
-        True, or what to append to the file name, saves into ``scanpy.settings.figdir``; a
-        :class:`~pathlib.Path` saves to that file.
+    {ax}
+    {show}
+    {save}
 
     Returns
     -------

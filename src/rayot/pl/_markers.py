@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyArrowPatch
 
+from rayot._docs import shared
 from rayot.pl._coloring import PREDICTED, coloring
 from rayot.pl._figure import Save, finish, one_axes
 from rayot.pl._planar import planar_cells
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 MARKERS = {"triangle": "^", "square": "s", "diamond": "D", "circle": "o", "cross": "X"}
 
 
+@shared
 def markers(
     adata: AnnData,
     key: str = "w1ot",
@@ -40,22 +42,16 @@ def markers(
     ----------
     adata
         Cells with the fitted map. It is not changed.
-    key
-        Name of the fitted map.
+    {key}
     basis
         Embedding to draw in; by default the data themselves where the map works in two dimensions.
     size
         Area of a point of the populations in points².
     seed
         Seed of a UMAP that has to be fitted.
-    ax
-        Axes to draw on.
-    show
-        Show the figure and return nothing; by default ``scanpy.settings.autoshow`` unless ``ax`` is
-        given.
-    save
-        True, or what to append to the file name, saves into ``scanpy.settings.figdir``; a
-        :class:`~pathlib.Path` saves to that file.
+    {ax}
+    {show}
+    {save}
 
     Returns
     -------

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.axes import Axes
 
+from rayot._docs import shared
 from rayot.data.fitted import FittedMap
 from rayot.data.keys import Key
 from rayot.pl._coloring import color_bar, coloring
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 
+@shared
 def potential(
     adata: AnnData,
     key: str = "w1ot",
@@ -40,8 +42,7 @@ def potential(
     ----------
     adata
         Cells with the fitted map. It is not changed.
-    key
-        Name of the fitted map.
+    {key}
     n_rays
         Number of source cells, drawn at random, with a line to where they are sent.
     n_levels
@@ -50,14 +51,9 @@ def potential(
         Area of a point in points².
     seed
         Seed of that draw.
-    ax
-        Axes to draw on.
-    show
-        Show the figure and return nothing; by default ``scanpy.settings.autoshow`` unless ``ax`` is
-        given.
-    save
-        True, or what to append to the file name, saves into ``scanpy.settings.figdir``; a
-        :class:`~pathlib.Path` saves to that file.
+    {ax}
+    {show}
+    {save}
 
     Returns
     -------

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 
+from rayot._docs import shared
 from rayot.pl._coloring import Coloring, coloring
 from rayot.pl._figure import Save, finish, one_axes
 from rayot.pl._planar import PlanarCells, planar_cells
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 
+@shared
 def transport_rays(
     adata: AnnData,
     key: str = "w1ot",
@@ -39,8 +41,7 @@ def transport_rays(
     ----------
     adata
         Cells with the fitted map. It is not changed.
-    key
-        Name of the fitted map.
+    {key}
     basis
         Embedding to draw in, such as ``umap`` or ``pca``; predicted cells are placed by their
         nearest observed cells in the space of the map. By default the data themselves where the
@@ -54,14 +55,9 @@ def transport_rays(
         Area of a point in points².
     seed
         Seed of that draw, and of a UMAP that has to be fitted.
-    ax
-        Axes to draw on.
-    show
-        Show the figure and return nothing; by default ``scanpy.settings.autoshow`` unless ``ax`` is
-        given.
-    save
-        True, or what to append to the file name, saves into ``scanpy.settings.figdir``; a
-        :class:`~pathlib.Path` saves to that file.
+    {ax}
+    {show}
+    {save}
 
     Returns
     -------

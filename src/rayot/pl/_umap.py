@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from matplotlib.axes import Axes
 
+from rayot._docs import shared
 from rayot.pl._coloring import coloring
 from rayot.pl._figure import Save, finish, one_axes
 from rayot.pl._planar import planar_cells
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 
+@shared
 def umap(
     adata: AnnData,
     key: str = "w1ot",
@@ -34,8 +36,7 @@ def umap(
         Cells with the fitted map. It is not changed. With ``obsm["X_umap"]`` predicted cells are
         placed by their nearest observed cells in the space of the map; without it a UMAP is fitted
         to the observed cells, for this figure alone.
-    key
-        Name of the fitted map.
+    {key}
     color
         Column of ``adata.obs`` or gene; by default the three populations. A predicted cell has the
         value of the cell it came from, and for a gene its predicted expression.
@@ -43,14 +44,9 @@ def umap(
         Area of a point in points².
     seed
         Seed of a UMAP that has to be fitted.
-    ax
-        Axes to draw on.
-    show
-        Show the figure and return nothing; by default ``scanpy.settings.autoshow`` unless ``ax`` is
-        given.
-    save
-        True, or what to append to the file name, saves into ``scanpy.settings.figdir``; a
-        :class:`~pathlib.Path` saves to that file.
+    {ax}
+    {show}
+    {save}
 
     Returns
     -------

@@ -13,7 +13,10 @@ from rayot.solvers.ray import TransportMap
 
 RULES = ("mean", "median", "nearest")
 SHARES = (1.0, 0.85, 0.7)
+"""Shares of the combined move that are tried."""
+
 LIMIT = 400
+"""Cells of each side of a stratum that rules are compared on."""
 
 
 @dataclass(frozen=True)

@@ -5,18 +5,17 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from rayot._docs import shared
 from rayot.nn import StackedMLP
 
 
+@shared
 class StepSize(nn.Module):
     """P step sizes η(x) ≥ 0: a perceptron with a softplus end.
 
     Parameters
     ----------
-    n_features
-        Dimension d of a cell.
-    generators
-        One CPU generator a problem; their number is P.
+    {network_size}
     width, n_layers
         Hidden units and layers; the paper has 4 x 64.
 

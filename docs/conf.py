@@ -55,6 +55,8 @@ nitpick_ignore_regex = [("py:.*", r"(?!rayot\.).*")]
 nitpick_ignore = [
     ("py:class", f"rayot.{name}")  # in signatures, and not for users
     for name in (
+        "model.decoding.Decoder",
+        "model.moves.Moves",
         "representation.autoencoder.AutoencoderNetwork",
         "solvers.problem.Population",
         "solvers.ray.TransportMap",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -52,6 +53,10 @@ class Combination:
             weights = torch.softmax(-squares / (2 * self.scale), dim=1)
             found = torch.einsum("ns,snd->nd", weights, moves)
         return self.share * found
+
+    def to_json(self) -> dict[str, Any]:
+        """All but the centres, as plain values."""
+        return {"rule": self.rule, "share": self.share, "scale": self.scale}
 
     def without(self, stratum: int) -> Combination:
         """The same rule for the other strata."""

@@ -31,7 +31,7 @@ def diagnostics(
     source: Population,
     target: Population,
     p_values: Tensor,
-    labels: Tensor | None = None,
+    labels: tuple[Tensor, Tensor] | None = None,
 ) -> list[dict[str, Any]]:
     """Held-out figures of each problem, in units of the data.
 
@@ -46,7 +46,7 @@ def diagnostics(
     p_values
         (P,), of :func:`rayot.solvers.permutation.permutation_test` on training cells.
     labels
-        (n,) int64, cell type of each of the populations' cells, −1 where unknown.
+        (n,) and (m,) int64, cell type of each cell of the two stores, −1 where unknown.
 
     Returns
     -------
@@ -77,13 +77,10 @@ def diagnostics(
     for p in range(source.n_problems):
         first, second = _Side.of(source, p), _Side.of(target, p)
         cells, truth = first.cells, second.cells
-        stack = cells.expand(source.n_problems, -1, -1)
-        moved = transport(stack)[p : p + 1]
-        _, _, norms = transport.ray(0).direction(transport.standardise(stack))
-        values, other_values = (
-            transport.potential(each.expand(source.n_problems, -1, -1))[p : p + 1]
-            for each in (cells, truth)
-        )
+        own = transport.take([p])
+        moved = own(cells)
+        _, _, norms = own.ray(0).direction(own.standardise(cells))
+        values, other_values = own.potential(cells), own.potential(truth)
         dual = _mean(dual_value, (first, values), (second, other_values))
         steps = (moved - cells).norm(dim=-1)
         mean_step = _mean(dual_value, (first, steps), (second, torch.zeros_like(other_values)))
@@ -100,8 +97,8 @@ def diagnostics(
             "share_left": residual / initial if initial > 0 else float("nan"),
             "p_value": float(p_values[p]),
             "strength": float(transport.strength[p]),
-            "smallest_gradient_norm": float(norms[p].min()),
-            "largest_gradient_norm": float(norms[p].max()),
+            "smallest_gradient_norm": float(norms.min()),
+            "largest_gradient_norm": float(norms.max()),
             **_types(first, moved, second, labels),
             "n_cells": min(cells.shape[1], truth.shape[1]),
         }
@@ -204,11 +201,13 @@ def _mass(weights: Tensor | None, chosen: slice) -> np.ndarray:
     return masses / masses.sum()
 
 
-def _types(first: _Side, moved: Tensor, second: _Side, labels: Tensor | None) -> dict[str, float]:
+def _types(
+    first: _Side, moved: Tensor, second: _Side, labels: tuple[Tensor, Tensor] | None
+) -> dict[str, float]:
     """By nearest cells of any stratum, as a stratum may be a cell type."""
     if labels is None:
         return {"changed_type": float("nan"), "floor_changed_type": float("nan")}
-    own, other = labels[first.rows], labels[second.rows]
+    own, other = labels[0][first.rows], labels[1][second.rows]
     among = distances(second.cells, second.cells)[0]
     among.fill_diagonal_(torch.inf)
     return {

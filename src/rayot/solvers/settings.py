@@ -108,6 +108,14 @@ class W1Settings:
         settings.check()
         return settings
 
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "W1Settings":
+        """Settings from plain values, in which tuples are lists."""
+        pairs = {name: tuple(values[name]) for name in ("potential_betas", "step_betas")}
+        settings = cls(**{**values, **pairs})
+        settings.check()
+        return settings
+
     def with_limits(self, max_steps: int | None, batch_size: int | None) -> "W1Settings":
         """The same settings with other steps of each phase, or another batch, where given."""
         settings = replace(

@@ -152,7 +152,6 @@ class Key:
         version = "version"
         seed = "seed"
         similarity = "similarity"
-        order = "order"
 
     class screen_table:
         """Columns of the table of a screen that are read again."""

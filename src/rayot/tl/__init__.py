@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from rayot.tl._evaluate import evaluate
     from rayot.tl._log_fold_change import log_fold_change
     from rayot.tl._screen import screen
+    from rayot.tl._similarity import similarity
     from rayot.tl._w1ot import w1ot
 
 __getattr__, __dir__, __all__ = attach(
@@ -18,6 +19,7 @@ __getattr__, __dir__, __all__ = attach(
         "evaluate": "_evaluate",
         "log_fold_change": "_log_fold_change",
         "screen": "_screen",
+        "similarity": "_similarity",
         "w1ot": "_w1ot",
     },
 )

@@ -53,7 +53,7 @@ PARAMETERS = {
     None fits all; each is then shrunk by its own p-value.""",
     "max_memory": """max_memory
     GB (10⁹ bytes) that the maps fitted at once may take in each process, beside the cells. It cuts
-    the stack into chunks, of up to 16 maps on a processor and 512 on a GPU.""",
+    the stack into chunks, of up to 8 maps on a processor and 512 on a GPU.""",
     "n_jobs": """n_jobs
     Processes that chunks are spread over, by joblib: None is one, unless
     ``joblib.parallel_config`` says otherwise, which also names a Dask cluster.""",

@@ -6,6 +6,7 @@ import math
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,8 +26,8 @@ from rayot.train.block import BLOCK_STEPS
 PERMUTATIONS = (199, 1999, 19999)
 """Permutations of successive rounds of the test."""
 
-LARGEST_CHUNK = 16
-"""Problems in a chunk on a processor, which gains nothing from more."""
+LARGEST_CHUNK = 8
+"""Problems in a chunk on a processor, which gains little from more and may have many cores."""
 
 LARGEST_CHUNK_GPU = 512
 
@@ -82,21 +83,30 @@ def _alone(cells: ScreenCells, name: str) -> Problems:
 
 
 def chunks_of(
-    problems: Sequence[Problems], n_per_chunk: int, n_strata: Callable[[Problems], int]
+    problems: Sequence[Problems], largest: int, n_strata: Callable[[Problems], int]
 ) -> list[list[Problems]]:
-    """Cut perturbations into chunks of up to so many problems, with as many strata in each.
+    """Cut perturbations into chunks of about equal size, with as many strata in each.
 
     The problems of one perturbation stay together.
+
+    Parameters
+    ----------
+    problems
+        Of each perturbation.
+    largest
+        Problems in a chunk, at most; more only where one perturbation has more.
+    n_strata
+        Strata of the problems of a perturbation.
     """
-    chunks: list[list[Problems]] = []
-    open_chunks: dict[int, list[Problems]] = {}
+    alike: dict[int, list[Problems]] = {}
     for each in problems:
-        chunk = open_chunks.get(n_strata(each))
-        taken = sum(len(other.table) for other in chunk or ())
-        if chunk is None or taken + len(each.table) > n_per_chunk:
-            chunk = open_chunks[n_strata(each)] = []
-            chunks.append(chunk)
-        chunk.append(each)
+        alike.setdefault(n_strata(each), []).append(each)
+    chunks = []
+    for group in alike.values():
+        per_chunk = max(1, largest // len(group[0].table))
+        n_chunks = math.ceil(len(group) / per_chunk)
+        bounds = np.linspace(0, len(group), n_chunks + 1).round().astype(int)
+        chunks += [group[i:j] for i, j in pairwise(bounds.tolist())]
     return chunks
 
 

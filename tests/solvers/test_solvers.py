@@ -156,6 +156,26 @@ def test_diagnostics_of_a_translation():
     assert abs(report["floor_energy_distance"]) < 0.1
 
 
+def test_exact_distances_take_a_small_stratum_with_the_large_one():
+    """Of the strata 4 and 100 cells are held out; both have half of the mass."""
+    sizes, draws = [4, 100], torch.Generator().manual_seed(0)
+    noise = torch.randn(2 * sum(sizes), 2, generator=draws) / 100
+    shift = torch.tensor([[0.0, 0.0]] * 104 + [[10.0, 0.0]] * 4 + [[2.0, 0.0]] * 100)
+    stratum = torch.tensor([[0.0, 0.0]] * 4 + [[0.0, 50.0]] * 100).repeat(2, 1)
+    cells = noise + shift + stratum
+    source, target = (
+        Population.from_groups(cells, list(rows.split(sizes)), n_strata=2)
+        for rows in torch.arange(208).view(2, 104)
+    )
+    transport = TransportMap(2, ["a"], W1Settings(), seed=0)
+    transport.strength.zero_()
+    (report,) = diagnostics(transport, source, target, torch.ones(1))
+    assert report["n_cells_wasserstein"] == 2 + 50
+    assert report["initial_wasserstein"] == pytest.approx((10 + 2) / 2, abs=0.05)
+    assert report["residual_wasserstein"] == pytest.approx(report["initial_wasserstein"], abs=1e-4)
+    assert report["floor_wasserstein"] < 0.05
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

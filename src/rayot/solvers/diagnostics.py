@@ -35,7 +35,8 @@ def diagnostics(
 ) -> list[dict[str, Any]]:
     """Held-out figures of each problem, in units of the data.
 
-    Cells are compared within their stratum; distances are means over strata, which count alike.
+    Cells are compared within their stratum, but for exact distances and cell types; figures are
+    means over strata, which count alike.
 
     Parameters
     ----------
@@ -61,8 +62,9 @@ def diagnostics(
       to target cells, unbiased; ``floor_energy_distance``: absolute value of the same between two
       halves of the target.
     - ``initial_wasserstein``, ``residual_wasserstein``, ``floor_wasserstein``: exact Wasserstein-1
-      distances of the same, each of ``n_cells_wasserstein`` cells a side (of each stratum): a
-      small sample's is far above that of the populations, so only their differences mean something.
+      distances of the same, of samples of ``n_cells_wasserstein`` cells a side, in which strata are
+      together and have equal mass. A small sample's is far above that of the populations, so only
+      their differences mean something.
     - ``share_left``: ``residual_energy_distance`` over ``initial_energy_distance``.
     - ``p_value``: of the energy distance permutation test between source and target.
     - ``strength``: share of its way that each cell goes; below 1 where a fit shrinks its moves.
@@ -162,43 +164,44 @@ def _floor(side: _Side) -> float:
 
 
 def _exact(first: _Side, moved: Tensor, second: _Side) -> dict[str, float]:
-    """Of strata with at least two cells in each half of the target; NaN without any."""
+    """Of the cells of all strata in one sample, in which strata have equal mass.
+
+    Stratum by stratum, the smallest would say how few cells are compared.
+    """
     names = ("initial_wasserstein", "residual_wasserstein", "floor_wasserstein")
     limit = max(2, EXACT_LIMIT // len(first.sizes))
-    found, numbers = [], []
-    for (cells, v), (arrived, _), (truth, w) in zip(
-        first.strata(first.cells), first.strata(moved), second.strata(second.cells), strict=True
-    ):
-        n = min(limit, cells.shape[1], truth.shape[1] // 2)
-        if n < 2 or not arrived.isfinite().all():
-            continue
-        one, other = slice(0, n), slice(n, 2 * n)
-        mass, other_mass = _mass(w, one), _mass(w, other)
-        found.append(
-            [
-                _wasserstein(cells[:, :n], truth[:, one], _mass(v, one), mass),
-                _wasserstein(arrived[:, :n], truth[:, one], _mass(v, one), mass),
-                _wasserstein(truth[:, other], truth[:, one], other_mass, mass),
-            ]
-        )
-        numbers.append(n)
-    if not found:
+    counts = [min(limit, n, m // 2) for n, m in zip(first.sizes, second.sizes, strict=True)]
+    if sum(counts) < 2 or not moved.isfinite().all():
         return {**dict.fromkeys(names, float("nan")), "n_cells_wasserstein": 0}
-    means = dict(zip(names, np.mean(found, axis=0).tolist(), strict=True))
-    return {**means, "n_cells_wasserstein": min(numbers)}
+    mine, half = _leading(first.sizes, counts), _leading(second.sizes, counts)
+    other = half + torch.repeat_interleave(torch.tensor(counts), torch.tensor(counts))
+    mass, half_mass = _masses(first, mine, counts), _masses(second, half, counts)
+    truth = second.cells[:, half]
+    found = (
+        _wasserstein(first.cells[:, mine], truth, mass, half_mass),
+        _wasserstein(moved[:, mine], truth, mass, half_mass),
+        _wasserstein(second.cells[:, other], truth, _masses(second, other, counts), half_mass),
+    )
+    return {**dict(zip(names, found, strict=True)), "n_cells_wasserstein": sum(counts)}
+
+
+def _leading(sizes: list[int], counts: list[int]) -> Tensor:
+    """Where the first cells of each stratum are, so many of each."""
+    starts = np.cumsum([0, *sizes[:-1]]).tolist()
+    parts = zip(starts, counts, strict=True)
+    return torch.cat([torch.arange(start, start + n) for start, n in parts])
 
 
 def _wasserstein(some: Tensor, others: Tensor, v: np.ndarray, w: np.ndarray) -> float:
     return float(ot.emd2(v, w, distances(some, others)[0].double().numpy()))
 
 
-def _mass(weights: Tensor | None, chosen: slice) -> np.ndarray:
-    """Masses (n,) of the chosen cells; equal where none has any."""
-    n = chosen.stop - chosen.start
-    if weights is None or not weights[0, chosen].any():
-        return np.full(n, 1 / n)
-    masses = weights[0, chosen].double().numpy()
-    return masses / masses.sum()
+def _masses(side: _Side, chosen: Tensor, counts: list[int]) -> np.ndarray:
+    """Masses (n,) of the chosen cells, of equal sum in each stratum; equal where none has any."""
+    weights = torch.ones(len(chosen)) if side.weights is None else side.weights[0, chosen]
+    parts = [each if each.any() else torch.ones_like(each) for each in weights.split(counts)]
+    masses = torch.cat([each.double() / each.sum() for each in parts])
+    return (masses / masses.sum()).numpy()
 
 
 def _types(

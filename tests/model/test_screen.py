@@ -205,3 +205,31 @@ def test_a_loss_that_is_not_finite_stops_one_problem_alone(cells, monkeypatch):
     assert alone.table["certificate"].tolist() == ["poor"]
     start = control(cells)
     np.testing.assert_array_equal(alone.predict(start, bad).X, start.X.toarray())
+
+
+def test_many_cells_are_held_in_their_components(cells, monkeypatch):
+    from rayot.model import components
+
+    monkeypatch.setattr(components, "DENSE_ELEMENTS", 1000)
+    adata = cells.copy()
+    options = {**QUICK, "plan_kwargs": {"n_components": 10}}
+    found = rt.tl.screen(adata, "control", **options)
+    assert found.stack.state["centre"].shape[-1] == 10
+    name = cells.uns["active"][0]
+    start = control(cells, 300)
+    moves = found.predict(start, name, clip=False).X - start.X.toarray()
+    assert np.linalg.matrix_rank(moves, tol=1e-3) <= 10
+    row = list(found).index(name)
+    expected = adata.uns["screen"]["displacement"][row, 0]
+    np.testing.assert_allclose(moves.mean(0), expected, atol=1e-4)
+
+
+def test_an_embedding_without_a_decoder_is_screened_too(cells):
+    adata = cells.copy()
+    adata.obsm["X_mine"] = adata.X[:, :5].toarray()
+    found = rt.tl.screen(adata, "control", use_rep="X_mine", **QUICK)
+    predicted = found.predict(control(adata), next(iter(found)))
+    assert predicted.obsm["X_w1ot"].shape == (50, 5)
+    adata.obsm["X_mine"][0] = np.nan
+    with pytest.raises(ValueError, match="NaN"):
+        rt.tl.screen(adata, "control", use_rep="X_mine", **QUICK)

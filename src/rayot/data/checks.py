@@ -28,20 +28,46 @@ def _hint(name: str, known: Collection[str]) -> str:
 
 
 def column(adata: AnnData, name: str) -> pd.Series:
-    """A column of ``adata.obs``.
+    """A column of ``adata.obs``, read into memory where it is lazy.
 
     Raises
     ------
     KeyError
         If it is missing; names the nearest one.
+    OSError
+        If the file of a lazy one can no longer be read.
     """
-    if name not in adata.obs:
+    if name not in adata.obs.columns:
         raise KeyError(f"adata.obs has no column {name!r}. {_hint(name, adata.obs.columns)}")
-    return adata.obs[name]
+    if isinstance(adata.obs, pd.DataFrame):
+        return adata.obs[name]
+    return table_of(adata, [name])[name]
+
+
+def table_of(adata: AnnData, names: Sequence[str] | None = None) -> pd.DataFrame:
+    """Columns of ``adata.obs``, or all of it, as a table in memory.
+
+    Raises
+    ------
+    OSError
+        If the file of a lazy one can no longer be read.
+    """
+    if isinstance(adata.obs, pd.DataFrame):
+        return adata.obs if names is None else adata.obs[list(names)]
+    try:
+        return (adata.obs if names is None else adata.obs[list(names)]).to_memory()
+    except (OSError, KeyError, RuntimeError, ValueError) as error:
+        raise OSError(
+            f"adata.obs could not be read from disk; its file is closed, gone or damaged: {error}."
+        ) from error
 
 
 def members(values: pd.Series, category: str) -> np.ndarray:
     """Which values are the category, compared as text; missing values are in none: (n,) bool."""
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        # Millions of cells have few categories.
+        same = np.flatnonzero(values.cat.categories.astype(str) == str(category))
+        return np.isin(values.cat.codes.to_numpy(), same)
     return ((values.astype(str) == str(category)) & values.notna()).to_numpy(dtype=bool)
 
 
@@ -57,7 +83,7 @@ def in_category(adata: AnnData, groupby: str, category: str) -> np.ndarray:
     """
     found = members(column(adata, groupby), category)
     if not found.any():
-        known = adata.obs[groupby].dropna().astype(str).unique()
+        known = column(adata, groupby).dropna().astype(str).unique()
         raise ValueError(
             f"adata.obs[{groupby!r}] has no category {category!r}. {_hint(category, known)}"
         )

@@ -81,26 +81,30 @@ class FittedMap:
             layer=result.get(Key.result.layer),
             split_key=result.get(Key.result.split_key),
         )
-        if fitted_map.groupby not in adata.obs:
+        fitted_map.check(adata)
+        return fitted_map
+
+    def check(self, adata: AnnData) -> None:
+        """Raise a KeyError or ValueError if ``adata`` has not both conditions."""
+        if self.groupby not in adata.obs.columns:
             raise KeyError(
-                f"The map {key!r} was fitted on adata.obs[{fitted_map.groupby!r}], which is gone; "
+                f"The map {self.key!r} was fitted on adata.obs[{self.groupby!r}], which is gone; "
                 f"columns found: {', '.join(map(repr, adata.obs.columns))}."
             )
-        for condition in (fitted_map.source, fitted_map.target):
-            if not checks.members(adata.obs[fitted_map.groupby], condition).any():
+        for condition in (self.source, self.target):
+            if not checks.members(checks.column(adata, self.groupby), condition).any():
                 raise ValueError(
-                    f"No cell of adata has {condition!r} in obs[{fitted_map.groupby!r}], one of "
-                    f"the two conditions of the map {key!r}."
+                    f"No cell of adata has {condition!r} in obs[{self.groupby!r}], one of "
+                    f"the two conditions of the map {self.key!r}."
                 )
-        return fitted_map
 
     def is_source(self, adata: AnnData) -> NDArray[np.bool_]:
         """Which cells are of the source condition, shape (n_obs,)."""
-        return checks.members(adata.obs[self.groupby], self.source)
+        return checks.members(checks.column(adata, self.groupby), self.source)
 
     def is_target(self, adata: AnnData) -> NDArray[np.bool_]:
         """Which cells are of the target condition, shape (n_obs,)."""
-        return checks.members(adata.obs[self.groupby], self.target)
+        return checks.members(checks.column(adata, self.groupby), self.target)
 
     def require_predicted_expression(self, adata: AnnData) -> str:
         """Name of the layer with predicted expression.

@@ -11,7 +11,7 @@ from scipy import sparse
 
 from rayot.data import checks
 from rayot.data.keys import Key
-from rayot.data.matrix import matrix_of, row_chunks, take_rows
+from rayot.data.matrix import chunk_rows, expression_of, row_chunks
 from rayot.data.strata import weights_of
 
 SAMPLE_ROWS = 2000
@@ -80,12 +80,12 @@ class DataSpec:
             if name is not None:
                 checks.column(adata, name)
         # Data without the default column have no split; a column that was asked for must exist.
-        if split_key == Key.obs.split and split_key not in adata.obs:
+        if split_key == Key.obs.split and split_key not in adata.obs.columns:
             split_key = None
         if split_key is not None:
             checks.in_category(adata, split_key, Key.obs.train)
         if use_rep is None or layer is not None:
-            matrix_of(adata, layer)
+            expression_of(adata, layer, np.arange(min(1, adata.n_obs)))
         if use_rep is not None:
             check_representation(adata, use_rep)
         genes = tuple(map(str, adata.var_names))
@@ -104,7 +104,7 @@ class DataSpec:
         ValueError
             If genes are missing.
         """
-        block = take_rows(matrix_of(adata, self.layer), rows)
+        block = expression_of(adata, self.layer, rows)
         if tuple(adata.var_names) != self.var_names:
             block = block[:, checks.aligned_genes(adata.var_names, self.var_names)]
         return block
@@ -113,7 +113,8 @@ class DataSpec:
         """Raise a ValueError if these cells' expression has NaN or is raw counts."""
         if not self.allow_counts:
             checks.not_counts(self.expression(adata, rows[:SAMPLE_ROWS]), self.where)
-        blocks = (self.expression(adata, chunk) for chunk in row_chunks(rows))
+        size = chunk_rows(adata.n_vars)
+        blocks = (self.expression(adata, chunk) for chunk in row_chunks(rows, size))
         checks.finite(blocks, self.var_names, self.where)
 
     def training_rows(self, adata: AnnData, category: str) -> np.ndarray:

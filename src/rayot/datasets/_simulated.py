@@ -31,6 +31,7 @@ def simulated(
     dispersion: float = 0.2,
     library_size: float = 2000.0,
     seed: int = 0,
+    gene_seed: int | None = None,
 ) -> AnnData:
     r"""Cells of several types that answer a perturbation each in its own way.
 
@@ -64,6 +65,9 @@ def simulated(
         Median of the log-normal library sizes of control cells, at most a million.
     seed
         Seed of the generator that is made for this call.
+    gene_seed
+        Seed of what genes do. Calls that differ in ``seed`` alone then draw other cells of the same
+        kind; None draws genes by ``seed`` too.
 
     Returns
     -------
@@ -99,7 +103,9 @@ def simulated(
         whole_number("n_genes", n_genes, 1),
         whole_number("n_cell_types", n_cell_types, 1),
         number("effect_size", effect_size, 0.0, MAX_EFFECT_SIZE),
-        rng,
+        rng
+        if gene_seed is None
+        else np.random.default_rng(whole_number("gene_seed", gene_seed, 0)),
     )
     library_size = number("library_size", library_size, 0.0, MAX_LIBRARY_SIZE, open_low=True)
     cells = Cells.draw(2 * n_cells, n_cell_types, library_size, rng)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,17 +15,19 @@ from scipy import sparse
 
 from rayot._docs import shared
 from rayot.data import checks
+from rayot.data.files import unchanged
 from rayot.data.keys import Key
-from rayot.data.matrix import dense, row_chunks
+from rayot.data.matrix import dense
 from rayot.data.modality import modality_of
 from rayot.data.spec import DataSpec
 from rayot.data.strata import strata_of
 from rayot.model.decoding import Decoder
-from rayot.model.encoding import encoded
+from rayot.model.encoding import check_cells, encoded
 from rayot.model.moves import Moves, moves_of
 from rayot.model.persistence import PersistentModel
 from rayot.model.prediction import Prediction
 from rayot.model.problems import Problems
+from rayot.model.streaming import check_target, predict_to_file, predictions
 from rayot.representation import Representation
 from rayot.solvers import Combination
 
@@ -135,24 +138,19 @@ class TransportModel(PersistentModel):
         self, adata: AnnData, rows: np.ndarray
     ) -> tuple[np.ndarray | sparse.csr_matrix, np.ndarray | sparse.csr_matrix | None]:
         """Cells in the space of the map, and their expression where the space has genes."""
-        return encoded(self.representation, self.data, adata, rows)
+        return encoded(self.representation, adata, rows, data=self.data)
 
     def _check_cells(self, adata: AnnData, rows: np.ndarray) -> None:
         """Raise a ValueError if cells cannot be encoded, before anything is computed."""
-        if self.representation.has_decoder:
-            self.data.check_expression(adata, rows)
-            return
-        columns = [str(number) for number in range(self.representation.n_features)]
-        blocks = (self._encode(adata, chunk)[0] for chunk in row_chunks(rows))
-        checks.finite(blocks, columns, f"adata.obsm[{self.representation.name!r}]")
+        check_cells(self.representation, adata, rows, data=self.data)
 
-    @torch.no_grad()
     def transport(
         self,
         adata: AnnData,
         rows: np.ndarray,
         *,
         write_genes: bool = True,
+        write_representation: bool = True,
         clip: bool | str = "auto",
     ) -> Prediction:
         """Predict cells of an AnnData, as arrays.
@@ -163,38 +161,17 @@ class TransportModel(PersistentModel):
             Cells with the genes of the model, in any order.
         rows
             (n,) row numbers of the cells to predict.
-        write_genes
-            Whether to decode to genes.
+        write_genes, write_representation
+            What to predict beside the numbers of each cell.
         clip
             ``"auto"``: negative predictions are set to zero if the training cells had none;
             True always, False never.
         """
-        self._check_if_trained(warn=False, message="Train the model before it predicts.")
-        checks.clip_option(clip)
-        parts: list[dict[str, np.ndarray]] = []
-        n_clipped = 0
-        for chunk in row_chunks(rows):
-            start, moves, decoder = self.move(adata, chunk, clip)
-            moved = start + moves.mean.numpy()
-            part = {
-                "representation": moved,
-                "step": moves.mean.norm(dim=1).numpy(),
-                "potential": moves.potential.numpy(),
-                "combined": moves.combined,
-            }
-            several = len(moves.maps) > 1
-            if several:
-                part["step_sd"] = moves.maps.norm(dim=2).std(0).numpy()
-            if write_genes and decoder is not None:
-                part["genes"], clipped = decoder.genes(moved)
-                n_clipped += clipped
-                if several:
-                    part["genes_sd"] = decoder.spread(moves.maps.numpy())
-            parts.append(part)
-        arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-        share = n_clipped / arrays["genes"].size if "genes" in arrays else 0.0
-        return Prediction(**arrays, share_clipped=share)
+        with unchanged(adata):
+            parts = predictions(self, adata, rows, write_genes, write_representation, clip)
+            return Prediction.joined(list(parts))
 
+    @torch.no_grad()
     def move(
         self, adata: AnnData, rows: np.ndarray, clip: bool | str
     ) -> tuple[np.ndarray, Moves, Decoder | None]:
@@ -213,7 +190,7 @@ class TransportModel(PersistentModel):
 
     def _strata(self, adata: AnnData, rows: np.ndarray) -> np.ndarray | None:
         """Stratum of each cell, where the cells say so."""
-        if self.data.strata_key is None or self.data.strata_key not in adata.obs:
+        if self.data.strata_key is None or self.data.strata_key not in adata.obs.columns:
             return None
         return strata_of(adata, self.data.strata_key, rows)
 
@@ -226,6 +203,8 @@ class TransportModel(PersistentModel):
         write_genes: bool = True,
         clip: bool | str = "auto",
         key: str = "w1ot",
+        write: str | Path | None = None,
+        overwrite: bool = False,
     ) -> AnnData:
         """Predict the response of every cell of ``adata``, seen in training or not.
 
@@ -240,6 +219,12 @@ class TransportModel(PersistentModel):
         {clip}
         key
             Names the entries of the returned object.
+        write
+            File that the predictions go to block by block, ``.h5ad`` or ``.zarr``, so that they
+            need not fit in memory. It appears under this name once it is whole. It has no
+            ``obsm["X_" + key]`` where the map works on genes.
+        overwrite
+            Whether that file may exist.
 
         Returns
         -------
@@ -247,28 +232,41 @@ class TransportModel(PersistentModel):
         cells with ``obs[key + "_step"]`` and ``obs[key + "_potential"]``, and
         ``obsm["X_" + key]``. Of several maps also ``obs[key + "_step_sd"]`` and
         ``layers[key + "_sd"]``; with separate strata ``uns[key]["strata"]`` says by which rule, and
-        for how many cells, the maps of all strata were combined. ``adata`` is not changed.
+        for how many cells, the maps of all strata were combined. ``adata`` is not changed. With
+        ``write`` the same from the file: backed (``.h5ad``) or lazy (``.zarr``).
 
         Raises
         ------
         RuntimeError
             If the model is not trained.
         ValueError
-            If genes are missing (they are listed) or values are NaN.
+            If genes are missing (they are listed) or values are NaN, or ``write`` has another
+            ending.
+        OSError
+            If the file of the cells is moved or changed meanwhile, or ``write`` exists already, or
+            cannot be written; no part of it is then left.
         """
+        self._check_if_trained(warn=False, message="Train the model before it predicts.")
         cells = modality_of(adata, modality)
         if cells.n_obs == 0:
             raise ValueError("adata has no cells to predict.")
         rows = np.arange(cells.n_obs)
         checks.clip_option(clip)
-        self._check_cells(cells, rows)
-        prediction = self.transport(cells, rows, write_genes=write_genes, clip=clip)
+        path = None if write is None else check_target(self, cells, write, overwrite, write_genes)
+        with unchanged(cells):
+            self._check_cells(cells, rows)
+            if path is not None:
+                return predict_to_file(self, cells, path, write_genes, clip, key)
+            prediction = self.transport(cells, rows, write_genes=write_genes, clip=clip)
         predicted = prediction.to_anndata(cells, rows, self.data.var_names, key)
-        if self.problems.separate:
-            predicted.uns[Key.uns.result(key)] = {
-                Key.result.strata: self.strata_summary(prediction.combined)
-            }
+        predicted.uns.update(self.result(prediction.combined, key))
         return predicted
+
+    def result(self, combined: np.ndarray, key: str) -> dict[str, Any]:
+        """What ``uns`` of predicted cells says; nothing of a single map."""
+        if not self.problems.separate:
+            return {}
+        return {Key.uns.result(key): {Key.result.strata: self.strata_summary(combined)}}
 
     def strata_summary(self, combined: np.ndarray) -> dict[str, Any]:
         """How strata entered a prediction, as plain values for ``uns``.

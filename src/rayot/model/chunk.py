@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
 
-from rayot.model.encoding import Block
+from rayot.model.encoding import Block, as_tensor
 from rayot.model.problems import Problems
-from rayot.solvers import Population, SparseCells, W1Settings
+from rayot.solvers import Population, W1Settings
 from rayot.train import TrainingOptions
 
 
@@ -58,7 +57,7 @@ class Chunk:
 
     def populations(self, problems: Sequence[Problems]) -> list[tuple[Population, Population]]:
         """Source and target of the problems of each perturbation."""
-        stores = [_tensor(self.control), _tensor(self.treated)]
+        stores = [as_tensor(self.control), as_tensor(self.treated)]
         pairs = []
         for each, strata in zip(problems, self.groups, strict=True):
             sides = []
@@ -92,12 +91,3 @@ class Chunk:
         for array in (*arrays, *self.labels, *(self.weights or ())):
             found.update(np.ascontiguousarray(array).data)
         return found.hexdigest()
-
-
-def _tensor(block: Block) -> torch.Tensor | SparseCells:
-    if not isinstance(block, np.ndarray):
-        return SparseCells.from_scipy(block)
-    with warnings.catch_warnings():
-        # Processes share the control's cells as a read-only array; nothing writes to them.
-        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
-        return torch.from_numpy(block)

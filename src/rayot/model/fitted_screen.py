@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
+import torch
 from anndata import AnnData
 from mudata import MuData
 
@@ -17,12 +18,13 @@ import rayot
 from rayot._docs import shared
 from rayot.data.spec import DataSpec
 from rayot.model import files
+from rayot.model.components import Components
 from rayot.model.persistence import checked_representation
 from rayot.model.problems import Problems
 from rayot.model.screen_stack import ScreenStack
 from rayot.model.w1ot import W1OT
 from rayot.representation import Representation
-from rayot.solvers import W1Settings
+from rayot.solvers import TransportMap, W1Settings
 
 
 class FittedScreen(Mapping[str, W1OT]):
@@ -44,6 +46,7 @@ class FittedScreen(Mapping[str, W1OT]):
     n_seeds: int
     settings: W1Settings
     representation: Representation
+    components: Components | None
     cell_types: list[str]
     table: pd.DataFrame
     stack: ScreenStack
@@ -78,7 +81,14 @@ class FittedScreen(Mapping[str, W1OT]):
         has no cells. Perturbations are those of :attr:`table`; zero where nothing moves.
         """
         self._check_trained()
-        return self.stack.mean_displacement(list(self.table["perturbation"]))
+        found = self.stack.mean_displacement(list(self.table["perturbation"]))
+        return found if self.components is None else found @ self.components.basis.numpy().T
+
+    def in_components(self) -> tuple[W1Settings, int]:
+        """Settings and dimension that the stack itself has."""
+        if self.components is None:
+            return self.settings, self.representation.n_features
+        return self.components.settings(self.settings), self.components.basis.shape[1]
 
     def _check_trained(self) -> None:
         if not hasattr(self, "stack"):
@@ -116,8 +126,15 @@ class FittedScreen(Mapping[str, W1OT]):
             row = found.iloc[0]
             model.diagnostics_ = [still(float(row["p_value"]), float(row["q_value"]))]
         else:
-            self.stack.fill(model.module, perturbation)
-            model.combination = self.stack.combinations.get(perturbation)
+            settings, n_features = self.in_components()
+            module = TransportMap(n_features, model.module.names, settings, self.seed)
+            self.stack.fill(module, perturbation)
+            combination = self.stack.combinations.get(perturbation)
+            if self.components is not None:
+                combination = self.components.lift(module, model.module, combination)
+            else:
+                model.module = module.eval()
+            model.combination = combination
             model.diagnostics_ = self._reports(perturbation)
         model.history_ = self.stack.history
         model.training_ = dict(self.training_)
@@ -189,6 +206,9 @@ class FittedScreen(Mapping[str, W1OT]):
         }
         for name, value in self.representation.arrays().items():
             arrays[f"representation/{name}"] = value
+        if self.components is not None:
+            arrays["components/centre"] = self.components.centre.numpy()
+            arrays["components/basis"] = self.components.basis.numpy()
         files.write(dir_path, values, arrays, overwrite)
 
     @classmethod
@@ -221,6 +241,10 @@ class FittedScreen(Mapping[str, W1OT]):
         screen.table = pd.DataFrame(values["table"])
         screen.stack = ScreenStack.from_saved(values["stack"], arrays)
         screen.training_ = values["training"]
+        screen.components = None
+        if "components/basis" in arrays:
+            centre, basis = arrays["components/centre"], arrays["components/basis"]
+            screen.components = Components(torch.from_numpy(centre), torch.from_numpy(basis))
         for name in ("control", "seed", "preset", "strata", "n_seeds", "cell_types"):
             setattr(screen, name, values[name])
         return screen

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 
+from rayot.data import checks
 from rayot.data.keys import Key
 
 
@@ -18,15 +21,15 @@ class Prediction:
     Attributes
     ----------
     representation
-        (n, d) float32, T(x) in the space of the map.
+        (n, d) float32, T(x) in the space of the map; None where it was not asked for.
     step
         (n,) float32, ‖T(x) − x‖ there.
     potential
         (n,) float32, f(x) of the first ray, the mean over an ensemble.
     combined
         (n,) bool, cells predicted by the combination of separate strata's maps.
-    share_clipped
-        Share of the predicted values that were negative and set to zero.
+    n_clipped
+        How many of the predicted values were negative and set to zero.
     genes
         (n, genes) float32 predicted expression; None where the representation has no decoder or
         genes were not asked for.
@@ -37,14 +40,33 @@ class Prediction:
         there is one map, or no genes.
     """
 
-    representation: np.ndarray
+    representation: np.ndarray | None
     step: np.ndarray
     potential: np.ndarray
     combined: np.ndarray
-    share_clipped: float
+    n_clipped: int = 0
     genes: np.ndarray | None = None
     step_sd: np.ndarray | None = None
     genes_sd: np.ndarray | None = None
+
+    @classmethod
+    def joined(cls, parts: Sequence[Prediction]) -> Prediction:
+        """Predictions of successive cells as one."""
+        values: dict[str, Any] = {"n_clipped": sum(part.n_clipped for part in parts)}
+        for field in fields(cls):
+            if field.name != "n_clipped":
+                found = [getattr(part, field.name) for part in parts]
+                values[field.name] = None if found[0] is None else np.concatenate(found)
+        return cls(**values)
+
+    @property
+    def share_clipped(self) -> float:
+        """Share of the predicted values that were set to zero."""
+        return 0.0 if self.genes is None else self.n_clipped / self.genes.size
+
+    def without_matrices(self) -> Prediction:
+        """What is one number a cell."""
+        return replace(self, representation=None, genes=None, genes_sd=None)
 
     def obs(self, key: str) -> dict[str, np.ndarray]:
         """Columns of ``obs``, by name."""
@@ -59,10 +81,11 @@ class Prediction:
         """The predicted cells as a plain AnnData, with ``obs`` of the cells they came from."""
         predicted = AnnData(
             X=self.genes,
-            obs=adata.obs.iloc[rows].copy(),
+            obs=checks.table_of(adata).iloc[rows].copy(),
             var=pd.DataFrame(index=pd.Index(var_names)) if self.genes is not None else None,
         )
-        predicted.obsm[Key.obsm.predicted(key)] = self.representation
+        if self.representation is not None:
+            predicted.obsm[Key.obsm.predicted(key)] = self.representation
         for name, values in self.obs(key).items():
             predicted.obs[name] = values
         if self.genes_sd is not None:

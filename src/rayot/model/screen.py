@@ -14,10 +14,12 @@ from mudata import MuData
 from tqdm.auto import tqdm
 
 from rayot._docs import shared
+from rayot.data.files import unchanged
 from rayot.data.modality import modality_of
 from rayot.data.spec import DataSpec
 from rayot.data.strata import check_strata
 from rayot.model.base import worst
+from rayot.model.encoding import check_cells
 from rayot.model.fitted_screen import FittedScreen, still
 from rayot.model.problems import Problems
 from rayot.model.screen_cells import ScreenCells
@@ -130,10 +132,13 @@ class Screen(FittedScreen):
             small_strata=small_strata,
         )
         rows = self._cells.rows
-        if representation is None:
-            if has_decoder(cells, data.use_rep):
+        with unchanged(cells):
+            checked = representation is None and has_decoder(cells, data.use_rep)
+            if checked:
                 data.check_expression(cells, rows)
-            representation = representation_of(cells, data, rows)
+            representation = representation or representation_of(cells, data, rows)
+            if not checked:
+                check_cells(representation, cells, rows, data=data)
         self.data, self.representation = data, representation
         self.cell_types = self._cells.type_names
 
@@ -207,8 +212,9 @@ class Screen(FittedScreen):
         if folder is not None:
             check_writable(folder)
         self.settings = self.settings.with_limits(max_steps, batch_size)
-        cells.encode_control(self.representation)
-        tests = test_perturbations(cells, self.settings, self.seed, options, fdr, n_jobs)
+        self.components = cells.encode_control(self.representation, self.settings, self.seed)
+        settings, n_features = self.in_components()
+        tests = test_perturbations(cells, settings, self.seed, options, fdr, n_jobs)
         problems = {
             name: self._problems(cells, name)
             for name, (_, _, q_value) in tests.items()
@@ -216,8 +222,8 @@ class Screen(FittedScreen):
         }
         n_per_chunk = problems_that_fit(
             max_memory,
-            self.settings,
-            self.representation.n_features,
+            settings,
+            n_features,
             len(cells.control_rows) + max(map(cells.n_cells, cells.groups)),
             options.devices_for_trainer()["accelerator"] in ("gpu", "cuda"),
         )
@@ -226,12 +232,12 @@ class Screen(FittedScreen):
             n_per_chunk,
             lambda each: 1 if each.separate else len(cells.groups[each.target]),
         )
-        chunks = (cells.chunk(piece, self.settings, self.seed, options) for piece in pieces)
+        chunks = (cells.chunk(piece, settings, self.seed, options) for piece in pieces)
         known = None if fdr is None else {name: test[1] for name, test in tests.items()}
         total = sum(len(each.table) for each in problems.values())
         with tqdm(total=total, unit="map", disable=not show_progress_bar) as bar:
             parts = list(fit_chunks(chunks, known, n_jobs, folder, resume, bar))
-        shape = (1 + len(self.cell_types), self.representation.n_features)
+        shape = (1 + len(self.cell_types), n_features)
         self.stack = ScreenStack.join(problems, parts, shape)
         self.data = replace(self.data, nonnegative=cells.nonnegative)
         self.table = self._table(cells, tests, fdr)

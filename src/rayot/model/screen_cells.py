@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -11,11 +12,12 @@ from anndata import AnnData
 
 from rayot.data import checks
 from rayot.data.keys import Key
-from rayot.data.matrix import row_chunks
+from rayot.data.matrix import chunk_rows, row_chunks
 from rayot.data.spec import DataSpec
 from rayot.data.strata import training_strata, weights_of
 from rayot.model.chunk import Chunk
-from rayot.model.encoding import Block, encoded, together
+from rayot.model.components import Components, in_components
+from rayot.model.encoding import Block, Encode, encoded, together
 from rayot.model.problems import Problems
 from rayot.representation import Representation
 from rayot.solvers import W1Settings
@@ -100,9 +102,9 @@ class ScreenCells:
 
     def _types(self) -> pd.Categorical | None:
         """Cell type of every cell of the AnnData."""
-        if Key.obs.cell_type not in self.adata.obs:
+        if Key.obs.cell_type not in self.adata.obs.columns:
             return None
-        types = self.adata.obs[Key.obs.cell_type]
+        types = checks.column(self.adata, Key.obs.cell_type)
         return pd.Categorical(types.astype(str).where(types.notna(), None))
 
     @property
@@ -112,24 +114,43 @@ class ScreenCells:
 
     def n_cells(self, name: str) -> int:
         """Training cells of a perturbation."""
-        return sum(len(rows) for _, rows in self.groups[name].values())
+        return sum(map(len, self._treated(name)))
 
     @property
     def rows(self) -> np.ndarray:
         """Row numbers of all training cells."""
-        treated = [rows for strata in self.groups.values() for _, rows in strata.values()]
+        treated = [rows for name in self.groups for rows in self._treated(name)]
         return np.concatenate([self.control_rows, *treated])
 
-    def encode_control(self, representation: Representation) -> None:
-        """Keep the control's cells in the space of the maps, once for all chunks."""
-        self.representation = representation
+    def encode_control(
+        self, representation: Representation, settings: W1Settings, seed: int
+    ) -> Components | None:
+        """Keep the control's cells in the space of the maps, once for all chunks.
+
+        Where all training cells in that space are too many to hold, those of a map are coordinates
+        in leading components, which are returned.
+        """
         self.nonnegative = True
+        self.encode: Encode = partial(encoded, representation, data=self.data)
+        components = None
+        if in_components(settings, len(self.rows), representation.n_features):
+            assert settings.n_components is not None
+            groups = [[self.control_rows], *(self._treated(name) for name in self.groups)]
+            components = Components.from_sample(
+                self.adata, groups, self.encode, settings.n_components, seed
+            )
+            self.encode = components.encoder(self.encode)
         self.control = self._encode(self.control_rows)
+        return components
+
+    def _treated(self, name: str) -> list[np.ndarray]:
+        return [rows for _, rows in self.groups[name].values()]
 
     def _encode(self, rows: np.ndarray) -> Block:
+        ascending = np.sort(rows)
         blocks = []
-        for chunk in row_chunks(rows):
-            block, expression = encoded(self.representation, self.data, self.adata, chunk)
+        for chunk in row_chunks(ascending, chunk_rows(self.adata.n_vars)):
+            block, expression = self.encode(self.adata, chunk)
             blocks.append(block)
             if expression is not None:
                 self.nonnegative &= bool(expression.min() >= 0)
@@ -144,15 +165,15 @@ class ScreenCells:
     ) -> Chunk:
         """The perturbations of these problems, ready to be fitted anywhere."""
         strata = [self.groups[each.target] for each in problems]
-        treated = np.concatenate([rows for each in strata for _, rows in each.values()])
-        groups, first = [], 0
-        for each in strata:
-            of_perturbation = []
-            for control, rows in each.values():
-                positions = np.searchsorted(self.control_rows, control)
-                of_perturbation.append((positions, np.arange(first, first + len(rows))))
-                first += len(rows)
-            groups.append(tuple(of_perturbation))
+        # In the order of the file, where conditions often lie mixed.
+        treated = np.sort(np.concatenate([rows for each in strata for _, rows in each.values()]))
+        groups = [
+            tuple(
+                (np.searchsorted(self.control_rows, control), np.searchsorted(treated, rows))
+                for control, rows in each.values()
+            )
+            for each in strata
+        ]
         sides = self.control_rows, treated
         weights = None
         if self.data.weights_key is not None:

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
 import torch
 from anndata import AnnData
-from scipy import sparse
 
+from rayot.data import checks
 from rayot.data.keys import Key
-from rayot.data.matrix import dense, row_chunks
+from rayot.data.matrix import chunk_rows, row_chunks
 from rayot.data.strata import weights_of
+from rayot.model.components import Components, in_components
+from rayot.model.encoding import Encode, as_tensor, together
 from rayot.model.problems import Problems
-from rayot.solvers import Population, SparseCells
-
-DENSE_ELEMENTS = 2**26
-"""Numbers up to which sparse training cells are made dense once, not batch by batch."""
-
-Block: TypeAlias = np.ndarray | sparse.csr_matrix
-Encode: TypeAlias = Callable[[AnnData, np.ndarray], tuple[Block, Block | None]]
+from rayot.solvers import Population, W1Settings
 
 
 @dataclass(frozen=True)
@@ -32,17 +27,20 @@ class TrainingCells:
     Attributes
     ----------
     source, target
-        Cells of each problem, in the space of the map.
+        Cells of each problem, in the space of the map, or their coordinates in ``components``.
     labels
         (n,) int64, cell type of each of their cells, −1 where it is missing; None without types.
     nonnegative
         Whether the cells' expression has no negative value.
+    components
+        What is held of the cells, where they are too many to hold them whole.
     """
 
     source: Population
     target: Population
     labels: torch.Tensor | None
     nonnegative: bool
+    components: Components | None
 
 
 def training_cells(
@@ -51,8 +49,10 @@ def training_cells(
     problems: Problems,
     encode: Encode,
     weights_key: str | None,
+    settings: W1Settings,
+    seed: int,
 ) -> TrainingCells:
-    """Take the training cells out of an AnnData.
+    """Take the training cells out of an AnnData, in one pass over them.
 
     Parameters
     ----------
@@ -66,39 +66,44 @@ def training_cells(
         Cells in the space of the map, and their expression where the space has genes.
     weights_key
         Column of ``obs`` with the weights of cells.
+    settings
+        Of the map; they say whether it works in components.
+    seed
+        Keys the cells that components are found on.
     """
     of_source, of_target = zip(*groups, strict=True)
     rows = np.concatenate([*of_source, *of_target])
     weights = None
     if weights_key is not None:
         weights = torch.from_numpy(weights_of(adata, weights_key, rows))
+    # Cells are held in the order of the file, where conditions often lie mixed.
+    ascending = np.sort(rows)
+    components = None
+    n_features = encode(adata, rows[:1])[0].shape[1]
+    if in_components(settings, len(rows), n_features):
+        assert settings.n_components is not None
+        components = Components.from_sample(adata, groups, encode, settings.n_components, seed)
+        encode = components.encoder(encode)
     lowest = np.inf
     blocks = []
-    for chunk in row_chunks(rows):
+    for chunk in row_chunks(ascending, chunk_rows(adata.n_vars)):
         encoded, expression = encode(adata, chunk)
         blocks.append(encoded)
         if expression is not None:
             lowest = min(lowest, float(expression.min()))
-    cells = _together(blocks)
-    parts = torch.arange(len(rows)).split([len(each) for each in (*of_source, *of_target)])
+    cells = as_tensor(together(blocks))
+    sizes = [len(each) for each in (*of_source, *of_target)]
+    held = torch.from_numpy(np.searchsorted(ascending, rows)).split(sizes)
+    weighed = None if weights is None else weights.split(sizes)
     source, target = (
-        problems.population(cells, half, None if weights is None else [weights[p] for p in half])
-        for half in (parts[: len(groups)], parts[len(groups) :])
+        problems.population(cells, held[half], None if weighed is None else weighed[half])
+        for half in (slice(len(groups)), slice(len(groups), None))
     )
-    return TrainingCells(source, target, _labels(adata, rows), lowest >= 0)
-
-
-def _together(blocks: Sequence[Block]) -> torch.Tensor | SparseCells:
-    if not sparse.issparse(blocks[0]):
-        return torch.from_numpy(np.ascontiguousarray(np.concatenate(blocks)))
-    n_cells, n_features = sum(block.shape[0] for block in blocks), blocks[0].shape[1]
-    if n_cells * n_features <= DENSE_ELEMENTS:
-        return torch.from_numpy(np.concatenate([dense(block) for block in blocks]))
-    return SparseCells.from_scipy(sparse.vstack(blocks, format="csr"))
+    return TrainingCells(source, target, _labels(adata, ascending), lowest >= 0, components)
 
 
 def _labels(adata: AnnData, rows: np.ndarray) -> torch.Tensor | None:
-    if Key.obs.cell_type not in adata.obs:
+    if Key.obs.cell_type not in adata.obs.columns:
         return None
-    codes = pd.Categorical(adata.obs[Key.obs.cell_type].iloc[rows]).codes
+    codes = pd.Categorical(checks.column(adata, Key.obs.cell_type).iloc[rows]).codes
     return torch.from_numpy(codes.astype(np.int64))

@@ -16,18 +16,20 @@ from mudata import MuData
 
 from rayot._docs import shared
 from rayot.data import checks
+from rayot.data.files import unchanged
 from rayot.data.matrix import dense, row_chunks
 from rayot.data.modality import modality_of
 from rayot.data.spec import DataSpec
 from rayot.data.strata import check_strata, training_strata
 from rayot.model.base import TransportModel
+from rayot.model.fitting import fit
 from rayot.model.moves import of_own_stratum
 from rayot.model.problems import Problems
 from rayot.model.training_cells import training_cells
 from rayot.representation import Representation, representation_of
 from rayot.representation.resolve import has_decoder
-from rayot.solvers import TransportMap, W1Settings, choose_combination
-from rayot.train import TrainingOptions, train_transport
+from rayot.solvers import TransportMap, W1Settings
+from rayot.train import TrainingOptions
 
 
 @shared
@@ -109,20 +111,26 @@ class W1OT(TransportModel):
         training = np.concatenate([rows for group in groups for rows in group])
         # Every cell that will be fitted or transported.
         rows = np.union1d(training, data.rows(cells, source_key))
-        if representation is None:
-            if has_decoder(cells, data.use_rep):
+        with unchanged(cells):
+            checked = representation is None and has_decoder(cells, data.use_rep)
+            if checked:
                 data.check_expression(cells, rows)
-            representation = representation_of(cells, data, training)
-        super().__init__(data, str(source_key), str(target_key), representation, seed, problems)
-        self._check_cells(cells, rows)
-        self.preset = preset
-        self.decode = self.settings.decode
-        taken = training_cells(cells, groups, problems, self._encode, data.weights_key)
+            representation = representation or representation_of(cells, data, training)
+            super().__init__(data, str(source_key), str(target_key), representation, seed, problems)
+            if not checked:
+                self._check_cells(cells, rows)
+            self.preset = preset
+            self.decode = self.settings.decode
+            taken = training_cells(
+                cells, groups, problems, self._encode, data.weights_key, self.settings, seed
+            )
         self.source, self.target, self.labels = taken.source, taken.target, taken.labels
+        self.components = taken.components
         self.data = replace(data, nonnegative=taken.nonnegative)
-        self.module = self._new_module(self.settings)
+        self.module = self.new_module(self.settings)
 
-    def _new_module(self, settings: W1Settings) -> TransportMap:
+    def new_module(self, settings: W1Settings) -> TransportMap:
+        """A map that is not fitted."""
         names = self.problems.table["name"].tolist()
         return TransportMap(self.representation.n_features, names, settings, self.seed)
 
@@ -191,21 +199,12 @@ class W1OT(TransportModel):
         )
         options.check()
         settings = self.settings.with_limits(max_steps, batch_size)
-        module = self._new_module(settings)
-        labels = None if self.labels is None else (self.labels, self.labels)
-        fit = train_transport(
-            module, self.source, self.target, settings, self.seed, options, labels
-        )
-        self.combination = None
-        if self.problems.separate:
-            self.combination = choose_combination(
-                module, self.problems.members, self.source, self.target
-            )
-        self.module = module.eval()
+        self.module, fitted = fit(self, settings, options)
         self.history_ = {
-            phase: pd.DataFrame(columns).set_index("step") for phase, columns in fit.history.items()
+            phase: pd.DataFrame(columns).set_index("step")
+            for phase, columns in fitted.history.items()
         }
-        self.diagnostics_ = fit.diagnostics
+        self.diagnostics_ = fitted.diagnostics
         self.training_ = {
             "validation_size": validation_size,
             "early_stopping": early_stopping,
@@ -287,7 +286,7 @@ class W1OT(TransportModel):
         model = cls.__new__(cls)
         model.settings, model.preset, model.decode = settings, preset, settings.decode
         TransportModel.__init__(model, data, source_key, target_key, representation, seed, problems)
-        model.module = model._new_module(settings).eval()
+        model.module = model.new_module(settings).eval()
         return model
 
     @classmethod

@@ -9,14 +9,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from rayot.data.files import unchanged
 from rayot.data.keys import Key
 from rayot.data.modality import modality_of
 from rayot.metrics import get_metrics, score, way
+from rayot.tl._by_model import map_of
 from rayot.tl._held_out import read_held_out, read_maps
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from mudata import MuData
+
+    from rayot.model.base import TransportModel
 
 WAYS = ("mmd", "energy_distance")
 """Metrics of whole populations, whose share of the way from identity to observed is given."""
@@ -24,7 +28,7 @@ WAYS = ("mmd", "energy_distance")
 
 def evaluate(
     adata: AnnData | MuData,
-    key: str | Sequence[str] = "w1ot",
+    key: str | Sequence[str] | TransportModel = "w1ot",
     *,
     n_top_genes: int = 50,
     n_cells: int = 1500,
@@ -43,9 +47,12 @@ def evaluate(
     Parameters
     ----------
     adata
-        Cells with the fitted maps; in memory, a view, or backed. It is not changed.
+        Cells with the fitted maps; in memory, a view, backed or lazy. It is not changed. From a
+        file the training cells are read once, block by block, and otherwise only what is scored.
     key
-        Name of a fitted map, or of several between the same conditions with the same split.
+        Name of a fitted map, or of several between the same conditions with the same split. Or a
+        fitted model, which then predicts the cells that are scored and no others: nothing need
+        have been written to ``adata``.
     n_top_genes
         Score these many genes: those with the largest absolute t statistic between source and
         target training cells. All features are scored where there are fewer than 100.
@@ -74,6 +81,8 @@ def evaluate(
         If a map was not fitted, or has not written predicted expression.
     ValueError
         If several maps do not compare, or fewer than two cells of a kind are there to be scored.
+    OSError
+        If the file of the cells is moved or changed meanwhile.
 
     See Also
     --------
@@ -103,14 +112,17 @@ def evaluate(
         raise ValueError(f"n_cells is {n_cells}; at least 2 cells are needed.")
     adata = modality_of(adata, modality)
     names = [metric.name for metric in get_metrics(metrics)]
-    cells = read_held_out(
-        adata,
-        read_maps(adata, key),
-        n_top_genes=n_top_genes,
-        n_cells=n_cells,
-        cell_mask=cell_mask,
-        seed=seed,
-    )
+    model = None if isinstance(key, Sequence) else key
+    with unchanged(adata):
+        cells = read_held_out(
+            adata,
+            read_maps(adata, key) if isinstance(key, Sequence) else [map_of(adata, key)],
+            n_top_genes=n_top_genes,
+            n_cells=n_cells,
+            cell_mask=cell_mask,
+            seed=seed,
+            model=model,
+        )
     table = pd.DataFrame.from_dict(
         {
             method: score(population, cells.truth, cells.control, metrics=names)

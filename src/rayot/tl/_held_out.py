@@ -5,23 +5,26 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from rayot.data import checks
 from rayot.data.fitted import FittedMap
 from rayot.data.keys import Key
+from rayot.data.matrix import chunk_rows, dense, expression_of, row_chunks
+from rayot.tl._by_model import predicted_by
+from rayot.tl._moments import Moments, top_genes
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
+    from rayot.model.base import TransportModel
+
 Cells = NDArray[np.float64]
 Rows = NDArray[np.intp]
-
-FEW_FEATURES = 100
-"""Below this number of features (protein panels) all are scored, without selection."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,7 @@ def read_held_out(
     n_cells: int | None = None,
     cell_mask: ArrayLike | None = None,
     seed: int = 0,
+    model: TransportModel | None = None,
 ) -> HeldOut:
     """Take the cells and features to be scored out of ``adata``.
 
@@ -127,15 +131,20 @@ def read_held_out(
         Which cells may be scored, shape (n_obs,), bool.
     seed
         Seed of the subsampling.
+    model
+        Predicts the cells, instead of layers of ``adata``.
     """
     generator = np.random.default_rng(seed)
-    split = _split(adata, maps, cell_mask, generator)
-    columns = (
-        _top_genes(adata, maps[0], split, n_top_genes)
-        if features is None
-        else _columns(adata, features)
-    )
+    transported = _transported(adata, maps) if model is None else np.ones(adata.n_obs, dtype=bool)
+    split = _split(adata, maps[0], transported, cell_mask, generator)
     layer = maps[0].layer
+    before, after = (
+        Moments.of(adata, layer, rows) for rows in (split.source_train, split.target_train)
+    )
+    if features is None:
+        columns = top_genes(before, after, n_top_genes)
+    else:
+        columns = _columns(adata, features)
     source, truth, observed = split.source_test, split.truth, split.observed
     if n_cells is not None:
         sizes = [len(rows) for rows in (source, truth, observed) if len(rows)]
@@ -149,10 +158,11 @@ def read_held_out(
         control=_expression(adata, layer, source, columns),
         truth=_expression(adata, layer, truth, columns),
         observed=_expression(adata, layer, observed, columns),
-        shift=_mean(adata, layer, split.target_train, columns)
-        - _mean(adata, layer, split.source_train, columns),
+        shift=(after.mean - before.mean)[columns],
         predicted={
             fitted.key: _expression(adata, Key.layers.predicted(fitted.key), source, columns)
+            if model is None
+            else predicted_by(model, adata, source, columns)
             for fitted in maps
         },
     )
@@ -170,16 +180,16 @@ def _halves(
 
 def _split(
     adata: AnnData,
-    maps: Sequence[FittedMap],
+    fitted: FittedMap,
+    transported: NDArray[np.bool_],
     cell_mask: ArrayLike | None,
     generator: np.random.Generator,
 ) -> _Split:
-    fitted = maps[0]
     is_source, is_target = fitted.is_source(adata), fitted.is_target(adata)
     scored = _mask(adata, cell_mask)
-    transported = is_source & _transported(adata, maps)
-    if fitted.split_key is not None and fitted.split_key in adata.obs:
-        labels = adata.obs[fitted.split_key]
+    transported = transported & is_source
+    if fitted.split_key is not None and fitted.split_key in adata.obs.columns:
+        labels = checks.column(adata, fitted.split_key)
         is_train = np.asarray(labels == Key.obs.train, dtype=bool)
         is_test = np.asarray(labels == Key.obs.test, dtype=bool)
         held_out = f"with {Key.obs.test!r} in obs[{fitted.split_key!r}]"
@@ -237,11 +247,13 @@ def _mask(adata: AnnData, cell_mask: ArrayLike | None) -> NDArray[np.bool_]:
 
 def _transported(adata: AnnData, maps: Sequence[FittedMap]) -> NDArray[np.bool_]:
     """Which cells every map has a prediction of."""
-    first_feature = [
-        _expression(adata, Key.layers.predicted(fitted.key), np.arange(adata.n_obs), np.arange(1))
-        for fitted in maps
-    ]
-    return np.isfinite(np.hstack(first_feature)).min(axis=1)
+    found = np.ones(adata.n_obs, dtype=bool)
+    for fitted in maps:
+        first = adata[:, :1].layers[Key.layers.predicted(fitted.key)]
+        first = first.compute() if hasattr(first, "compute") else first
+        values = first.toarray() if hasattr(first, "toarray") else first
+        found &= np.isfinite(np.asarray(values)[:, 0])
+    return found
 
 
 def _columns(adata: AnnData, features: Sequence[str]) -> Rows:
@@ -253,51 +265,10 @@ def _columns(adata: AnnData, features: Sequence[str]) -> Rows:
     return positions
 
 
-def _top_genes(adata: AnnData, fitted: FittedMap, split: _Split, n_top_genes: int) -> Rows:
-    """Genes with the largest absolute t statistic between the observed training cells."""
-    if n_top_genes < 1:
-        raise ValueError(f"n_top_genes is {n_top_genes}; at least 1 gene is needed.")
-    if adata.n_vars < FEW_FEATURES or n_top_genes >= adata.n_vars:
-        return np.arange(adata.n_vars)
-    import anndata
-    import scanpy
-
-    rows = np.sort(np.concatenate([split.source_train, split.target_train]))
-    is_target = fitted.is_target(adata)[rows]
-    condition = pd.Categorical(np.where(is_target, "target", "source"))
-    train = anndata.AnnData(
-        _values(adata, fitted.layer, rows, np.arange(adata.n_vars)),
-        obs=pd.DataFrame({"condition": condition}, index=np.arange(len(rows)).astype(str)),
-        # Positions instead of names, which need not be unique.
-        var=pd.DataFrame(index=np.arange(adata.n_vars).astype(str)),
-    )
-    scanpy.tl.rank_genes_groups(
-        train,
-        "condition",
-        groups=["target"],
-        reference="source",
-        method="t-test",
-        rankby_abs=True,
-        n_genes=n_top_genes,
-        use_raw=False,
-    )
-    names = train.uns["rank_genes_groups"]["names"]["target"]
-    return np.sort(names.astype(np.intp))
-
-
-def _values(adata: AnnData, layer: str | None, rows: Rows, columns: Rows) -> Any:  # noqa: ANN401
-    """Expression of a few columns, dense or sparse as it is stored."""
-    view = adata[rows, columns]
-    return view.X if layer is None else view.layers[layer]
-
-
 def _expression(adata: AnnData, layer: str | None, rows: Rows, columns: Rows) -> Cells:
-    if len(rows) == 0:
-        return np.empty((0, len(columns)))
-    values = _values(adata, layer, rows, columns)
-    return np.asarray(values.toarray() if hasattr(values, "toarray") else values, dtype=np.float64)
-
-
-def _mean(adata: AnnData, layer: str | None, rows: Rows, columns: Rows) -> Cells:
-    mean = _values(adata, layer, rows, columns).mean(axis=0, dtype=np.float64)
-    return np.asarray(mean).ravel()
+    """Expression (n, d) of a few cells and columns; rows of a matrix on disk are read alone."""
+    size = chunk_rows(adata.n_vars)
+    blocks = [
+        dense(expression_of(adata, layer, chunk)[:, columns]) for chunk in row_chunks(rows, size)
+    ]
+    return np.concatenate([np.empty((0, len(columns))), *blocks])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rayot._docs import shared
 from rayot.data import checks
+from rayot.data.files import unchanged
 from rayot.data.keys import Key
 from rayot.data.modality import modality_of
 from rayot.tl._write import check_key, write_result
@@ -128,6 +129,8 @@ def w1ot(
         If a condition is missing, has fewer than 20 training cells or is source and target at
         once, values are NaN or infinite, the expression holds raw counts, an option is out of
         range. ``adata`` is then as it was.
+    OSError
+        If the file that the cells are read from is moved or changed meanwhile.
 
     Examples
     --------
@@ -158,33 +161,34 @@ def w1ot(
     )
     if given is not None:
         data = replace(data, use_rep=given.name)
-    model = W1OT(
-        cells,
-        data,
-        source_key,
-        target_key,
-        preset=preset,
-        representation=given,
-        strata=strata,
-        small_strata=small_strata,
-        n_seeds=n_seeds,
-        seed=seed,
-        **(plan_kwargs or {}),
-    )
-    model.train(
-        max_steps=max_steps,
-        batch_size=batch_size,
-        validation_size=validation_size,
-        early_stopping=early_stopping,
-        early_stopping_patience=early_stopping_patience,
-        checkpoint_dir=checkpoint_dir,
-        checkpoint_every=checkpoint_every,
-        resume=resume,
-        accelerator=accelerator,
-        devices=devices,
-        show_progress_bar=show_progress_bar,
-        callbacks=callbacks,
-        **trainer_kwargs,
-    )
-    write_result(cells, model, key_added, write_genes=write_genes, clip=clip, copy=copy)
+    with unchanged(cells):
+        model = W1OT(
+            cells,
+            data,
+            source_key,
+            target_key,
+            preset=preset,
+            representation=given,
+            strata=strata,
+            small_strata=small_strata,
+            n_seeds=n_seeds,
+            seed=seed,
+            **(plan_kwargs or {}),
+        )
+        model.train(
+            max_steps=max_steps,
+            batch_size=batch_size,
+            validation_size=validation_size,
+            early_stopping=early_stopping,
+            early_stopping_patience=early_stopping_patience,
+            checkpoint_dir=checkpoint_dir,
+            checkpoint_every=checkpoint_every,
+            resume=resume,
+            accelerator=accelerator,
+            devices=devices,
+            show_progress_bar=show_progress_bar,
+            callbacks=callbacks,
+            **trainer_kwargs,
+        )
+        write_result(cells, model, key_added, write_genes=write_genes, clip=clip, copy=copy)
     return model

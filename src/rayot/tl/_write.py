@@ -8,6 +8,7 @@ import numpy as np
 from anndata import AnnData
 
 import rayot
+from rayot.data import checks
 from rayot.data.fitted import is_result
 from rayot.data.keys import Key
 from rayot.data.matrix import dense, row_chunks
@@ -41,7 +42,14 @@ def write_result(
         Whether to write to a copy, which becomes ``model.adata``.
     """
     rows = model.data.rows(adata, model.source_key)
-    prediction = model.transport(adata, rows, write_genes=write_genes, clip=clip)
+    planar = model.module.centre.shape[-1] == 2
+    prediction = model.transport(
+        adata,
+        rows,
+        write_genes=write_genes,
+        write_representation=planar or model.representation.name is not None,
+        clip=clip,
+    )
     result: dict[str, Any] = {
         Key.result.source: model.source_key,
         Key.result.target: model.target_key,
@@ -60,7 +68,8 @@ def write_result(
         value = getattr(model.data, name)
         if value is not None:
             result[name] = value
-    if model.module.centre.shape[-1] == 2:
+    if planar:
+        assert prediction.representation is not None
         corners = _corners(adata, model, prediction.representation)
         result[Key.result.potential_grid] = model.potential_grid(corners)
     if prediction.genes is not None and model.problems.n_seeds > 1:
@@ -70,7 +79,10 @@ def write_result(
     weights = model.matched_mass(adata)
     if weights is not None:
         obs[Key.obs.weight(key)] = weights
-    moved = _scatter(prediction.representation, rows, n_obs)
+    moved = None
+    if model.representation.name is not None:
+        assert prediction.representation is not None
+        moved = _scatter(prediction.representation, rows, n_obs)
     layers = {
         name: _scatter(values, rows, n_obs)
         for name, values in (
@@ -91,7 +103,7 @@ def write_result(
         _forget(adata, key)
     for name, values in obs.items():
         adata.obs[name] = values
-    if model.representation.name is not None:
+    if moved is not None:
         adata.obsm[Key.obsm.predicted(key)] = moved
     for name, values in layers.items():
         adata.layers[name] = values
@@ -100,9 +112,15 @@ def write_result(
 
 def _forget(adata: AnnData, key: str) -> None:
     """Remove what an earlier fit of this name wrote, of which a new one may write only a part."""
+    columns = {
+        Key.obs.step(key),
+        Key.obs.potential(key),
+        Key.obs.step_sd(key),
+        Key.obs.weight(key),
+    }
+    # Lazy columns cannot be deleted one by one.
+    adata.obs = adata.obs[[name for name in adata.obs.columns if name not in columns]]
     for slot, names in (
-        (adata.obs, (Key.obs.step(key), Key.obs.potential(key))),
-        (adata.obs, (Key.obs.step_sd(key), Key.obs.weight(key))),
         (adata.obsm, (Key.obsm.predicted(key),)),
         (adata.layers, (Key.layers.predicted(key), Key.layers.spread(key))),
     ):
@@ -148,11 +166,11 @@ def _member_means(
 
     split_key = model.data.split_key
     if split_key is not None:
-        is_test = np.asarray(adata.obs[split_key] == Key.obs.test, dtype=bool)
+        is_test = np.asarray(checks.column(adata, split_key) == Key.obs.test, dtype=bool)
         rows = rows[is_test[rows]] if is_test[rows].any() else rows
     types = np.full(len(rows), "", dtype=object)
-    if Key.obs.cell_type in adata.obs:
-        labels = adata.obs[Key.obs.cell_type].iloc[rows]
+    if Key.obs.cell_type in adata.obs.columns:
+        labels = checks.column(adata, Key.obs.cell_type).iloc[rows]
         types = labels.astype(str).where(labels.notna(), "").to_numpy(dtype=object)
     names, groups, sizes = np.unique(types.astype(str), return_inverse=True, return_counts=True)
     return {

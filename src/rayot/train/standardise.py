@@ -55,11 +55,18 @@ def _components(
     cells = torch.cat(
         [side.cells[each[::stride]] for side, each in zip((source, target), rows, strict=True)]
     )
-    centred = (cells - centre.to(cells.dtype)).numpy()
-    _, singular, components = randomized_svd(centred, transport.n_features, random_state=0)
-    basis = torch.zeros(transport.centre.shape[-1], transport.n_features)
+    return leading_components(cells - centre.to(cells.dtype), transport.n_features)
+
+
+def leading_components(centred: Tensor, n_components: int) -> tuple[Tensor, Tensor]:
+    """Orthonormal axes (d, r) along which centred cells (n, d) vary most, and the variances (r,).
+
+    Axes beyond the rank of the cells are zero.
+    """
+    _, singular, components = randomized_svd(centred.numpy(), n_components, random_state=0)
+    basis = torch.zeros(centred.shape[1], n_components)
     basis[:, : len(components)] = torch.from_numpy(components.T.copy())
-    return basis, torch.from_numpy(singular).double().square() / len(cells)
+    return basis, torch.from_numpy(singular).double().square() / len(centred)
 
 
 def _rows(side: Population, problem: int) -> Tensor:

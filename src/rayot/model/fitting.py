@@ -1,0 +1,43 @@
+"""Fit the map of a model on the cells that it holds, whole or in their leading components."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rayot.solvers import TransportMap, W1Settings, choose_combination
+from rayot.train import TrainingOptions, train_transport
+from rayot.train.runner import Fit
+
+if TYPE_CHECKING:
+    from rayot.model.w1ot import W1OT
+
+
+def fit(model: W1OT, settings: W1Settings, options: TrainingOptions) -> tuple[TransportMap, Fit]:
+    """Fit a new map of cells; sets ``model.combination``.
+
+    Parameters
+    ----------
+    model
+        Holds the training cells; its map stays as it is.
+    settings, options
+        What is fitted, and how.
+
+    Returns
+    -------
+    The map, and what the fit leaves beside it.
+    """
+    transport = model.new_module(settings)
+    fitted, components = transport, model.components
+    if components is not None:
+        fitted, settings = components.reduced(transport, settings, model.seed)
+    labels = None if model.labels is None else (model.labels, model.labels)
+    result = train_transport(
+        fitted, model.source, model.target, settings, model.seed, options, labels
+    )
+    model.combination = None
+    if model.problems.separate:
+        members = model.problems.members
+        model.combination = choose_combination(fitted, members, model.source, model.target)
+    if components is not None:
+        model.combination = components.lift(fitted, transport, model.combination)
+    return transport.eval(), result

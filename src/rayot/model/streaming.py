@@ -1,0 +1,117 @@
+"""Predictions block by block, and into a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from rayot.data import checks
+from rayot.data.files import check_new_file, whole_file
+from rayot.data.keys import Key
+from rayot.data.matrix import chunk_rows, row_chunks
+from rayot.data.writing import open_cells, open_writer
+from rayot.model.prediction import Prediction
+
+if TYPE_CHECKING:
+    from rayot.model.base import TransportModel
+
+
+def predictions(
+    model: TransportModel,
+    adata: AnnData,
+    rows: np.ndarray,
+    write_genes: bool,
+    write_representation: bool,
+    clip: bool | str,
+) -> Iterator[Prediction]:
+    """Predict successive blocks of cells, each as large as memory for its matrices allows.
+
+    Parameters
+    ----------
+    model
+        A trained model.
+    adata, rows, write_genes, write_representation, clip
+        As in :meth:`rayot.model.base.TransportModel.transport`.
+    """
+    model._check_if_trained(warn=False, message="Train the model before it predicts.")
+    checks.clip_option(clip)
+    widest = max(len(model.data.var_names), model.representation.n_features)
+    for chunk in row_chunks(rows, chunk_rows(widest * len(model.problems.table))):
+        start, moves, decoder = model.move(adata, chunk, clip)
+        moved = start + moves.mean.numpy()
+        found: dict[str, Any] = {}
+        several = len(moves.maps) > 1
+        if several:
+            found["step_sd"] = moves.maps.norm(dim=2).std(0).numpy()
+        if write_genes and decoder is not None:
+            found["genes"], found["n_clipped"] = decoder.genes(moved)
+            if several:
+                found["genes_sd"] = decoder.spread(moves.maps.numpy())
+        yield Prediction(
+            representation=moved if write_representation else None,
+            step=moves.mean.norm(dim=1).numpy(),
+            potential=moves.potential.numpy(),
+            combined=moves.combined,
+            **found,
+        )
+
+
+def check_target(
+    model: TransportModel, adata: AnnData, path: str | Path, overwrite: bool, write_genes: bool
+) -> Path:
+    """Raise if predictions cannot be written there, see :func:`rayot.data.files.check_new_file`."""
+    width = 0
+    if write_genes and model.representation.has_decoder:
+        width += len(model.data.var_names) * (2 if len(model.problems.table) > 1 else 1)
+    if model.representation.name is not None:
+        width += model.representation.n_features
+    return check_new_file(path, overwrite, 4 * width * adata.n_obs, adata)
+
+
+def predict_to_file(
+    model: TransportModel,
+    adata: AnnData,
+    path: Path,
+    write_genes: bool,
+    clip: bool | str,
+    key: str,
+) -> AnnData:
+    """Write predictions of all cells, whole or not at all, and open the file.
+
+    Parameters
+    ----------
+    model
+        A trained model.
+    adata
+        Cells to predict.
+    path
+        The new file, checked by :func:`check_target`.
+    write_genes, clip, key
+        As in :meth:`rayot.model.W1OT.predict`.
+    """
+    rows = np.arange(adata.n_obs)
+    with_genes = write_genes and model.representation.has_decoder
+    var = pd.DataFrame(index=pd.Index(model.data.var_names)) if with_genes else None
+    names = (Key.obs.step(key), Key.obs.potential(key), Key.obs.step_sd(key))
+    obs = checks.table_of(adata).drop(columns=list(names), errors="ignore")
+    parts = []
+    with whole_file(path) as partial, open_writer(partial, obs, var) as writer:
+        # On genes the representation would be the same matrix again.
+        represented = model.representation.name is not None
+        for part in predictions(model, adata, rows, write_genes, represented, clip):
+            for entry, block in (
+                ("X", part.genes),
+                (f"layers/{Key.layers.spread(key)}", part.genes_sd),
+                (f"obsm/{Key.obsm.predicted(key)}", part.representation),
+            ):
+                if block is not None:
+                    writer.append(entry, block)
+            parts.append(part.without_matrices())
+        prediction = Prediction.joined(parts)
+        writer.finish(prediction.obs(key), model.result(prediction.combined, key))
+    return open_cells(path)

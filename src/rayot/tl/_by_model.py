@@ -1,0 +1,61 @@
+"""A fitted model in the place of what it would have written to an AnnData."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from rayot.data.fitted import FittedMap
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+    from rayot.model.base import TransportModel
+
+
+def map_of(adata: AnnData, model: TransportModel) -> FittedMap:
+    """A fitted model, named as if it had been written to ``adata``.
+
+    Raises
+    ------
+    KeyError, ValueError
+        If ``adata`` has no such conditions.
+    """
+    assert model.data.groupby is not None
+    fitted = FittedMap(
+        key=type(model).__name__.lower(),
+        source=model.source_key,
+        target=model.target_key,
+        groupby=model.data.groupby,
+        use_rep=model.data.use_rep,
+        layer=model.data.layer,
+        split_key=model.data.split_key,
+    )
+    fitted.check(adata)
+    return fitted
+
+
+def predicted_by(
+    model: TransportModel, adata: AnnData, rows: NDArray[np.intp], columns: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """Expression (n, d) of some genes, as a model predicts it for a few cells.
+
+    Raises
+    ------
+    KeyError
+        If the model does not know a gene, or has no way to genes.
+    """
+    wanted = adata.var_names[columns]
+    positions = pd.Index(model.data.var_names).get_indexer(wanted)
+    if (positions < 0).any():
+        raise KeyError(f"The model was not fitted on the gene {wanted[positions < 0][0]!r}.")
+    genes = model.transport(adata, rows, write_representation=False).genes
+    if genes is None:
+        raise KeyError(
+            f"The model works in obsm[{model.data.use_rep!r}], which has no way back to genes, so "
+            "its predictions cannot be scored in genes."
+        )
+    return genes[:, positions].astype(np.float64)

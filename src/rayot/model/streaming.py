@@ -11,7 +11,7 @@ import pandas as pd
 from anndata import AnnData
 
 from rayot.data import checks
-from rayot.data.files import check_new_file, whole_file
+from rayot.data.files import check_new_file, unchanged, whole_file
 from rayot.data.keys import Key
 from rayot.data.matrix import chunk_rows, row_chunks
 from rayot.data.writing import open_cells, open_writer
@@ -100,7 +100,11 @@ def predict_to_file(
     names = (Key.obs.step(key), Key.obs.potential(key), Key.obs.step_sd(key))
     obs = checks.table_of(adata).drop(columns=list(names), errors="ignore")
     parts = []
-    with whole_file(path) as partial, open_writer(partial, obs, var) as writer:
+    with (
+        whole_file(path) as partial,
+        unchanged(adata),
+        open_writer(partial, obs, var) as writer,
+    ):
         # On genes the representation would be the same matrix again.
         represented = model.representation.name is not None
         for part in predictions(model, adata, rows, write_genes, represented, clip):

@@ -61,7 +61,7 @@ PARAMETERS = {
     Members of an ensemble, fitted in one stack. The prediction is their mean; their spread is
     written beside it.""",
     "write_genes": """write_genes
-    Whether predictions are decoded to genes.""",
+    Whether predictions are decoded to genes, a dense matrix of all cells.""",
     "clip": """clip
     ``"auto"``: negative predictions are set to zero if the training cells had none. True: always,
     False: never.""",

@@ -110,6 +110,14 @@ def test_the_seed_decides():
     assert (draw(20, 10, seed=1).X != draw(20, 10, seed=2).X).nnz > 0
 
 
+def test_genes_can_be_drawn_apart_from_cells():
+    draw = rt.datasets.simulated
+    first, second = (draw(20, 10, seed=seed, gene_seed=7) for seed in (1, 2))
+    assert (first.X != second.X).nnz > 0
+    assert first.var.equals(second.var)
+    assert not first.var.equals(draw(20, 10, seed=1, gene_seed=8).var)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

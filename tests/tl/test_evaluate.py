@@ -267,3 +267,20 @@ def test_log_fold_change_of_chosen_genes(fitted):
 def test_log_fold_change_of_simulated_perturbed_genes(fitted):
     fitted.var["perturbed"] = np.arange(fitted.n_vars) < 5
     assert len(rt.tl.log_fold_change(fitted)) == 5
+
+
+def test_a_model_scores_as_what_it_has_written(cells, quick):
+    model = rt.tl.w1ot(cells, "control", "perturbed", use_rep="X_pca", **quick)
+    written = rt.tl.evaluate(cells, "w1ot", metrics=FAST)
+    del cells.layers["w1ot"], cells.uns["w1ot"]
+    pd.testing.assert_frame_equal(rt.tl.evaluate(cells, model, metrics=FAST), written)
+    with pytest.raises(ValueError, match="No cell of adata has 'perturbed'"):
+        rt.tl.evaluate(cells[cells.obs["perturbation"] == "control"], model)
+    with pytest.raises(KeyError, match="was not fitted on the gene 'new'"):
+        rt.tl.evaluate(renamed(cells), model)
+
+
+def renamed(cells):
+    cells = cells.copy()
+    cells.var_names = ["new", *cells.var_names[1:]]
+    return cells

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,16 +16,17 @@ SUFFIXES = (".h5ad", ".zarr")
 
 
 @contextmanager
-def unchanged(adata: AnnData) -> Iterator[None]:
+def unchanged(adata: AnnData) -> Iterator[Callable[[], None]]:
     """Raise an OSError if the file behind ``adata`` is not the same when the block ends.
 
     What was read from a file that was moved, cut short or written to meanwhile is worth nothing,
-    whether or not reading failed. Cells in memory have no file.
+    whether or not reading failed. The block gets a function that looks at once. Cells in memory
+    have no file.
     """
     path = source_of(adata)
     before = _state(path)
     try:
-        yield
+        yield lambda: _check_state(path, before, None)
     except (OSError, KeyError, RuntimeError, ValueError) as error:
         _check_state(path, before, error)
         raise
@@ -132,7 +133,7 @@ def whole_file(path: Path) -> Iterator[Path]:
             if path.is_dir():
                 path.rename(Path(folder) / "replaced")
             partial.replace(path)
-    except (OSError, RuntimeError) as error:
+    except OSError as error:
         raise OSError(
             f"{str(path)!r} was not written, and no part of it is left: {error}"
         ) from error

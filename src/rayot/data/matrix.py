@@ -92,9 +92,9 @@ def _from_disk(matrix: Any, rows: np.ndarray) -> np.ndarray | sparse.csr_matrix:
             "them; write it as CSR, or load it by adata.to_memory()."
         )
     ascending, inverse = np.unique(rows, return_inverse=True)
-    of_block = ascending // chunk_rows(matrix.shape[1])
     pieces = []
     try:
+        of_block = ascending // chunk_rows(matrix.shape[1])
         for wanted in np.split(ascending, np.flatnonzero(np.diff(of_block)) + 1):
             start = int(wanted[0])
             block = matrix[start : int(wanted[-1]) + 1]

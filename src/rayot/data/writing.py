@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import io
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,37 @@ from anndata.io import write_elem
 from rayot.data.matrix import chunk_rows
 
 
+class _FileOnFullDisk(io.FileIO):
+    """A file that takes what it cannot write, and says so afterwards.
+
+    HDF5 can neither close a file that it cannot write to nor leave the process without a crash.
+    """
+
+    failure: OSError | None = None
+
+    def write(self, data: Any, /) -> int:  # noqa: ANN401
+        left = memoryview(data).cast("B")
+        n_bytes = len(left)
+        try:
+            while len(left) and self.failure is None:
+                left = left[super().write(left) :]
+        except OSError as error:
+            self.failure = error
+        return n_bytes
+
+    def truncate(self, size: int | None = None, /) -> int:
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self.failure = error
+            return size or 0
+
+    def check(self) -> None:
+        """Raise what went wrong."""
+        if self.failure is not None:
+            raise self.failure
+
+
 class CellWriter:
     """Dense entries of an AnnData on disk that grow by blocks of rows.
 
@@ -25,6 +57,8 @@ class CellWriter:
         h5py file or zarr group, empty.
     obs, var
         Of the cells and the features.
+    check
+        Raises what went wrong unnoticed.
     """
 
     def __init__(
@@ -32,12 +66,17 @@ class CellWriter:
         root: Any,  # noqa: ANN401
         obs: pd.DataFrame,
         var: pd.DataFrame | None,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
         self.root = root
+        self.check = check
         self.n_cells = len(obs)
         self._n_written: dict[str, int] = {}
         # First, so that what cannot be written is known before anything is computed.
         write_elem(root, "/", anndata.AnnData(obs=obs, var=var))
+        # AnnData writes that there is no raw matrix, and then looks for it in a backed object.
+        if "raw" in root:
+            del root["raw"]
 
     def append(self, entry: str, block: np.ndarray) -> None:
         """Write the next rows (n, d) float32 of an entry such as ``"X"`` or ``"obsm/X_pca"``."""
@@ -45,6 +84,7 @@ class CellWriter:
         if not start:
             self._create(entry, (self.n_cells, block.shape[1]))
         self.root[entry][start : start + len(block)] = block
+        self.check()
         self._n_written[entry] = start + len(block)
 
     def _create(self, entry: str, shape: tuple[int, int]) -> None:
@@ -68,8 +108,10 @@ class CellWriter:
 def open_writer(path: Path, obs: pd.DataFrame, var: pd.DataFrame | None) -> Iterator[CellWriter]:
     """A writer to a new ``.h5ad`` or ``.zarr``."""
     if path.suffix == ".h5ad":
-        with h5py.File(path, "w") as file:
-            yield CellWriter(file, obs, var)
+        with _FileOnFullDisk(path, "w+") as bytes_on_disk:
+            with h5py.File(bytes_on_disk, "w") as file:
+                yield CellWriter(file, obs, var, bytes_on_disk.check)
+            bytes_on_disk.check()
         return
     import zarr
 
@@ -82,5 +124,8 @@ def open_writer(path: Path, obs: pd.DataFrame, var: pd.DataFrame | None) -> Iter
 def open_cells(path: Path) -> anndata.AnnData:
     """Cells that stay on disk: backed where they are in ``.h5ad``, lazy where in ``.zarr``."""
     if path.suffix == ".h5ad":
-        return anndata.read_h5ad(path, backed="r")
+        with h5py.File(path, "r") as file:
+            backed = "r" if "X" in file else None
+        # A backed object without X, which is all that it would leave on disk, is a broken one.
+        return anndata.read_h5ad(path, backed=backed)
     return anndata.experimental.read_lazy(path)

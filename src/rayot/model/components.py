@@ -16,6 +16,9 @@ from rayot.model.encoding import DENSE_ELEMENTS, Block, Encode
 from rayot.solvers import Combination, TransportMap, W1Settings
 from rayot.train.standardise import LARGEST_SAMPLE, leading_components
 
+SAMPLE_ELEMENTS = 2**27
+"""Numbers of the sample that components are found on, at most."""
+
 
 @dataclass(frozen=True)
 class Components:
@@ -61,11 +64,11 @@ class Components:
         rng = np.random.default_rng([seed, n_components])
         parts = [rows for group in groups for rows in group]
         n_features = encode(adata, parts[0][:1])[0].shape[1]
-        each = max(1, min(LARGEST_SAMPLE, DENSE_ELEMENTS // n_features) // len(parts))
+        each = max(1, min(LARGEST_SAMPLE, SAMPLE_ELEMENTS // n_features) // len(parts))
         rows = [rng.choice(part, min(each, len(part)), replace=False) for part in parts]
         cells = torch.from_numpy(dense(encode(adata, np.sort(np.concatenate(rows)))[0]))
         centre = cells.mean(0)
-        return cls(centre, leading_components(cells - centre, n_components)[0])
+        return cls(centre, leading_components(cells.sub_(centre), n_components)[0])
 
     def encoder(self, encode: Encode) -> Encode:
         """From cells to their coordinates, with their expression as it was."""

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from anndata import AnnData
 
+from rayot.data.matrix import dense, take_rows
 from rayot.data.spec import check_representation
 from rayot.representation.base import Expression, Representation
 
@@ -51,7 +52,7 @@ class Embedding(Representation):
                 f"{self.n_features}."
             )
         values = values.to_numpy() if hasattr(values, "to_numpy") else values
-        return np.asarray(values[rows], dtype=np.float32)
+        return dense(take_rows(values, rows))
 
     def decode(self, cells: np.ndarray, adata: AnnData, rows: np.ndarray) -> np.ndarray:
         """There is no way back; callers ask ``has_decoder`` first."""

@@ -161,7 +161,7 @@ def w1ot(
     )
     if given is not None:
         data = replace(data, use_rep=given.name)
-    with unchanged(cells):
+    with unchanged(cells) as check:
         model = W1OT(
             cells,
             data,
@@ -190,5 +190,7 @@ def w1ot(
             callbacks=callbacks,
             **trainer_kwargs,
         )
-        write_result(cells, model, key_added, write_genes=write_genes, clip=clip, copy=copy)
+        write_result(
+            cells, model, key_added, write_genes=write_genes, clip=clip, copy=copy, check=check
+        )
     return model

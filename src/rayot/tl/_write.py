@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +26,7 @@ def write_result(
     write_genes: bool,
     clip: bool | str,
     copy: bool,
+    check: Callable[[], None],
 ) -> None:
     """Transport every source cell and write the key family; nothing is written if that fails.
 
@@ -40,6 +42,8 @@ def write_result(
         As in :meth:`rayot.model.W1OT.predict`.
     copy
         Whether to write to a copy, which becomes ``model.adata``.
+    check
+        Raises an error if nothing may be written after all.
     """
     rows = model.data.rows(adata, model.source_key)
     planar = model.module.centre.shape[-1] == 2
@@ -93,6 +97,7 @@ def write_result(
     }
     if model.problems.strata:
         result[Key.result.strata] = model.strata_summary(prediction.combined)
+    check()
     if copy:
         adata = adata.to_memory() if adata.isbacked else adata.copy()
         model._adata = adata

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 
 from rayot.solvers import Population, TransportMap, W1Settings, generator
 from rayot.train.carried import CarriedCells
+from rayot.train.distributed import average, process
 from rayot.train.held_out import HeldOut
 from rayot.train.stopping import Stopping
 
@@ -143,14 +144,17 @@ class BlockTraining(pl.LightningModule):
     def draw_block(self, n_steps: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Positions (P, S n) of source and target cells for each step of the block.
 
-        The S strata have n cells each, one stratum after the other.
+        The S strata have n cells each, one stratum after the other. Processes of a distributed
+        strategy draw parts of the batch of their own.
         """
         n_strata = self.source.n_strata
-        n = max(2, math.ceil(self.batch_size / n_strata))
+        rank, n_processes = process()
+        n = max(2, math.ceil(self.batch_size / (n_strata * n_processes)))
+        part = (f"part {rank}",) if rank else ()
         drawn = [
             population.draw(
                 [
-                    generator(self.seed, name, self.name, self.block, side)
+                    generator(self.seed, name, self.name, self.block, side, *part)
                     for name in self.transport.names
                 ],
                 n_steps * n,
@@ -178,7 +182,8 @@ class BlockTraining(pl.LightningModule):
             for name, value in self.optimise(step).items():
                 totals[name] = totals[name] + value if name in totals else value
         self.block += 1
-        means = {name: total / n_steps for name, total in totals.items()}
+        together = average([total / n_steps for total in totals.values()])
+        means = dict(zip(totals, together, strict=True))
         for name in self.distances & means.keys():
             means[name] = self.transport.in_data_units(means[name])
         self._hold(start_of_block, means)
@@ -254,7 +259,7 @@ def apply_gradients(
 
     ``torch.autograd.grad`` does not touch the networks that the loss merely passes through.
     """
-    gradients = torch.autograd.grad(loss, parameters)
+    gradients = average(torch.autograd.grad(loss, parameters))
     for parameter, gradient in zip(parameters, gradients, strict=True):
         # Fused Adam pairs both by their place in memory, and gradients may come transposed.
         parameter.grad = gradient.contiguous()

@@ -55,7 +55,8 @@ class Checkpoint(pl.Callback):
         if pl_module.finished or pl_module.block % self.every_n_blocks == 0:
             partial = self.path.with_suffix(".partial")
             trainer.save_checkpoint(partial)
-            partial.replace(self.path)
+            if trainer.is_global_zero:
+                partial.replace(self.path)
 
 
 def blocks_between(checkpoint_every: int) -> int:

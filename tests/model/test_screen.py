@@ -255,3 +255,31 @@ def test_all_perturbations_stream_to_one_file(cells, tmp_path, suffix):
         rt.tl.screen(adata, "control", **options)
     with pytest.raises(ValueError, match="go to a file"):
         found.predict(start)
+
+
+def test_cells_on_disk_give_the_screen_of_cells_in_memory(cells, screen, tmp_path):
+    cells.write_h5ad(tmp_path / "cells.h5ad")
+    backed = ad.read_h5ad(tmp_path / "cells.h5ad", backed="r")
+    del backed.uns["once"]
+    found = rt.tl.screen(backed, "control", **QUICK)
+    pd.testing.assert_frame_equal(found.table, screen.table)
+    start = control(cells)
+    for name in found:
+        expected = screen.predict(start, name).X
+        np.testing.assert_array_equal(found.predict(start, name).X, expected)
+
+
+def test_a_file_that_is_written_to_meanwhile_is_an_error(cells, tmp_path, monkeypatch):
+    path = tmp_path / "cells.h5ad"
+    cells.write_h5ad(path)
+    backed = ad.read_h5ad(path, backed="r")
+    fit = screen_fit.fit_chunk
+
+    def touched(chunk, p_values):
+        path.touch()
+        return fit(chunk, p_values)
+
+    monkeypatch.setattr(screen_fit, "fit_chunk", touched)
+    with pytest.raises(OSError, match=r"cells\.h5ad' was changed"):
+        rt.tl.screen(backed, "control", key_added="other", **QUICK)
+    assert "other" not in backed.uns

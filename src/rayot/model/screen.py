@@ -212,32 +212,11 @@ class Screen(FittedScreen):
         if folder is not None:
             check_writable(folder)
         self.settings = self.settings.with_limits(max_steps, batch_size)
-        self.components = cells.encode_control(self.representation, self.settings, self.seed)
-        settings, n_features = self.in_components()
-        tests = test_perturbations(cells, settings, self.seed, options, fdr, n_jobs)
-        problems = {
-            name: self._problems(cells, name)
-            for name, (_, _, q_value) in tests.items()
-            if fdr is None or q_value <= fdr
-        }
-        n_per_chunk = problems_that_fit(
-            max_memory,
-            settings,
-            n_features,
-            len(cells.control_rows) + max(map(cells.n_cells, cells.groups)),
-            options.devices_for_trainer()["accelerator"] in ("gpu", "cuda"),
-        )
-        pieces = chunks_of(
-            list(problems.values()),
-            n_per_chunk,
-            lambda each: 1 if each.separate else len(cells.groups[each.target]),
-        )
-        chunks = (cells.chunk(piece, settings, self.seed, options) for piece in pieces)
-        known = None if fdr is None else {name: test[1] for name, test in tests.items()}
-        total = sum(len(each.table) for each in problems.values())
-        with tqdm(total=total, unit="map", disable=not show_progress_bar) as bar:
-            parts = fit_chunks(chunks, known, n_jobs, folder, resume, bar)
-            self.stack = ScreenStack.join(problems, parts, (1 + len(self.cell_types), n_features))
+        with (
+            unchanged(cells.adata),
+            tqdm(unit="map", disable=not show_progress_bar) as bar,
+        ):
+            tests = self._fit(cells, options, fdr, max_memory, n_jobs, folder, resume, bar)
         self.data = replace(self.data, nonnegative=cells.nonnegative)
         self.table = self._table(cells, tests, fdr)
         self.training_ = {
@@ -247,6 +226,40 @@ class Screen(FittedScreen):
             "early_stopping_patience": early_stopping_patience,
         }
         del self._cells
+
+    def _fit(
+        self,
+        cells: ScreenCells,
+        options: TrainingOptions,
+        fdr: float | None,
+        max_memory: float,
+        n_jobs: int | None,
+        folder: Path | None,
+        resume: bool,
+        bar: tqdm,
+    ) -> dict[str, tuple[float, float, float]]:
+        """Fill the stack, and return the test of each perturbation."""
+        self.components = cells.encode_control(self.representation, self.settings, self.seed)
+        settings, n_features = self.in_components()
+        tests = test_perturbations(cells, settings, self.seed, options, fdr, n_jobs)
+        problems = {
+            name: self._problems(cells, name)
+            for name, (_, _, q_value) in tests.items()
+            if fdr is None or q_value <= fdr
+        }
+        n_cells = len(cells.control_rows) + max(map(cells.n_cells, cells.groups))
+        gpu = options.devices_for_trainer()["accelerator"] in ("gpu", "cuda")
+        pieces = chunks_of(
+            list(problems.values()),
+            problems_that_fit(max_memory, settings, n_features, n_cells, gpu),
+            lambda each: 1 if each.separate else len(cells.groups[each.target]),
+        )
+        chunks = (cells.chunk(piece, settings, self.seed, options) for piece in pieces)
+        known = None if fdr is None else {name: test[1] for name, test in tests.items()}
+        bar.reset(sum(len(each.table) for each in problems.values()))
+        parts = fit_chunks(chunks, known, n_jobs, folder, resume, bar)
+        self.stack = ScreenStack.join(problems, parts, (1 + len(self.cell_types), n_features))
+        return tests
 
     def _problems(self, cells: ScreenCells, name: str) -> Problems:
         strata = tuple(filter(None, cells.groups[name]))

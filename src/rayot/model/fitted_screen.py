@@ -6,31 +6,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from anndata import AnnData
 from mudata import MuData
 
-import rayot
 from rayot._docs import shared
 from rayot.data.modality import modality_of
-from rayot.data.spec import DataSpec
-from rayot.model import files
-from rayot.model.components import Components
 from rayot.model.encoding import check_cells
-from rayot.model.persistence import checked_representation
 from rayot.model.problems import Problems
-from rayot.model.screen_stack import ScreenStack
+from rayot.model.screen_persistence import PersistentScreen
 from rayot.model.streaming import check_target, predict_to_file
 from rayot.model.w1ot import W1OT
-from rayot.representation import Representation
 from rayot.solvers import TransportMap, W1Settings
 
 
-class FittedScreen(Mapping[str, W1OT]):
+class FittedScreen(PersistentScreen):
     """What a screen answers once it is fitted, or loaded.
 
     Attributes
@@ -40,21 +33,6 @@ class FittedScreen(Mapping[str, W1OT]):
     cell_types
         Names of the cell types of :meth:`displacement`.
     """
-
-    data: DataSpec
-    control: str
-    preset: str
-    seed: int
-    strata: str
-    n_seeds: int
-    settings: W1Settings
-    representation: Representation
-    components: Components | None
-    cell_types: list[str]
-    table: pd.DataFrame
-    stack: ScreenStack
-    training_: dict[str, Any]
-    adata: AnnData
 
     def parameters(self) -> dict[str, Any]:
         """Everything that was chosen for this screen, as plain values."""
@@ -98,10 +76,6 @@ class FittedScreen(Mapping[str, W1OT]):
         """Maps of a perturbation that was not fitted, as many as spreads of others need."""
         several = any(len(each.table) > 1 for each in self.stack.problems.values())
         return 2 if several else 1
-
-    def _check_trained(self) -> None:
-        if not hasattr(self, "stack"):
-            raise RuntimeError("Train the screen first.")
 
     def __len__(self) -> int:
         self._check_trained()
@@ -215,86 +189,6 @@ class FittedScreen(Mapping[str, W1OT]):
         check_cells(self.representation, cells, rows, data=self.data)
         chosen = _Chosen(self, names)
         return predict_to_file(chosen, cells, path, write_genes, clip, key)
-
-    def save(self, dir_path: str | Path, overwrite: bool = False) -> None:
-        """Save to a folder: JSON and safetensors, nothing that can run code on load.
-
-        Parameters
-        ----------
-        dir_path
-            Folder, made if it does not exist.
-        overwrite
-            Whether a saved screen there may be replaced.
-
-        Raises
-        ------
-        RuntimeError
-            If the screen is not trained.
-        FileExistsError
-            If the folder exists and may not be overwritten.
-        """
-        self._check_trained()
-        stack, arrays = self.stack.to_saved()
-        values = {
-            "model": "Screen",
-            "version": rayot.__version__,
-            "control": self.control,
-            "seed": self.seed,
-            "preset": self.preset,
-            "strata": self.strata,
-            "n_seeds": self.n_seeds,
-            "cell_types": self.cell_types,
-            "data": self.data.to_json(),
-            "representation": self.representation.to_json(),
-            "settings": asdict(self.settings),
-            "training": self.training_,
-            "table": self.table.to_dict("list"),
-            "stack": stack,
-        }
-        for name, value in self.representation.arrays().items():
-            arrays[f"representation/{name}"] = value
-        if self.components is not None:
-            arrays["components/centre"] = self.components.centre.numpy()
-            arrays["components/basis"] = self.components.basis.numpy()
-        files.write(dir_path, values, arrays, overwrite)
-
-    @classmethod
-    def load(cls, dir_path: str | Path, *, representation: Representation | None = None) -> Self:
-        """Load a saved screen; no AnnData is needed.
-
-        Parameters
-        ----------
-        dir_path
-            Folder that :meth:`save` wrote.
-        representation
-            The representation it was fitted in, for one that is saved on its own (scVI).
-
-        Raises
-        ------
-        FileNotFoundError
-            If the folder holds no saved screen.
-        ValueError
-            If the files are of another kind or format, foreign or truncated.
-        """
-        values, arrays = files.read(dir_path, "Screen")
-        screen = cls.__new__(cls)
-        prefix = "representation/"
-        own = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
-        screen.representation = checked_representation(
-            values["representation"], own, representation
-        )
-        screen.settings = W1Settings.from_json(values["settings"])
-        screen.data = DataSpec.from_json(values["data"])
-        screen.table = pd.DataFrame(values["table"])
-        screen.stack = ScreenStack.from_saved(values["stack"], arrays)
-        screen.training_ = values["training"]
-        screen.components = None
-        if "components/basis" in arrays:
-            centre, basis = arrays["components/centre"], arrays["components/basis"]
-            screen.components = Components(torch.from_numpy(centre), torch.from_numpy(basis))
-        for name in ("control", "seed", "preset", "strata", "n_seeds", "cell_types"):
-            setattr(screen, name, values[name])
-        return screen
 
 
 def still(p_value: float, q_value: float) -> dict[str, Any]:

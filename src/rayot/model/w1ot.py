@@ -10,20 +10,17 @@ from typing import Any, Self
 import lightning.pytorch as pl
 import numpy as np
 import pandas as pd
-import torch
 from anndata import AnnData
 from mudata import MuData
 
 from rayot._docs import shared
 from rayot.data import checks
 from rayot.data.files import unchanged
-from rayot.data.matrix import dense, row_chunks
 from rayot.data.modality import modality_of
 from rayot.data.spec import DataSpec
 from rayot.data.strata import check_strata, training_strata
 from rayot.model.base import TransportModel
 from rayot.model.fitting import fit
-from rayot.model.moves import of_own_stratum
 from rayot.model.problems import Problems
 from rayot.model.training_cells import training_cells
 from rayot.representation import Representation, representation_of
@@ -215,60 +212,9 @@ class W1OT(TransportModel):
         }
         self.is_trained_ = True
 
-    @torch.no_grad()
-    def matched_mass(self, adata: AnnData) -> np.ndarray | None:
-        """Mass with which each cell is matched, (n_obs,) float32; None if all mass is.
-
-        Of source and target cells it is 1 on average over training cells, and 0 for those that are
-        left unmatched; of other cells NaN.
-        """
-        if not self.settings.unbalanced:
-            return None
-        mass = np.full(adata.n_obs, np.nan, dtype=np.float32)
-        module = self.module
-        for condition, share, sign, limits in (
-            (self.source_key, self.settings.unmatched_source, 1, module.highest_source),
-            (self.target_key, self.settings.unmatched_target, -1, module.lowest_target),
-        ):
-            for rows in row_chunks(self.data.rows(adata, condition)):
-                cells = torch.from_numpy(dense(self._encode(adata, rows)[0]))
-                values = module.potential(cells[None].expand(len(module.names), -1, -1))
-                matched = (sign * values <= sign * limits).float()
-                matched = of_own_stratum(matched, self.problems, self._strata(adata, rows))
-                mass[rows] = matched.numpy() / (1 - share)
-        return mass
-
     def settings_json(self) -> dict[str, Any]:
         """Preset and settings."""
         return {"preset": self.preset, **asdict(self.settings)}
-
-    @torch.no_grad()
-    def potential_grid(self, cells: np.ndarray, n: int = 100) -> dict[str, np.ndarray] | None:
-        """Potential of the first ray on a grid around 2-D cells; None in other dimensions.
-
-        Parameters
-        ----------
-        cells
-            (n, 2) float32, cells that the grid must cover.
-        n
-            Points along each side.
-
-        Returns
-        -------
-        ``x`` and ``y`` (n,), and ``values`` (n, n) with ``values[i, j]`` at (``x[j]``, ``y[i]``).
-        """
-        if cells.shape[1] != 2:
-            return None
-        low, high = cells.min(0), cells.max(0)
-        margin = 0.1 * (high - low).max()
-        x, y = (
-            np.linspace(low[axis] - margin, high[axis] + margin, n, dtype=np.float32)
-            for axis in (0, 1)
-        )
-        points = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
-        stack = torch.from_numpy(points)[None].expand(len(self.module.names), -1, -1)
-        values = self.module.potential(stack).mean(0)
-        return {"x": x, "y": y, "values": values.numpy().reshape(n, n)}
 
     @classmethod
     def assembled(

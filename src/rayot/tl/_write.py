@@ -45,6 +45,8 @@ def write_result(
     check
         Raises an error if nothing may be written after all.
     """
+    from rayot.model.potential_values import matched_mass, potential_grid
+
     rows = model.data.rows(adata, model.source_key)
     planar = model.module.centre.shape[-1] == 2
     prediction = model.transport(
@@ -75,12 +77,12 @@ def write_result(
     if planar:
         assert prediction.representation is not None
         corners = _corners(adata, model, prediction.representation)
-        result[Key.result.potential_grid] = model.potential_grid(corners)
+        result[Key.result.potential_grid] = potential_grid(model, corners)
     if prediction.genes is not None and model.problems.n_seeds > 1:
         result[Key.result.member_means] = _member_means(adata, model, rows, clip)
     n_obs = adata.n_obs
     obs = {name: _scatter(values, rows, n_obs) for name, values in prediction.obs(key).items()}
-    weights = model.matched_mass(adata)
+    weights = matched_mass(model, adata)
     if weights is not None:
         obs[Key.obs.weight(key)] = weights
     moved = None

@@ -102,4 +102,5 @@ class _EnergyLoss(torch.autograd.Function):
 
 
 def _inverse(distance: Tensor) -> Tensor:
-    return torch.where(distance > 0, distance.reciprocal(), 0.0)
+    # Several times faster than torch.where; what is not a number stays so.
+    return distance.reciprocal().nan_to_num_(nan=torch.nan, posinf=0.0)

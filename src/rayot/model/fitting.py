@@ -26,7 +26,7 @@ def fit(model: W1OT, settings: W1Settings, options: TrainingOptions) -> tuple[Tr
     -------
     The map, and what the fit leaves beside it.
     """
-    transport = model.new_module(settings)
+    transport = model._new_module(settings)
     fitted, components = transport, model.components
     if components is not None:
         fitted, settings = components.reduced(transport, settings, model.seed)

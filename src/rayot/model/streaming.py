@@ -117,5 +117,5 @@ def predict_to_file(
                     writer.append(entry, block)
             parts.append(part.without_matrices())
         prediction = Prediction.joined(parts)
-        writer.finish(prediction.obs(key), model.result(prediction.combined, key))
+        writer.finish(prediction.obs(key), model._result(prediction.combined, key))
     return open_cells(path)

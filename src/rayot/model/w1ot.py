@@ -127,9 +127,9 @@ class W1OT(TransportModel):
         self.source, self.target, self.labels = taken.source, taken.target, taken.labels
         self.components = taken.components
         self.data = replace(data, nonnegative=taken.nonnegative)
-        self.module = self.new_module(self.settings)
+        self.module = self._new_module(self.settings)
 
-    def new_module(self, settings: W1Settings) -> TransportMap:
+    def _new_module(self, settings: W1Settings) -> TransportMap:
         """A map that is not fitted."""
         names = self.problems.table["name"].tolist()
         return TransportMap(self.representation.n_features, names, settings, self.seed)
@@ -294,5 +294,5 @@ class W1OT(TransportModel):
                 values["strata"]["n_seeds"],
             ),
         )
-        model.module = model.new_module(model.settings).eval()
+        model.module = model._new_module(model.settings).eval()
         return model

@@ -1,8 +1,10 @@
 """Every knock-out of papalexi21 with 200 cells or more: python benchmarks/knockouts.py.
 
 One map a knock-out, ``preset="fast"``, 299 genes, 80/20; energy distance and MMD to held-out cells
-of the map, of doing nothing and of the mean shift. ``noise`` is the standard deviation, by sampling
-of held-out cells, of the energy distance of the map minus that of doing nothing.
+of the map, of doing nothing and of the mean shift. The mean shift leaves expression below zero, so
+the map is scored with its negative predictions too: "w1ot, not clipped". ``noise`` is the standard
+deviation, by sampling of held-out cells, of the energy distance of the map minus that of doing
+nothing.
 """
 
 import argparse
@@ -38,6 +40,10 @@ def measure(target: str, seed: int) -> dict:
     model = rt.tl.w1ot(adata, "control", target, preset="fast", seed=seed, show_progress_bar=False)
     seconds = time.process_time() - start
     table = rt.tl.evaluate(adata, metrics=METRICS, seed=seed)
+    is_source = (adata.obs["perturbation"] == "control").to_numpy()
+    raw = adata.copy()
+    raw.layers["w1ot"][is_source] = model.predict(adata[is_source], clip=False).X
+    table.loc["w1ot, not clipped"] = rt.tl.evaluate(raw, metrics=METRICS, seed=seed).loc["w1ot"]
     row: dict = {
         "p_value": round(model.diagnostics["p_value"], 3),
         "strength": round(model.diagnostics["strength"], 2),
@@ -45,7 +51,7 @@ def measure(target: str, seed: int) -> dict:
         "seconds": round(seconds, 2),
         "noise": round(noise(adata, seed), 5),
     }
-    for method in ("w1ot", "identity", "mean shift", "observed"):
+    for method in ("w1ot", "w1ot, not clipped", "identity", "mean shift", "observed"):
         for metric in METRICS:
             row[f"{method} {metric}"] = round(float(table.loc[method, metric]), 5)
     return row

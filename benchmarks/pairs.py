@@ -93,6 +93,7 @@ def methods(path: str | None) -> dict[str, Callable[..., None]]:
 
     fits: dict[str, Callable[..., None]] = {
         "fast": lambda *cells: ours(*cells, preset="fast"),
+        "fast, not clipped": lambda *cells: ours(*cells, preset="fast", clip=False),
         "nearest control": of(rivals.nearest_control),
         "paper": lambda *cells: ours(*cells, preset="paper"),
         "flow matching": of(rivals.flow_matching),
@@ -105,14 +106,15 @@ def methods(path: str | None) -> dict[str, Callable[..., None]]:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--w1ot", help="path of a copy of the published implementation")
-    parser.add_argument("--methods", help="names, joined by commas")
+    parser.add_argument("--methods", help="names, joined by semicolons")
     parser.add_argument("--sets", default=",".join(SETS), help="names, joined by commas")
+    parser.add_argument("--seeds", default=",".join(map(str, SEEDS)), help="joined by commas")
     options = parser.parse_args()
     fits = methods(options.w1ot)
-    wanted = options.methods.split(",") if options.methods else list(fits)
+    wanted = options.methods.split(";") if options.methods else list(fits)
     cases = [
         {"data": data, "space": space, "seed": seed, "method": method}
-        for seed in SEEDS
+        for seed in map(int, options.seeds.split(","))
         for method in wanted
         if method != "published" or seed == 0
         for data in options.sets.split(",")

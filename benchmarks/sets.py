@@ -30,16 +30,27 @@ SETS = {
 }
 
 
-def prepare(name: str, space: str, seed: int, unseen: str = "", inner: bool = False) -> AnnData:
+def prepare(
+    name: str,
+    space: str,
+    seed: int,
+    unseen: str = "",
+    inner: bool = False,
+    with_controls: bool = False,
+) -> AnnData:
     """Cells of one set: ``obs["split"]``, and ``obsm["X_pca"]`` where the space is ``"pca"``.
 
-    ``unseen`` holds a group out, control cells too. ``inner`` splits the training cells again and
-    drops the test cells: what settings are chosen on.
+    ``unseen`` holds a group out, control cells too, but for half of them ``with_controls``.
+    ``inner`` splits the training cells again and drops the test cells: what settings are chosen on.
     """
     of = SETS[name]
     adata = getattr(rt.datasets, of.loader)()
     adata = adata[adata.obs["perturbation"].isin(["control", of.target])].copy()
     split(adata, of, seed, unseen)
+    if with_controls:
+        of_group = (adata.obs[of.group] == unseen) & (adata.obs["perturbation"] == "control")
+        rows = np.random.default_rng(seed).permutation(np.flatnonzero(of_group))
+        adata.obs.iloc[rows[::2], adata.obs.columns.get_loc("split")] = "train"
     if inner:
         adata = adata[adata.obs["split"] == "train"].copy()
         split(adata, of, seed + 100, "")

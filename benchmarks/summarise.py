@@ -60,10 +60,11 @@ def unseen() -> None:
     for way in WAYS:
         shift[way] = shift[f"mean shift {way}"]
     table = pd.concat([table, shift.assign(method="mean shift")])
-    by_group = table.groupby(["data", "method", "unseen"], sort=False)[WAYS].mean()
-    grouped = by_group.groupby(level=["data", "method"], sort=False)
+    setting = ["data", "controls", "method"]
+    by_group = table.groupby([*setting, "unseen"], sort=False)[WAYS].mean()
+    grouped = by_group.groupby(level=setting, sort=False)
     found = grouped.mean().round(3).join(grouped.min().round(3).add_prefix("worst "))
-    seeds = table.groupby(["data", "method"])["seed"].nunique().rename("seeds")
+    seeds = table.groupby(setting)["seed"].nunique().rename("seeds")
     found.join(seeds).reset_index().to_csv(RESULTS / "unseen_summary.csv", index=False)
 
 
@@ -77,7 +78,7 @@ def knockouts() -> None:
     columns = [
         f"{method} {metric}"
         for metric in ("mmd", "energy_distance")
-        for method in ("w1ot", "mean shift", "identity", "observed")
+        for method in ("w1ot", "w1ot, not clipped", "mean shift", "identity", "observed")
     ]
     found = table.groupby("target")
     summary = found[columns].mean().round(4)

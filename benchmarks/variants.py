@@ -224,7 +224,10 @@ VARIANTS = {
     "Muon": Variant(potential=MuonPotential),
     "warm start from the discrete potential": Variant(potential=WarmPotential),
     "batch 128": Variant({"batch_size": 128}),
-    "batch 512": Variant({"batch_size": 512}),
+    "batch 256": Variant({"batch_size": 256}),
+    "batch 1024": Variant({"batch_size": 1024}),
+    "potential's batch 512": Variant({"potential_batch_size": 512}),
+    "potential's batch 2048": Variant({"potential_batch_size": 2048}),
     "half the steps": Variant({"potential_steps": 100, "step_steps": 150}),
     "four times the steps": Variant({"potential_steps": 800, "step_steps": 1200}),
     "four times, early stopping": Variant(

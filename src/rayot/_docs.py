@@ -40,6 +40,23 @@ PARAMETERS = {
     warning. ``"raise"``: they are an error.""",
     "weights_key": """weights_key
     Column of ``obs`` with the weight of each cell, at least 0. None weighs all cells alike.""",
+    "perturbations": """perturbations
+    Categories of ``obs[groupby]`` whose response is learned; None takes all but the control.""",
+    "min_cells": """min_cells
+    Training cells that a perturbation needs, at least 20.""",
+    "small_perturbations": """small_perturbations
+    ``"skip"``: perturbations with fewer cells are left out, with a warning that names them.
+    ``"raise"``: they are an error.""",
+    "fdr": """fdr
+    False discovery rate (Benjamini & Hochberg 1995) over all perturbations: those whose energy
+    distance permutation test does not pass it are not fitted, and their cells stay where they are.
+    None fits all; each is then shrunk by its own p-value.""",
+    "max_memory": """max_memory
+    GB (10⁹ bytes) that the maps fitted at once may take in each process, beside the cells. It cuts
+    the stack into chunks, of up to 8 maps on a processor and 512 on a GPU.""",
+    "n_jobs": """n_jobs
+    Processes that chunks are spread over, by joblib: None is one, unless
+    ``joblib.parallel_config`` says otherwise, which also names a Dask cluster.""",
     "n_seeds": """n_seeds
     Members of an ensemble, fitted in one stack. The prediction is their mean; their spread is
     written beside it.""",
@@ -55,7 +72,7 @@ PARAMETERS = {
     "max_steps": """max_steps
     Optimisation steps of each phase (a ray's potential or step size); None takes the preset's.""",
     "batch_size": """batch_size
-    Cells drawn of each condition at a step; None takes the preset's.""",
+    Cells drawn of each condition at a step of either phase; None takes the preset's.""",
     "early_stopping": """early_stopping
     Whether a phase ends when its held-out value stops improving.""",
     "early_stopping_patience": """early_stopping_patience

@@ -82,3 +82,21 @@ def test_members_of_an_ensemble_are_averaged():
     found = choose_combination(Shift(members), torch.arange(10).view(2, 5), *twice)
     assert (found.rule, found.share) == ("median", 1.0)
     assert found.centres.shape == (5, 2)
+
+
+def test_cells_without_weight_have_no_say():
+    """Half of the cells of each stratum lie far off."""
+    shifts = [8.0, 8.0, 8.0]
+    source, target = shifted(shifts)
+    cells = target.cells.clone()
+    cells[target.rows.view(3, -1)[:, ::2]] += 50.0
+    cells[source.rows.view(3, -1)[:, ::2]] -= 50.0
+    kept = [(torch.arange(120) % 2).float()] * 3
+    weighted = [
+        Population.from_groups(cells, list(side.rows.split(120)), weights=kept)
+        for side in (source, target)
+    ]
+    found = choose_combination(Shift(shifts), torch.arange(3)[None], *weighted)
+    assert found.share == 1.0
+    assert float(found.centres.abs().max()) < 1
+    assert found.scale == pytest.approx(1.0, abs=0.2)

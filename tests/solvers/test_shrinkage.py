@@ -12,6 +12,9 @@ class Shift(TransportMap):
     def __init__(self, n_problems=1):
         super().__init__(2, [str(p) for p in range(n_problems)], W1Settings(), seed=0)
 
+    def take(self, problems):
+        return Shift(len(problems))
+
     def forward(self, cells):
         return cells + self.strength * torch.tensor([4.0, 0.0])
 

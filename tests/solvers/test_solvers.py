@@ -156,6 +156,26 @@ def test_diagnostics_of_a_translation():
     assert abs(report["floor_energy_distance"]) < 0.1
 
 
+def test_exact_distances_take_a_small_stratum_with_the_large_one():
+    """Of the strata 4 and 100 cells are held out; both have half of the mass."""
+    sizes, draws = [4, 100], torch.Generator().manual_seed(0)
+    noise = torch.randn(2 * sum(sizes), 2, generator=draws) / 100
+    shift = torch.tensor([[0.0, 0.0]] * 104 + [[10.0, 0.0]] * 4 + [[2.0, 0.0]] * 100)
+    stratum = torch.tensor([[0.0, 0.0]] * 4 + [[0.0, 50.0]] * 100).repeat(2, 1)
+    cells = noise + shift + stratum
+    source, target = (
+        Population.from_groups(cells, list(rows.split(sizes)), n_strata=2)
+        for rows in torch.arange(208).view(2, 104)
+    )
+    transport = TransportMap(2, ["a"], W1Settings(), seed=0)
+    transport.strength.zero_()
+    (report,) = diagnostics(transport, source, target, torch.ones(1))
+    assert report["n_cells_wasserstein"] == 2 + 50
+    assert report["initial_wasserstein"] == pytest.approx((10 + 2) / 2, abs=0.05)
+    assert report["residual_wasserstein"] == pytest.approx(report["initial_wasserstein"], abs=1e-4)
+    assert report["floor_wasserstein"] < 0.05
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -163,6 +183,7 @@ def test_diagnostics_of_a_translation():
         ({"potential": "relu"}, r"potential must be one of .*found 'relu'"),
         ({"n_rays": 0}, r"n_rays must be a whole number of at least 1, found 0"),
         ({"batch_size": 1}, r"batch_size must be a whole number of at least 2"),
+        ({"potential_batch_size": 0}, r"potential_batch_size must be None or a whole number"),
         ({"step_lr": -1.0}, r"step_lr must be greater than 0"),
         ({"width": 30}, r"width must be a multiple of 4"),
         ({"potential_steps": 2.5}, r"potential_steps must be a whole number"),
@@ -171,6 +192,15 @@ def test_diagnostics_of_a_translation():
 def test_bad_settings(changes, message):
     with pytest.raises(ValueError, match=message):
         W1Settings.from_preset("paper", **changes)
+
+
+def test_the_users_batch_is_that_of_both_phases():
+    fast = W1Settings.from_preset("fast")
+    assert fast.with_limits(None, None) == fast
+    for limited in (fast.with_limits(None, 64), W1Settings.from_preset("fast", batch_size=64)):
+        assert (limited.batch_size, limited.potential_batch_size) == (64, None)
+    both = W1Settings.from_preset("fast", batch_size=64, potential_batch_size=128)
+    assert (both.batch_size, both.potential_batch_size) == (64, 128)
 
 
 def test_unknown_preset():

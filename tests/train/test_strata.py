@@ -7,6 +7,7 @@ from rayot.solvers import Population, TransportMap, W1Settings, generator
 from rayot.train import TrainingOptions, train_transport
 from rayot.train.potential import PotentialTraining
 from rayot.train.standardise import RADIUS, standardise
+from rayot.train.step import AdversarialStepTraining
 from rayot.train.unmatched import matched_only, set_limits
 
 SIZES = (20, 200, 70)
@@ -38,7 +39,7 @@ def test_each_stratum_is_drawn_equally_and_from_itself(n_problems):
 
 
 def test_a_batch_has_an_equal_share_of_each_stratum():
-    settings = W1Settings.from_preset("fast", batch_size=32)
+    settings = W1Settings.from_preset("fast", batch_size=8, potential_batch_size=32)
     population = strata()
     transport = TransportMap(1, ["a"], settings, seed=0)
     both = population, population
@@ -171,3 +172,22 @@ def test_a_fit_within_strata_learns_a_shift_that_pooled_cells_hide():
     # Held-out cells are judged within strata as well: what is left is not that their sizes differ.
     assert report["initial_energy_distance"] < 3
     assert report["share_left"] < 0.3
+
+
+@pytest.mark.parametrize("n_problems", [1, 2])
+def test_a_stratum_has_a_discriminator_of_its_own(n_problems):
+    population = strata(n_problems=n_problems)
+    names = [str(problem) for problem in range(n_problems)]
+    settings = W1Settings.from_preset("paper", potential_steps=2, step_steps=2, batch_size=30)
+    transport = TransportMap(1, names, settings, seed=0)
+    both = population, population
+    phase = AdversarialStepTraining(transport, 0, *both, both, settings, seed=0)
+    phase.setup("fit")
+    batch = torch.arange(n_problems * 30.0).view(n_problems, 30, 1)
+    parts = phase.by_stratum(batch)
+    assert parts.flatten().tolist() == batch.flatten().tolist()
+    assert phase.critic(parts).shape == (n_problems * len(SIZES), 10, 1)
+    losses = torch.tensor([0.0, 1.0, 5.0] * n_problems)
+    assert phase.mean_of_strata(losses).tolist() == [2.0] * n_problems
+    fit = train_transport(transport, *both, settings, 0, TrainingOptions(progress=False))
+    assert fit.history["ray 1 step"]["critic_loss"].shape == (1,)

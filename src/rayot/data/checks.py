@@ -16,6 +16,10 @@ MIN_CELLS = 20
 """Training cells that each of the two conditions needs."""
 
 
+class TooFewCells(ValueError):
+    """A condition has fewer training cells than a map needs."""
+
+
 def _hint(name: str, known: Collection[str]) -> str:
     names = sorted(map(str, known))
     close = get_close_matches(str(name), names, n=1)
@@ -97,7 +101,7 @@ def different(source_key: str, target_key: str) -> None:
 def enough_cells(n_cells: int, what: str) -> None:
     """Raise a ValueError if a condition has too few training cells."""
     if n_cells < MIN_CELLS:
-        raise ValueError(
+        raise TooFewCells(
             f"{what} has {n_cells} training cells; a map needs at least {MIN_CELLS} of each."
         )
 

@@ -94,6 +94,7 @@ class Key:
         """Entries of ``adata.uns``."""
 
         pca = "pca"
+        active = "active"
         source = "source"
         x_description = "x_description"
 
@@ -134,6 +135,31 @@ class Key:
         evaluation = "evaluation"
         strata = "strata"
         member_means = "member_means"
+
+    class screen:
+        """Entries of the dictionary ``adata.uns[key]`` of a screen.
+
+        ``displacement[p, 0]`` is the mean move of control cells under the perturbation of row p of
+        ``table``, and ``displacement[p, 1 + t]`` that of ``cell_types[t]``.
+        """
+
+        control = "control"
+        groupby = "groupby"
+        table = "table"
+        displacement = "displacement"
+        cell_types = "cell_types"
+        params = "params"
+        version = "version"
+        seed = "seed"
+        similarity = "similarity"
+
+    class screen_table:
+        """Columns of the table of a screen that are read again."""
+
+        perturbation = "perturbation"
+        energy_distance = "energy_distance"
+        q_value = "q_value"
+        detectable = "detectable"
 
     class member_means:
         """Entries of ``adata.uns[key]["member_means"]``: of held-out source cells, by cell type.

@@ -92,7 +92,7 @@ def training_strata(
             f"cells of a condition: {', '.join(lacking)}"
         )
         if not kept:
-            raise ValueError(f"{message}; no stratum is left to match cells in.")
+            raise checks.TooFewCells(f"{message}; no stratum is left to match cells in.")
         if small == "raise":
             raise ValueError(f"{message}; pass small_strata='drop' to leave them out.")
         logger.warning("%s; they are left out of the fit.", message)

@@ -22,6 +22,7 @@ __getattr__, __dir__, __all__ = attach(
         "sciplex2": "_sciplex2",
         "sciplex3": "_cellot",
         "simulated": "_simulated",
+        "simulated_screen": "_simulated_screen",
         "snareseq": "_snareseq",
         "swiss_roll": "_toy",
         "w1_benchmark": "_w1_benchmark",

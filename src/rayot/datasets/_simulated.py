@@ -16,9 +16,9 @@ _TARGET_SUM = 1e4
 _MARKER_SHARE = 0.2
 _RESPONDING_SHARE = 0.2
 # Beyond these a rate can leave the range of numpy's Poisson generator.
-_MAX_EFFECT_SIZE = 3.0
-_MAX_DISPERSION = 10.0
-_MAX_LIBRARY_SIZE = 1e6
+MAX_EFFECT_SIZE = 3.0
+MAX_DISPERSION = 10.0
+MAX_LIBRARY_SIZE = 1e6
 
 
 def simulated(
@@ -98,26 +98,26 @@ def simulated(
     n_cells = whole_number("n_cells", n_cells, 1)
     rng = np.random.default_rng(whole_number("seed", seed, 0))
     heterogeneity = number("heterogeneity", heterogeneity, 0.0, 1.0)
-    dispersion = number("dispersion", dispersion, 0.0, _MAX_DISPERSION)
-    genes = _Genes.draw(
+    dispersion = number("dispersion", dispersion, 0.0, MAX_DISPERSION)
+    genes = Genes.draw(
         whole_number("n_genes", n_genes, 1),
         whole_number("n_cell_types", n_cell_types, 1),
-        number("effect_size", effect_size, 0.0, _MAX_EFFECT_SIZE),
+        number("effect_size", effect_size, 0.0, MAX_EFFECT_SIZE),
         rng
         if gene_seed is None
         else np.random.default_rng(whole_number("gene_seed", gene_seed, 0)),
     )
-    library_size = number("library_size", library_size, 0.0, _MAX_LIBRARY_SIZE, open_low=True)
-    cells = _Cells.draw(2 * n_cells, n_cell_types, library_size, rng)
+    library_size = number("library_size", library_size, 0.0, MAX_LIBRARY_SIZE, open_low=True)
+    cells = Cells.draw(2 * n_cells, n_cell_types, library_size, rng)
     strength = 1 + heterogeneity * np.tanh(cells.state)
-    counts, answer = _counts(genes, cells, strength, dispersion, rng)
+    counts, answer = counts_of(genes, cells, strength, dispersion, rng)
     perturbed = np.arange(2 * n_cells) >= n_cells
     counts[perturbed] = answer[perturbed]
     return _as_anndata(counts, answer, genes, cells, strength, perturbed)
 
 
 @dataclass(frozen=True)
-class _Genes:
+class Genes:
     """What a gene does: all arrays are on the natural logarithm's scale."""
 
     baseline: np.ndarray  # (genes,)
@@ -128,7 +128,9 @@ class _Genes:
     @classmethod
     def draw(
         cls, n_genes: int, n_types: int, effect_size: float, rng: np.random.Generator
-    ) -> _Genes:
+    ) -> Genes:
+        """Genes of which a fifth responds."""
+
         def sparsely(shape: tuple[int, ...], share: float) -> np.ndarray:
             return rng.normal(0, 1, shape) * (rng.random(shape) < share)
 
@@ -144,7 +146,7 @@ class _Genes:
 
 
 @dataclass(frozen=True)
-class _Cells:
+class Cells:
     """What a cell is before anything is measured; one entry a cell."""
 
     cell_type: np.ndarray
@@ -153,7 +155,8 @@ class _Cells:
     n_types: int
 
     @classmethod
-    def draw(cls, n: int, n_types: int, library_size: float, rng: np.random.Generator) -> _Cells:
+    def draw(cls, n: int, n_types: int, library_size: float, rng: np.random.Generator) -> Cells:
+        """N cells of equally likely types."""
         return cls(
             rng.integers(n_types, size=n),
             rng.normal(0, 1, n),
@@ -162,9 +165,9 @@ class _Cells:
         )
 
 
-def _counts(
-    genes: _Genes,
-    cells: _Cells,
+def counts_of(
+    genes: Genes,
+    cells: Cells,
     strength: np.ndarray,
     dispersion: float,
     rng: np.random.Generator,
@@ -186,8 +189,8 @@ def _counts(
 def _as_anndata(
     counts: np.ndarray,
     answer: np.ndarray,
-    genes: _Genes,
-    cells: _Cells,
+    genes: Genes,
+    cells: Cells,
     strength: np.ndarray,
     perturbed: np.ndarray,
 ) -> AnnData:
@@ -214,9 +217,9 @@ def _as_anndata(
         },
         index=[f"gene_{g}" for g in range(counts.shape[1])],
     )
-    adata = AnnData(_log_normalised(counts), obs=obs, var=var)
+    adata = AnnData(log_normalised(counts), obs=obs, var=var)
     adata.layers[Key.layers.counts] = sparse.csr_matrix(counts, dtype=np.float32)
-    adata.layers[Key.layers.counterfactual] = _log_normalised(answer)
+    adata.layers[Key.layers.counterfactual] = log_normalised(answer)
     adata.varm[Key.var.log_fold_change] = pd.DataFrame(
         log2_response.T, index=adata.var_names, columns=types
     )
@@ -224,6 +227,7 @@ def _as_anndata(
     return adata
 
 
-def _log_normalised(counts: np.ndarray) -> sparse.csr_matrix:
+def log_normalised(counts: np.ndarray) -> sparse.csr_matrix:
+    """Logarithm of one plus counts per 10,000, float32."""
     totals = np.maximum(counts.sum(axis=1, keepdims=True), 1)
     return sparse.csr_matrix(np.log1p(_TARGET_SUM * counts / totals), dtype=np.float32)

@@ -6,6 +6,9 @@ from rayot._lazy import attach
 
 if TYPE_CHECKING:
     from rayot.model.prediction import Prediction
+    from rayot.model.screen import Screen
     from rayot.model.w1ot import W1OT
 
-__getattr__, __dir__, __all__ = attach(__name__, {"Prediction": "prediction", "W1OT": "w1ot"})
+__getattr__, __dir__, __all__ = attach(
+    __name__, {"Prediction": "prediction", "Screen": "screen", "W1OT": "w1ot"}
+)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,12 @@ from rayot._docs import shared
 from rayot.data import checks
 from rayot.data.files import unchanged
 from rayot.data.keys import Key
-from rayot.data.matrix import dense, row_chunks
+from rayot.data.matrix import dense
 from rayot.data.modality import modality_of
 from rayot.data.spec import DataSpec
 from rayot.data.strata import strata_of
 from rayot.model.decoding import Decoder
+from rayot.model.encoding import check_cells, encoded
 from rayot.model.moves import Moves, moves_of
 from rayot.model.persistence import PersistentModel
 from rayot.model.prediction import Prediction
@@ -123,8 +125,7 @@ class TransportModel(PersistentModel):
         :attr:`diagnostics_table` has all.
         """
         self._check_if_trained(warn=False, message="Train the model first.")
-        order = {"poor": 0, "check": 1, "good": 2}
-        return min(self.diagnostics_, key=lambda each: order[each["certificate"]])
+        return worst(self.diagnostics_)
 
     @property
     def diagnostics_table(self) -> pd.DataFrame:
@@ -137,19 +138,11 @@ class TransportModel(PersistentModel):
         self, adata: AnnData, rows: np.ndarray
     ) -> tuple[np.ndarray | sparse.csr_matrix, np.ndarray | sparse.csr_matrix | None]:
         """Cells in the space of the map, and their expression where the space has genes."""
-        expression = None
-        if self.representation.has_decoder:
-            expression = self.data.expression(adata, rows)
-        return self.representation.encode(adata, rows, expression), expression
+        return encoded(self.representation, adata, rows, data=self.data)
 
     def _check_cells(self, adata: AnnData, rows: np.ndarray) -> None:
         """Raise a ValueError if cells cannot be encoded, before anything is computed."""
-        if self.representation.has_decoder:
-            self.data.check_expression(adata, rows)
-            return
-        columns = [str(number) for number in range(self.representation.n_features)]
-        blocks = (self._encode(adata, chunk)[0] for chunk in row_chunks(rows))
-        checks.finite(blocks, columns, f"adata.obsm[{self.representation.name!r}]")
+        check_cells(self.representation, adata, rows, data=self.data)
 
     def transport(
         self,
@@ -294,3 +287,9 @@ class TransportModel(PersistentModel):
                 "n_combined": int(combined.sum()),
             }
         return summary
+
+
+def worst(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The diagnostics of the map that is to be trusted least."""
+    order = {"poor": 0, "check": 1, "good": 2}
+    return min(reports, key=lambda each: order[each["certificate"]])

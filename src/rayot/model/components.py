@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -13,17 +12,12 @@ from scipy import sparse
 from torch import Tensor
 
 from rayot.data.matrix import dense
+from rayot.model.encoding import DENSE_ELEMENTS, Block, Encode
 from rayot.solvers import Combination, TransportMap, W1Settings
 from rayot.train.standardise import LARGEST_SAMPLE, leading_components
 
-DENSE_ELEMENTS = 2**26
-"""Numbers up to which training cells are held as dense cells."""
-
 SAMPLE_ELEMENTS = 2**27
 """Numbers of the sample that components are found on, at most."""
-
-Block: TypeAlias = np.ndarray | sparse.csr_matrix
-Encode: TypeAlias = Callable[[AnnData, np.ndarray], tuple[Block, Block | None]]
 
 
 @dataclass(frozen=True)
@@ -92,9 +86,12 @@ class Components:
         self, transport: TransportMap, settings: W1Settings, seed: int
     ) -> tuple[TransportMap, W1Settings]:
         """A new map of the coordinates in place of ``transport``, and the settings to fit it."""
-        settings = replace(settings, n_components=None, standardise=True)
-        n_components = self.basis.shape[1]
-        return TransportMap(n_components, transport.names, settings, seed), settings
+        settings = self.settings(settings)
+        return TransportMap(self.basis.shape[1], transport.names, settings, seed), settings
+
+    def settings(self, settings: W1Settings) -> W1Settings:
+        """Settings of the map of coordinates, by those of the map of cells."""
+        return replace(settings, n_components=None, standardise=True)
 
     @torch.no_grad()
     def lift(

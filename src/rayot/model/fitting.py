@@ -26,12 +26,13 @@ def fit(model: W1OT, settings: W1Settings, options: TrainingOptions) -> tuple[Tr
     -------
     The map, and what the fit leaves beside it.
     """
-    transport = model._new_module(settings)
+    transport = model.new_module(settings)
     fitted, components = transport, model.components
     if components is not None:
         fitted, settings = components.reduced(transport, settings, model.seed)
+    labels = None if model.labels is None else (model.labels, model.labels)
     result = train_transport(
-        fitted, model.source, model.target, settings, model.seed, options, model.labels
+        fitted, model.source, model.target, settings, model.seed, options, labels
     )
     model.combination = None
     if model.problems.separate:

@@ -83,13 +83,7 @@ class PersistentModel(BaseModelClass):
                 "mode": self.problems.mode,
                 "n_seeds": self.problems.n_seeds,
             },
-            "combination": None
-            if self.combination is None
-            else {
-                "rule": self.combination.rule,
-                "share": self.combination.share,
-                "scale": self.combination.scale,
-            },
+            "combination": self.combination and self.combination.to_json(),
             "data": self.data.to_json(),
             "representation": self.representation.to_json(),
             "settings": self.settings_json(),
@@ -137,14 +131,9 @@ class PersistentModel(BaseModelClass):
         for name, value in arrays.items():
             group, _, rest = name.partition(".")
             groups.setdefault(group, {})[rest] = value
-        saved = values["representation"]
-        if representation is None:
-            representation = representation_from_saved(saved, groups.get("representation", {}))
-        elif representation.to_json() != saved:
-            raise ValueError(
-                f"The model was fitted in the representation {saved}, found "
-                f"{representation.to_json()}."
-            )
+        representation = checked_representation(
+            values["representation"], groups.get("representation", {}), representation
+        )
         model = cls._from_saved(values, representation)
         model.module.load_state_dict(
             {name: torch.from_numpy(value) for name, value in groups["module"].items()}
@@ -169,3 +158,16 @@ class PersistentModel(BaseModelClass):
     @abstractmethod
     def _from_saved(cls, values: dict[str, Any], representation: Representation) -> Self:
         """An untrained model with the shape of a saved one."""
+
+
+def checked_representation(
+    saved: dict[str, Any], arrays: dict[str, np.ndarray], given: Representation | None
+) -> Representation:
+    """The representation of a saved model, or the one given if it is the same."""
+    if given is None:
+        return representation_from_saved(saved, arrays)
+    if given.to_json() != saved:
+        raise ValueError(
+            f"The model was fitted in the representation {saved}, found {given.to_json()}."
+        )
+    return given

@@ -9,15 +9,15 @@ import numpy as np
 import pandas as pd
 import torch
 from anndata import AnnData
-from scipy import sparse
 
 from rayot.data import checks
 from rayot.data.keys import Key
-from rayot.data.matrix import chunk_rows, dense, row_chunks
+from rayot.data.matrix import chunk_rows, row_chunks
 from rayot.data.strata import weights_of
-from rayot.model.components import DENSE_ELEMENTS, Block, Components, Encode, in_components
+from rayot.model.components import Components, in_components
+from rayot.model.encoding import Encode, as_tensor, together
 from rayot.model.problems import Problems
-from rayot.solvers import Population, SparseCells, W1Settings
+from rayot.solvers import Population, W1Settings
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def training_cells(
         blocks.append(encoded)
         if expression is not None:
             lowest = min(lowest, float(expression.min()))
-    cells = _together(blocks)
+    cells = as_tensor(together(blocks))
     sizes = [len(each) for each in (*of_source, *of_target)]
     held = torch.from_numpy(np.searchsorted(ascending, rows)).split(sizes)
     weighed = None if weights is None else weights.split(sizes)
@@ -100,15 +100,6 @@ def training_cells(
         for half in (slice(len(groups)), slice(len(groups), None))
     )
     return TrainingCells(source, target, _labels(adata, ascending), lowest >= 0, components)
-
-
-def _together(blocks: Sequence[Block]) -> torch.Tensor | SparseCells:
-    if not sparse.issparse(blocks[0]):
-        return torch.from_numpy(np.ascontiguousarray(np.concatenate(blocks)))
-    n_cells, n_features = sum(block.shape[0] for block in blocks), blocks[0].shape[1]
-    if n_cells * n_features <= DENSE_ELEMENTS:
-        return torch.from_numpy(np.concatenate([dense(block) for block in blocks]))
-    return SparseCells.from_scipy(sparse.vstack(blocks, format="csr"))
 
 
 def _labels(adata: AnnData, rows: np.ndarray) -> torch.Tensor | None:

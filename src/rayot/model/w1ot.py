@@ -127,9 +127,9 @@ class W1OT(TransportModel):
         self.source, self.target, self.labels = taken.source, taken.target, taken.labels
         self.components = taken.components
         self.data = replace(data, nonnegative=taken.nonnegative)
-        self.module = self._new_module(self.settings)
+        self.module = self.new_module(self.settings)
 
-    def _new_module(self, settings: W1Settings) -> TransportMap:
+    def new_module(self, settings: W1Settings) -> TransportMap:
         """A map that is not fitted."""
         names = self.problems.table["name"].tolist()
         return TransportMap(self.representation.n_features, names, settings, self.seed)
@@ -271,28 +271,36 @@ class W1OT(TransportModel):
         return {"x": x, "y": y, "values": values.numpy().reshape(n, n)}
 
     @classmethod
-    def _from_saved(cls, values: dict[str, Any], representation: Representation) -> Self:
+    def assembled(
+        cls,
+        data: DataSpec,
+        source_key: str,
+        target_key: str,
+        representation: Representation,
+        seed: int,
+        problems: Problems,
+        settings: W1Settings,
+        preset: str,
+    ) -> Self:
+        """A model without training cells, whose map still has to be filled."""
         model = cls.__new__(cls)
+        model.settings, model.preset, model.decode = settings, preset, settings.decode
+        TransportModel.__init__(model, data, source_key, target_key, representation, seed, problems)
+        model.module = model.new_module(settings).eval()
+        return model
+
+    @classmethod
+    def _from_saved(cls, values: dict[str, Any], representation: Representation) -> Self:
         settings = dict(values["settings"])
-        model.preset = settings.pop("preset")
-        for name in ("potential_betas", "step_betas"):
-            settings[name] = tuple(settings[name])
-        model.settings = W1Settings(**settings)
-        model.settings.check()
-        model.decode = model.settings.decode
-        TransportModel.__init__(
-            model,
+        preset = settings.pop("preset")
+        strata, target = values["strata"], values["target_key"]
+        return cls.assembled(
             DataSpec.from_json(values["data"]),
             values["source_key"],
-            values["target_key"],
+            target,
             representation,
             values["seed"],
-            Problems(
-                values["target_key"],
-                tuple(values["strata"]["names"]),
-                values["strata"]["mode"],
-                values["strata"]["n_seeds"],
-            ),
+            Problems(target, tuple(strata["names"]), strata["mode"], strata["n_seeds"]),
+            W1Settings.from_json(settings),
+            preset,
         )
-        model.module = model._new_module(model.settings).eval()
-        return model

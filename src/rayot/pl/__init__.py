@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from rayot.pl._log_fold_change import log_fold_change
     from rayot.pl._markers import markers
     from rayot.pl._potential import potential
+    from rayot.pl._screen import screen
+    from rayot.pl._similarity import similarity
     from rayot.pl._transport_rays import transport_rays
     from rayot.pl._umap import umap
 
@@ -23,6 +25,8 @@ __getattr__, __dir__, __all__ = attach(
         "log_fold_change": "_log_fold_change",
         "markers": "_markers",
         "potential": "_potential",
+        "screen": "_screen",
+        "similarity": "_similarity",
         "transport_rays": "_transport_rays",
         "umap": "_umap",
     },

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -33,7 +34,8 @@ class Combination:
     centres
         (S, d), mean source cell of each stratum.
     scale
-        Mean squared distance of a source cell to the mean of its own stratum, over d.
+        Mean squared distance of a source cell to the mean of its own stratum, over d; strata count
+        alike.
     """
 
     rule: str
@@ -53,6 +55,10 @@ class Combination:
             found = torch.einsum("ns,snd->nd", weights, moves)
         return self.share * found
 
+    def to_json(self) -> dict[str, Any]:
+        """All but the centres, as plain values."""
+        return {"rule": self.rule, "share": self.share, "scale": self.scale}
+
     def without(self, stratum: int) -> Combination:
         """The same rule for the other strata."""
         kept = [s for s in range(len(self.centres)) if s != stratum]
@@ -65,9 +71,9 @@ def choose_combination(
 ) -> Combination:
     """The rule that predicts each stratum best from the maps of the others.
 
-    Each stratum in turn is predicted by the other strata's maps and compared with its own target
-    cells by energy distance, relative to how far its source cells are from them. Two strata leave
-    nothing to choose by: their mean is taken.
+    Each stratum in turn is predicted by the other strata's maps, which have not seen its cells, and
+    compared with its own target cells by energy distance, relative to how far its source cells are
+    from them. Two strata leave nothing to choose by: their mean is taken.
 
     Parameters
     ----------
@@ -76,29 +82,44 @@ def choose_combination(
     members
         (K, S) int64, problem of each member and stratum.
     source, target
-        Training cells of each problem.
+        Training cells of each problem; their weights count.
     """
     n_strata = members.shape[1]
     sides = [
-        [
-            each.take(each.positions()[p : p + 1, : int(each.sizes[p])])[0]
-            for p in members[0].tolist()
-        ]
-        for each in (source, target)
+        [_cells(side, problem) for problem in members[0].tolist()] for side in (source, target)
     ]
-    centres = torch.stack([cells.mean(0) for cells in sides[0]])
-    spread = torch.cat([cells - centre for cells, centre in zip(sides[0], centres, strict=True)])
-    scale = float(spread.square().mean())
+    centres = torch.stack([shares @ cells for cells, shares in sides[0]])
+    squares = [
+        shares @ (cells - centre).square().mean(1)
+        for (cells, shares), centre in zip(sides[0], centres, strict=True)
+    ]
+    scale = float(torch.stack(squares).mean())
     candidates = [Combination(rule, share, centres, scale) for rule in RULES for share in SHARES]
     if n_strata < 3:
         return candidates[0]
     scores = torch.zeros(len(candidates))
     for stratum in range(n_strata):
-        cells, truth = (side[stratum][:LIMIT] for side in sides)
+        (cells, v), (truth, w) = (_thinned(*side[stratum]) for side in sides)
         moves = (transport(cells[None].expand(members.numel(), -1, -1)) - cells)[members].mean(0)
         others = torch.cat([moves[:stratum], moves[stratum + 1 :]])
-        start = energy_distance(cells[None], truth[None]).clamp_min(1e-6)
+        start = energy_distance(cells[None], truth[None], v, w).clamp_min(1e-6)
         for number, candidate in enumerate(candidates):
             moved = cells + candidate.without(stratum).apply(others, cells)
-            scores[number] += float(energy_distance(moved[None], truth[None]) / start)
+            scores[number] += float(energy_distance(moved[None], truth[None], v, w) / start)
     return candidates[int(scores.argmin())]
+
+
+def _cells(population: Population, problem: int) -> tuple[Tensor, Tensor]:
+    """Cells (n, d) of a problem that have weight, and their shares (n,) of it."""
+    positions = population.positions()[problem, : int(population.sizes[problem])]
+    weights = population.weights_at(positions)
+    if weights is None:
+        weights = torch.ones(len(positions))
+    positions, weights = positions[weights > 0], weights[weights > 0]
+    return population.take(positions[None])[0], weights / weights.sum()
+
+
+def _thinned(cells: Tensor, shares: Tensor) -> tuple[Tensor, Tensor]:
+    """Up to :data:`LIMIT` cells from first to last, as neighbours may be of one batch."""
+    chosen = torch.linspace(0, len(cells) - 1, min(LIMIT, len(cells))).long()
+    return cells[chosen], shares[chosen][None]

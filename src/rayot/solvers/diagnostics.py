@@ -31,11 +31,12 @@ def diagnostics(
     source: Population,
     target: Population,
     p_values: Tensor,
-    labels: Tensor | None = None,
+    labels: tuple[Tensor, Tensor] | None = None,
 ) -> list[dict[str, Any]]:
     """Held-out figures of each problem, in units of the data.
 
-    Cells are compared within their stratum; distances are means over strata, which count alike.
+    Cells are compared within their stratum, but for exact distances and cell types; figures are
+    means over strata, which count alike.
 
     Parameters
     ----------
@@ -46,7 +47,7 @@ def diagnostics(
     p_values
         (P,), of :func:`rayot.solvers.permutation.permutation_test` on training cells.
     labels
-        (n,) int64, cell type of each of the populations' cells, −1 where unknown.
+        (n,) and (m,) int64, cell type of each cell of the two stores, −1 where unknown.
 
     Returns
     -------
@@ -61,8 +62,9 @@ def diagnostics(
       to target cells, unbiased; ``floor_energy_distance``: absolute value of the same between two
       halves of the target.
     - ``initial_wasserstein``, ``residual_wasserstein``, ``floor_wasserstein``: exact Wasserstein-1
-      distances of the same, each of ``n_cells_wasserstein`` cells a side (of each stratum): a
-      small sample's is far above that of the populations, so only their differences mean something.
+      distances of the same, of samples of ``n_cells_wasserstein`` cells a side, in which strata are
+      together and have equal mass. A small sample's is far above that of the populations, so only
+      their differences mean something.
     - ``share_left``: ``residual_energy_distance`` over ``initial_energy_distance``.
     - ``p_value``: of the energy distance permutation test between source and target.
     - ``strength``: share of its way that each cell goes; below 1 where a fit shrinks its moves.
@@ -77,13 +79,10 @@ def diagnostics(
     for p in range(source.n_problems):
         first, second = _Side.of(source, p), _Side.of(target, p)
         cells, truth = first.cells, second.cells
-        stack = cells.expand(source.n_problems, -1, -1)
-        moved = transport(stack)[p : p + 1]
-        _, _, norms = transport.ray(0).direction(transport.standardise(stack))
-        values, other_values = (
-            transport.potential(each.expand(source.n_problems, -1, -1))[p : p + 1]
-            for each in (cells, truth)
-        )
+        own = transport.take([p])
+        moved = own(cells)
+        _, _, norms = own.ray(0).direction(own.standardise(cells))
+        values, other_values = own.potential(cells), own.potential(truth)
         dual = _mean(dual_value, (first, values), (second, other_values))
         steps = (moved - cells).norm(dim=-1)
         mean_step = _mean(dual_value, (first, steps), (second, torch.zeros_like(other_values)))
@@ -100,8 +99,8 @@ def diagnostics(
             "share_left": residual / initial if initial > 0 else float("nan"),
             "p_value": float(p_values[p]),
             "strength": float(transport.strength[p]),
-            "smallest_gradient_norm": float(norms[p].min()),
-            "largest_gradient_norm": float(norms[p].max()),
+            "smallest_gradient_norm": float(norms.min()),
+            "largest_gradient_norm": float(norms.max()),
             **_types(first, moved, second, labels),
             "n_cells": min(cells.shape[1], truth.shape[1]),
         }
@@ -165,50 +164,53 @@ def _floor(side: _Side) -> float:
 
 
 def _exact(first: _Side, moved: Tensor, second: _Side) -> dict[str, float]:
-    """Of strata with at least two cells in each half of the target; NaN without any."""
+    """Of the cells of all strata in one sample, in which strata have equal mass.
+
+    Stratum by stratum, the smallest would say how few cells are compared.
+    """
     names = ("initial_wasserstein", "residual_wasserstein", "floor_wasserstein")
     limit = max(2, EXACT_LIMIT // len(first.sizes))
-    found, numbers = [], []
-    for (cells, v), (arrived, _), (truth, w) in zip(
-        first.strata(first.cells), first.strata(moved), second.strata(second.cells), strict=True
-    ):
-        n = min(limit, cells.shape[1], truth.shape[1] // 2)
-        if n < 2 or not arrived.isfinite().all():
-            continue
-        one, other = slice(0, n), slice(n, 2 * n)
-        mass, other_mass = _mass(w, one), _mass(w, other)
-        found.append(
-            [
-                _wasserstein(cells[:, :n], truth[:, one], _mass(v, one), mass),
-                _wasserstein(arrived[:, :n], truth[:, one], _mass(v, one), mass),
-                _wasserstein(truth[:, other], truth[:, one], other_mass, mass),
-            ]
-        )
-        numbers.append(n)
-    if not found:
+    counts = [min(limit, n, m // 2) for n, m in zip(first.sizes, second.sizes, strict=True)]
+    if sum(counts) < 2 or not moved.isfinite().all():
         return {**dict.fromkeys(names, float("nan")), "n_cells_wasserstein": 0}
-    means = dict(zip(names, np.mean(found, axis=0).tolist(), strict=True))
-    return {**means, "n_cells_wasserstein": min(numbers)}
+    mine, half = _leading(first.sizes, counts), _leading(second.sizes, counts)
+    other = half + torch.repeat_interleave(torch.tensor(counts), torch.tensor(counts))
+    mass, half_mass = _masses(first, mine, counts), _masses(second, half, counts)
+    truth = second.cells[:, half]
+    found = (
+        _wasserstein(first.cells[:, mine], truth, mass, half_mass),
+        _wasserstein(moved[:, mine], truth, mass, half_mass),
+        _wasserstein(second.cells[:, other], truth, _masses(second, other, counts), half_mass),
+    )
+    return {**dict(zip(names, found, strict=True)), "n_cells_wasserstein": sum(counts)}
+
+
+def _leading(sizes: list[int], counts: list[int]) -> Tensor:
+    """Where the first cells of each stratum are, so many of each."""
+    starts = np.cumsum([0, *sizes[:-1]]).tolist()
+    parts = zip(starts, counts, strict=True)
+    return torch.cat([torch.arange(start, start + n) for start, n in parts])
 
 
 def _wasserstein(some: Tensor, others: Tensor, v: np.ndarray, w: np.ndarray) -> float:
     return float(ot.emd2(v, w, distances(some, others)[0].double().numpy()))
 
 
-def _mass(weights: Tensor | None, chosen: slice) -> np.ndarray:
-    """Masses (n,) of the chosen cells; equal where none has any."""
-    n = chosen.stop - chosen.start
-    if weights is None or not weights[0, chosen].any():
-        return np.full(n, 1 / n)
-    masses = weights[0, chosen].double().numpy()
-    return masses / masses.sum()
+def _masses(side: _Side, chosen: Tensor, counts: list[int]) -> np.ndarray:
+    """Masses (n,) of the chosen cells, of equal sum in each stratum; equal where none has any."""
+    weights = torch.ones(len(chosen)) if side.weights is None else side.weights[0, chosen]
+    parts = [each if each.any() else torch.ones_like(each) for each in weights.split(counts)]
+    masses = torch.cat([each.double() / each.sum() for each in parts])
+    return (masses / masses.sum()).numpy()
 
 
-def _types(first: _Side, moved: Tensor, second: _Side, labels: Tensor | None) -> dict[str, float]:
+def _types(
+    first: _Side, moved: Tensor, second: _Side, labels: tuple[Tensor, Tensor] | None
+) -> dict[str, float]:
     """By nearest cells of any stratum, as a stratum may be a cell type."""
     if labels is None:
         return {"changed_type": float("nan"), "floor_changed_type": float("nan")}
-    own, other = labels[first.rows], labels[second.rows]
+    own, other = labels[0][first.rows], labels[1][second.rows]
     among = distances(second.cells, second.cells)[0]
     among.fill_diagonal_(torch.inf)
     return {

@@ -1,6 +1,7 @@
 """Whether two populations differ at all."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -12,12 +13,28 @@ LIMIT = 1000
 """Cells of each side of a problem looked at."""
 
 
+@dataclass(frozen=True)
+class PermutationTest:
+    """What the test of P problems found.
+
+    Attributes
+    ----------
+    distances
+        (P,), energy distance from source to target cells, the mean over strata.
+    p_values
+        (P,).
+    """
+
+    distances: Tensor
+    p_values: Tensor
+
+
 def permutation_test(
     source: Population,
     target: Population,
     generators: Sequence[torch.Generator],
     n_permutations: int = 199,
-) -> Tensor:
+) -> PermutationTest:
     r"""Energy distance permutation test of each problem (Székely & Rizzo 2013).
 
     Cells are exchanged between source and target within their stratum; the energy distances of the
@@ -33,10 +50,6 @@ def permutation_test(
     n_permutations
         B.
 
-    Returns
-    -------
-    (P,) p-values.
-
     Examples
     --------
     >>> import torch
@@ -44,13 +57,13 @@ def permutation_test(
     >>> rows = [torch.arange(50), torch.arange(50, 100)]
     >>> cells = torch.randn(100, 3, generator=generator(0)) + (torch.arange(100) >= 50)[:, None]
     >>> populations = [Population.from_groups(cells, [each]) for each in rows]
-    >>> permutation_test(*populations, [generator(1)])
+    >>> permutation_test(*populations, [generator(1)]).p_values
     tensor([0.0050])
     """
     n_strata = source.n_strata
     limit = max(2, LIMIT // n_strata)
     rows = [side.rows.split(side.group_sizes.tolist()) for side in (source, target)]
-    p_values = []
+    found, p_values = [], []
     for problem, each in enumerate(generators):
         observed, permuted = torch.zeros(()), torch.zeros(n_permutations)
         for group in range(problem * n_strata, (problem + 1) * n_strata):
@@ -62,8 +75,9 @@ def permutation_test(
                 source.cells[first], target.cells[second], each, n_permutations
             )
             observed, permuted = observed + statistics[0], permuted + statistics[1:]
+        found.append(observed / n_strata)
         p_values.append((1 + (permuted >= observed).sum()) / (1 + n_permutations))
-    return torch.stack(p_values).float()
+    return PermutationTest(torch.stack(found), torch.stack(p_values).float())
 
 
 def _statistics(

@@ -52,6 +52,23 @@ class Population:
         together = None if weights is None else torch.cat(list(weights)).float()
         return cls(cells, torch.cat(list(groups)), sizes.cumsum(0), n_strata, together)
 
+    @classmethod
+    def join(cls, populations: Sequence["Population"]) -> "Population":
+        """Populations of the same cells and as many strata, one after the other.
+
+        Either all have weights or none has.
+        """
+        first = populations[0]
+        sizes = torch.cat([each.group_sizes for each in populations])
+        weights = [each.weights for each in populations if each.weights is not None]
+        return cls(
+            first.cells,
+            torch.cat([each.rows for each in populations]),
+            torch.cat([sizes.new_zeros(1), sizes.cumsum(0)]),
+            first.n_strata,
+            torch.cat(weights) if weights else None,
+        )
+
     @property
     def n_problems(self) -> int:
         """P."""

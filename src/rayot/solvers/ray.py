@@ -97,6 +97,8 @@ class TransportMap(nn.Module):
     ) -> None:
         super().__init__()
         self.names = list(names)
+        self.settings = settings
+        self.seed = seed
         self.standardised = settings.standardise
         n_problems = len(self.names)
         self.register_buffer("centre", torch.zeros(n_problems, 1, n_features))
@@ -123,6 +125,14 @@ class TransportMap(nn.Module):
                 n_features, draws[1], width=settings.step_width, n_layers=settings.step_layers
             )
             self.rays.append(Ray(potential, step))
+
+    def take(self, problems: Sequence[int]) -> "TransportMap":
+        """A stack of its own with some of the problems, detached."""
+        names = [self.names[problem] for problem in problems]
+        part = TransportMap(self.centre.shape[-1], names, self.settings, self.seed)
+        chosen = {name: values[list(problems)] for name, values in self.state_dict().items()}
+        part.load_state_dict(chosen)
+        return part.to(self.centre.device).train(self.training)
 
     def ray(self, number: int) -> Ray:
         """One of the composed rays, from 0."""

@@ -41,7 +41,8 @@ def shrink(
             transport.strength[problem] = 0.0
             continue
         groups = range(problem * n_strata, (problem + 1) * n_strata)
-        found = [_energies(transport, source, target, group) for group in groups]
+        own = transport.take([problem])
+        found = [_energies(own, source, target, group) for group in groups]
         energies = torch.stack([each[0] for each in found]).mean(0)
         best = int(energies.argmin())
         # Strata are sampled apart, so the variances of their means add up.
@@ -65,8 +66,7 @@ def _energies(
     )
     mine, theirs = positions[group, : sizes[group]], others[group, : other_sizes[group]]
     cells, truth = source.take(mine[None]), target.take(theirs[None])
-    stack = cells.expand(source.n_problems, -1, -1)
-    moves = transport(stack)[group // source.n_strata] - cells[0]
+    moves = transport(cells)[0] - cells[0]
     moved = cells + STRENGTHS.view(-1, 1, 1) * moves
     weights, other_weights = (
         torch.ones(len(rows)) if found is None else found

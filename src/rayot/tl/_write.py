@@ -58,7 +58,7 @@ def write_result(
         Key.result.source: model.source_key,
         Key.result.target: model.target_key,
         Key.result.groupby: model.data.groupby,
-        Key.result.params: _plain(model.parameters()),
+        Key.result.params: plain(model.parameters()),
         Key.result.version: rayot.__version__,
         Key.result.seed: model.seed,
         Key.result.history: {
@@ -202,7 +202,7 @@ def _corners(adata: AnnData, model: W1OT, predicted: np.ndarray) -> np.ndarray:
     return np.stack([low, high])
 
 
-def _plain(values: dict[str, Any]) -> dict[str, Any]:
+def plain(values: dict[str, Any]) -> dict[str, Any]:
     """Values that every version of AnnData can write: tuples become arrays, None is left out."""
     return {
         name: np.asarray(value) if isinstance(value, tuple) else value

@@ -76,6 +76,8 @@ class BlockTraining(pl.LightningModule):
         self.finished = False
         self.stopping = Stopping(source.n_problems, patience, self.monitor_sign)
         self.history: dict[str, list[list[float]]] = {}
+        # Of problems whose loss was not finite: what happened.
+        self.failures: dict[int, str] = {}
 
     @property
     def name(self) -> str:
@@ -86,6 +88,11 @@ class BlockTraining(pl.LightningModule):
     @abstractmethod
     def n_steps(self) -> int:
         """Steps of the whole phase."""
+
+    @property
+    def batch_size(self) -> int:
+        """Cells of each side at each step."""
+        return self.settings.batch_size
 
     @property
     def n_blocks(self) -> int:
@@ -139,7 +146,7 @@ class BlockTraining(pl.LightningModule):
         The S strata have n cells each, one stratum after the other.
         """
         n_strata = self.source.n_strata
-        n = max(2, math.ceil(self.settings.batch_size / n_strata))
+        n = max(2, math.ceil(self.batch_size / n_strata))
         drawn = [
             population.draw(
                 [
@@ -192,7 +199,8 @@ class BlockTraining(pl.LightningModule):
                     "standardised input may help."
                 )
                 self.stopping.active[problem] = False
-                if not any(self.stopping.active):
+                self.failures[problem] = message
+                if len(self.failures) == len(values):
                     raise FloatingPointError(message)
                 logger.warning("%s It stops; the others go on.", message)
         held = [not active for active in self.stopping.active]
@@ -226,6 +234,7 @@ class BlockTraining(pl.LightningModule):
             "finished": self.finished,
             "stopping": self.stopping.state(),
             "history": self.history,
+            "failures": self.failures,
         }
 
     def on_load_checkpoint(self, checkpoint: dict) -> None:
@@ -235,6 +244,7 @@ class BlockTraining(pl.LightningModule):
         self.finished = state["finished"]
         self.stopping.load(state["stopping"])
         self.history = state["history"]
+        self.failures = state["failures"]
 
 
 def apply_gradients(

@@ -56,9 +56,12 @@ class CarriedCells:
         if self.table is None:
             return self._follow(positions)
         within = positions - self.first
-        if self.population.n_problems == 1:
-            return [each[0].index_select(0, within[0])[None] for each in self.table]
-        return [each[self.problem, within] for each in self.table]
+        # One flat selection is several times faster than indexing by problem and cell.
+        flat = (within + self.problem * self.table[0].shape[1]).reshape(-1)
+        return [
+            each.flatten(0, 1).index_select(0, flat).view(*positions.shape, -1)
+            for each in self.table
+        ]
 
     def _follow(self, positions: Tensor) -> list[Tensor]:
         cells = self.transport.standardise(self.population.take(positions))

@@ -57,7 +57,8 @@ def train_transport(
     settings: W1Settings,
     seed: int,
     options: TrainingOptions,
-    labels: Tensor | None = None,
+    labels: tuple[Tensor, Tensor] | None = None,
+    p_values: Tensor | None = None,
 ) -> Fit:
     """Fit the potential and the step size of each ray in turn.
 
@@ -72,7 +73,10 @@ def train_transport(
     options
         How the fit runs.
     labels
-        (n,) int64, a class of each of the populations' cells (its cell type), −1 where unknown.
+        (n,) and (m,) int64, a class of each cell of the two stores (its cell type), −1 where
+        unknown.
+    p_values
+        (P,), whether source and target differ, where that was tested before.
 
     Returns
     -------
@@ -117,8 +121,9 @@ def train_transport(
         fingerprint = fingerprint_of(transport, source, target, settings, seed, options)
         claim(folder, fingerprint, [phase.name for phase in phases], options.resume)
     total = sum(phase.n_steps for phase in phases)
-    n_problems, n_features = source.n_problems, source.cells.shape[1]
-    largest = n_problems * 2 * settings.batch_size * max(n_features, settings.width)
+    n_problems, n_features = source.n_problems, transport.n_features
+    batch_size = max(phase.batch_size for phase in phases)
+    largest = n_problems * 2 * batch_size * max(n_features, settings.width)
     with (
         threads_for(largest * settings.width),
         tqdm(total=total, unit="step", disable=not options.progress) as bar,
@@ -129,12 +134,15 @@ def train_transport(
                 _leave_unmatched(phases, settings)
         transport.to("cpu")
         held_out = phases[-1].validation[0].on("cpu"), phases[-1].validation[1].on("cpu")
-        p_values = permutation_test(
-            source, target, [generator(seed, name, "permutation") for name in transport.names]
-        )
+        if p_values is None:
+            draws = [generator(seed, name, "permutation") for name in transport.names]
+            p_values = permutation_test(source, target, draws).p_values
         if settings.shrink:
             shrink(transport, *held_out, p_values)
         report = diagnostics(transport, *held_out, p_values, labels)
+    for phase in phases:
+        for problem, message in phase.failures.items():
+            report[problem].update(certificate="poor", reason=message)
     return Fit({phase.name: _columns(phase) for phase in phases}, report)
 
 

@@ -63,6 +63,14 @@ class StepTraining(BlockTraining):
         (target,) = self.targets.take(target_positions)
         return self.move(cells, directions), target
 
+    def by_stratum(self, cells: Tensor) -> Tensor:
+        """A batch (P, S n, d) as (P S, n, d): cells are matched within their stratum."""
+        return cells.unflatten(1, (self.source.n_strata, -1)).flatten(0, 1)
+
+    def mean_of_strata(self, losses: Tensor) -> Tensor:
+        """Losses (P,), from those of each stratum (P S,)."""
+        return losses.view(-1, self.source.n_strata).mean(-1)
+
     def validate(self) -> dict[str, Tensor]:
         """Energy distance from transported to target cells, both set apart."""
         with torch.no_grad():
@@ -98,19 +106,18 @@ class EnergyStepTraining(StepTraining):
 
     def optimise(self, step: int) -> dict[str, Tensor]:
         """One step on a batch."""
-        transported, target = self.draw()
-        # Cells are matched within their stratum.
-        n_strata = self.source.n_strata
-        groups = [
-            cells.unflatten(1, (n_strata, -1)).flatten(0, 1) for cells in (transported, target)
-        ]
-        loss = energy_loss(*groups).view(-1, n_strata).mean(-1)
+        transported, target = map(self.by_stratum, self.draw())
+        loss = self.mean_of_strata(energy_loss(transported, target))
         apply_gradients(loss.sum(), self.trained, self.adams[0])
         return {"step_loss": loss.detach()}
 
 
 class AdversarialStepTraining(StepTraining):
-    """Alternate a step of η and a step of its discriminator (paper, equations 15 and 16)."""
+    """Alternate a step of η and a step of its discriminator (paper, equations 15 and 16).
+
+    Each stratum has a discriminator of its own, so that its cells are matched within it; the losses
+    are means over strata.
+    """
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """Adam on the step size and Adam on the discriminator."""
@@ -120,21 +127,25 @@ class AdversarialStepTraining(StepTraining):
         ]
 
     def setup(self, stage: str) -> None:
-        """Start the discriminator."""
+        """Start the discriminators, one for each stratum of each problem."""
         self.critic = StackedMLP(
             self.transport.n_features,
-            [generator(self.seed, name, self.name, "critic") for name in self.transport.names],
+            [
+                generator(self.seed, name, self.name, "critic", *([s] if s else []))
+                for name in self.transport.names
+                for s in range(self.source.n_strata)
+            ],
             width=self.settings.step_width,
             n_layers=self.settings.step_layers,
         ).to(self.device)
         self.critic_parameters = list(self.critic.parameters())
 
     def optimise(self, step: int) -> dict[str, Tensor]:
-        """One step of the discriminator, then one of η against it, on the same batch."""
-        transported, target = self.draw()
+        """One step of the discriminators, then one of η against them, on the same batch."""
+        transported, target = map(self.by_stratum, self.draw())
         logits = self.critic(torch.cat([target, transported.detach()], dim=1)).squeeze(-1)
-        loss = critic_loss(*logits.split(target.shape[1], dim=1))
+        loss = self.mean_of_strata(critic_loss(*logits.split(target.shape[1], dim=1)))
         apply_gradients(loss.sum(), self.critic_parameters, self.adams[1])
-        step_loss = generator_loss(self.critic(transported).squeeze(-1))
+        step_loss = self.mean_of_strata(generator_loss(self.critic(transported).squeeze(-1)))
         apply_gradients(step_loss.sum(), self.trained, self.adams[0])
         return {"step_loss": step_loss.detach(), "critic_loss": loss.detach()}

@@ -1,0 +1,120 @@
+"""A simulated screen: many perturbations of the same cells, some of which do nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from scipy import sparse
+
+from rayot.data.keys import Key
+from rayot.datasets._checks import number, whole_number
+from rayot.datasets._simulated import (
+    MAX_DISPERSION,
+    MAX_EFFECT_SIZE,
+    Cells,
+    Genes,
+    counts_of,
+    log_normalised,
+)
+
+HETEROGENEITY = 0.5
+LIBRARY_SIZE = 2000.0
+
+
+def simulated_screen(
+    n_perturbations: int = 10,
+    n_cells: int = 200,
+    n_genes: int = 200,
+    n_cell_types: int = 3,
+    *,
+    n_controls: int | None = None,
+    inactive: float = 0.5,
+    effect_size: float = 1.0,
+    dispersion: float = 0.2,
+    seed: int = 0,
+) -> AnnData:
+    r"""Cells of a control and of many perturbations, of which a share does nothing.
+
+    Cells are those of :func:`rayot.datasets.simulated`; each active perturbation has log
+    fold-changes of its own, in a fifth of the genes.
+
+    Parameters
+    ----------
+    n_perturbations
+        Perturbations beside the control.
+    n_cells
+        Median number of cells of a perturbation; sizes are log-normal, none below 40.
+    n_genes
+        Number of genes.
+    n_cell_types
+        Number of cell types, equally likely everywhere.
+    n_controls
+        Control cells; None takes five times ``n_cells``.
+    inactive
+        Share of the perturbations without any effect, between 0 and 1.
+    effect_size
+        Standard deviation of the non-zero log fold-changes (natural logarithm), between 0 and 3.
+    dispersion
+        Overdispersion of the counts, between 0 and 10.
+    seed
+        Seed of the generator that is made for this call.
+
+    Returns
+    -------
+    AnnData with ``X`` (float32 CSR, log1p of counts per 10,000), ``obs["perturbation"]``
+    ("control", "drug_000", …), ``obs["cell_type"]``, and ``uns["active"]``, the names of the
+    perturbations that do something.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range.
+
+    Examples
+    --------
+    >>> import rayot as rt
+    >>> adata = rt.datasets.simulated_screen(4, n_cells=50, n_genes=30)
+    >>> adata.obs["perturbation"].nunique(), len(adata.uns["active"])
+    (5, 2)
+    """
+    n_perturbations = whole_number("n_perturbations", n_perturbations, 1)
+    n_cells = whole_number("n_cells", n_cells, 1)
+    n_types = whole_number("n_cell_types", n_cell_types, 1)
+    rng = np.random.default_rng(whole_number("seed", seed, 0))
+    dispersion = number("dispersion", dispersion, 0.0, MAX_DISPERSION)
+    effect_size = number("effect_size", effect_size, 0.0, MAX_EFFECT_SIZE)
+    inactive = number("inactive", inactive, 0.0, 1.0)
+    genes = Genes.draw(whole_number("n_genes", n_genes, 1), n_types, effect_size, rng)
+    n_controls = 5 * n_cells if n_controls is None else whole_number("n_controls", n_controls, 1)
+    sizes = np.maximum(40, rng.lognormal(np.log(n_cells), 0.5, n_perturbations)).astype(int)
+    names = [f"drug_{number:03d}" for number in range(n_perturbations)]
+    n_active = n_perturbations - round(inactive * n_perturbations)
+    active = sorted(rng.permutation(names)[:n_active].tolist())
+    blocks, types = [], []
+    for name, size in zip([Key.obs.control, *names], [n_controls, *sizes], strict=True):
+        cells = Cells.draw(size, n_types, LIBRARY_SIZE, rng)
+        response = np.zeros_like(genes.response)
+        if name in active:
+            response = Genes.draw(n_genes, n_types, effect_size, rng).response
+        strength = 1 + HETEROGENEITY * np.tanh(cells.state)
+        of_perturbation = replace(genes, response=response)
+        _, counts = counts_of(of_perturbation, cells, strength, dispersion, rng)
+        blocks.append(log_normalised(counts))
+        types.append(cells.cell_type)
+    labels = np.repeat([Key.obs.control, *names], [n_controls, *sizes])
+    found = np.concatenate(types)
+    obs = pd.DataFrame(
+        {
+            Key.obs.perturbation: pd.Categorical(labels, categories=[Key.obs.control, *names]),
+            Key.obs.cell_type: pd.Categorical([f"type_{each}" for each in found]),
+        },
+        index=[f"cell_{i}" for i in range(len(found))],
+    )
+    adata = AnnData(sparse.vstack(blocks, format="csr"), obs=obs)
+    adata.var_names = [f"gene_{g}" for g in range(n_genes)]
+    adata.uns[Key.uns.active] = active
+    adata.uns[Key.uns.x_description] = "log1p of counts per 10,000"
+    return adata

@@ -1,0 +1,174 @@
+"""What a process does with a chunk of a screen: test its effects, and fit its stack."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from rayot.model import files
+from rayot.model.chunk import Chunk
+from rayot.solvers import (
+    Combination,
+    Population,
+    TransportMap,
+    choose_combination,
+    generator,
+    permutation_test,
+)
+from rayot.train import train_transport
+from rayot.train.threads import threads_for
+
+DISPLACED_CELLS = 4096
+"""Control cells that the mean move of a map is taken over."""
+
+
+@dataclass(frozen=True)
+class FittedChunk:
+    """What fitting a chunk leaves.
+
+    Attributes
+    ----------
+    state
+        Arrays of the stack; the first axis of each counts its problems.
+    history
+        As in :class:`rayot.train.runner.Fit`.
+    diagnostics
+        Of each problem.
+    combinations
+        Of each perturbation; None where strata have no maps of their own.
+    displacement
+        (P, 1 + T, d), mean move of control cells by each problem's map: of all of them, then of
+        each cell type, NaN where a type has none.
+    """
+
+    state: dict[str, np.ndarray]
+    history: dict[str, dict[str, np.ndarray]]
+    diagnostics: list[dict[str, Any]]
+    combinations: list[Combination | None]
+    displacement: np.ndarray
+
+    def write(self, folder: Path) -> None:
+        """Write to a folder, whole or not at all."""
+        arrays = {f"state/{name}": value for name, value in self.state.items()}
+        arrays["displacement"] = self.displacement
+        for phase, columns in self.history.items():
+            arrays |= {f"history/{phase}/{name}": values for name, values in columns.items()}
+        for number, combination in enumerate(self.combinations):
+            if combination is not None:
+                arrays[f"centres/{number}"] = combination.centres.numpy()
+        combinations = [each and each.to_json() for each in self.combinations]
+        values = {"model": "chunk", "diagnostics": self.diagnostics, "combinations": combinations}
+        files.write(folder, values, arrays, overwrite=True)
+
+    @classmethod
+    def read(cls, folder: Path) -> FittedChunk:
+        """Inverse of :meth:`write`."""
+        values, arrays = files.read(folder, "chunk")
+        history: dict[str, dict[str, np.ndarray]] = {}
+        state = {}
+        for name, value in arrays.items():
+            kind, *rest = name.split("/")
+            if kind == "history":
+                history.setdefault(rest[0], {})[rest[1]] = value
+            elif kind == "state":
+                state[rest[0]] = value
+        combinations = [
+            saved and Combination(**saved, centres=torch.from_numpy(arrays[f"centres/{number}"]))
+            for number, saved in enumerate(values["combinations"])
+        ]
+        return cls(state, history, values["diagnostics"], combinations, arrays["displacement"])
+
+
+def find_effects(chunk: Chunk, n_permutations: int) -> list[tuple[float, float]]:
+    """Energy distance from the control, and p-value, of each perturbation, strata together."""
+    alone = [replace(each, mode="balanced", n_seeds=1) for each in chunk.problems]
+    found = []
+    with threads_for(0):
+        for problems, sides in zip(alone, chunk.populations(alone), strict=True):
+            draws = [generator(chunk.seed, problems.target, "permutation")]
+            test = permutation_test(*sides, draws, n_permutations)
+            found.append((float(test.distances[0]), float(test.p_values[0])))
+    return found
+
+
+def fit_chunk(chunk: Chunk, p_values: Sequence[float] | None) -> FittedChunk:
+    """Fit the stack of a chunk, on one thread: processes share the cores.
+
+    Parameters
+    ----------
+    chunk
+        What to fit.
+    p_values
+        Of the test of each perturbation, which is not taken again; None tests each problem.
+    """
+    pairs = chunk.populations(chunk.problems)
+    source, target = (Population.join([pair[side] for pair in pairs]) for side in (0, 1))
+    sizes = [len(each.table) for each in chunk.problems]
+    transport = TransportMap(source.cells.shape[1], chunk.names, chunk.settings, chunk.seed)
+    known = None
+    if p_values is not None:
+        known = torch.repeat_interleave(torch.tensor(p_values), torch.tensor(sizes))
+    labels = torch.from_numpy(chunk.labels[0]), torch.from_numpy(chunk.labels[1])
+    with threads_for(0):
+        try:
+            fit = train_transport(
+                transport,
+                source,
+                target,
+                chunk.settings,
+                chunk.seed,
+                chunk.options,
+                labels if chunk.n_types else None,
+                known,
+            )
+        except FloatingPointError as error:
+            return _failed(chunk, source.cells.shape[1], str(error))
+        transport.eval()
+        combinations = [
+            choose_combination(transport.take(range(last - size, last)), problems.members, *pair)
+            if problems.separate
+            else None
+            for problems, pair, size, last in zip(
+                chunk.problems, pairs, sizes, np.cumsum(sizes), strict=True
+            )
+        ]
+        displacement = _displacement(transport, source, labels[0], chunk.n_types)
+    return FittedChunk(_state(transport), fit.history, fit.diagnostics, combinations, displacement)
+
+
+def _state(transport: TransportMap) -> dict[str, np.ndarray]:
+    return {name: value.cpu().numpy() for name, value in transport.state_dict().items()}
+
+
+def _failed(chunk: Chunk, d: int, message: str) -> FittedChunk:
+    """Maps that stay where they are, since no problem of the chunk could be fitted."""
+    transport = TransportMap(d, chunk.names, chunk.settings, chunk.seed)
+    transport.strength.zero_()
+    n_problems = len(chunk.names)
+    report = [{"strength": 0.0, "certificate": "poor", "reason": message}] * n_problems
+    still = np.zeros((n_problems, 1 + chunk.n_types, d), dtype=np.float32)
+    return FittedChunk(_state(transport), {}, report, [None] * len(chunk.problems), still)
+
+
+@torch.no_grad()
+def _displacement(
+    transport: TransportMap, source: Population, labels: torch.Tensor, n_types: int
+) -> np.ndarray:
+    n_strata = source.n_strata
+    positions, sizes = source.first_of_groups(max(2, DISPLACED_CELLS // n_strata))
+    found = np.full((source.n_problems, 1 + n_types, transport.centre.shape[-1]), np.nan)
+    for problem in range(source.n_problems):
+        groups = range(problem * n_strata, (problem + 1) * n_strata)
+        chosen = torch.cat([positions[group, : sizes[group]] for group in groups])
+        cells = source.take(chosen[None])
+        moves = (transport.take([problem])(cells) - cells)[0].numpy()
+        types = labels[source.rows[chosen]].numpy()
+        found[problem, 0] = moves.mean(0)
+        for each in np.unique(types[types >= 0]):
+            found[problem, 1 + each] = moves[types == each].mean(0)
+    return found.astype(np.float32)

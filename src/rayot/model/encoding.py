@@ -1,0 +1,62 @@
+"""Cells of an AnnData in the space of a map."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from anndata import AnnData
+from scipy import sparse
+
+from rayot.data import checks
+from rayot.data.matrix import dense, row_chunks
+from rayot.data.spec import DataSpec
+from rayot.representation import Representation
+from rayot.solvers import SparseCells
+
+DENSE_ELEMENTS = 2**26
+"""Numbers up to which training cells are held as dense cells."""
+
+Block: TypeAlias = np.ndarray | sparse.csr_matrix
+Encode: TypeAlias = Callable[[AnnData, np.ndarray], tuple[Block, Block | None]]
+
+
+def encoded(
+    representation: Representation, adata: AnnData, rows: np.ndarray, *, data: DataSpec
+) -> tuple[Block, Block | None]:
+    """Cells (n, d) in the space of the map, and their expression where the space has genes."""
+    expression = data.expression(adata, rows) if representation.has_decoder else None
+    return representation.encode(adata, rows, expression), expression
+
+
+def check_cells(
+    representation: Representation, adata: AnnData, rows: np.ndarray, *, data: DataSpec
+) -> None:
+    """Raise a ValueError if cells cannot be encoded, before anything is computed."""
+    if representation.has_decoder:
+        data.check_expression(adata, rows)
+        return
+    columns = [str(number) for number in range(representation.n_features)]
+    blocks = (encoded(representation, adata, chunk, data=data)[0] for chunk in row_chunks(rows))
+    checks.finite(blocks, columns, f"adata.obsm[{representation.name!r}]")
+
+
+def together(blocks: Sequence[Block]) -> Block:
+    """Blocks of cells as one, dense unless sparse ones would take too much memory."""
+    n_cells, n_features = sum(block.shape[0] for block in blocks), blocks[0].shape[1]
+    if sparse.issparse(blocks[0]) and n_cells * n_features > DENSE_ELEMENTS:
+        return sparse.vstack(blocks, format="csr")
+    return np.ascontiguousarray(np.concatenate([dense(block) for block in blocks]))
+
+
+def as_tensor(block: Block) -> torch.Tensor | SparseCells:
+    """The same cells for a :class:`rayot.solvers.Population`."""
+    if not isinstance(block, np.ndarray):
+        return SparseCells.from_scipy(block)
+    with warnings.catch_warnings():
+        # Processes share the control's cells as a read-only array; nothing writes to them.
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        return torch.from_numpy(block)

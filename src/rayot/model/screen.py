@@ -1,0 +1,277 @@
+"""Maps from one control to every perturbation of a screen, fitted as one stack."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from mudata import MuData
+from tqdm.auto import tqdm
+
+from rayot._docs import shared
+from rayot.data.files import unchanged
+from rayot.data.modality import modality_of
+from rayot.data.spec import DataSpec
+from rayot.data.strata import check_strata
+from rayot.model.base import worst
+from rayot.model.encoding import check_cells
+from rayot.model.fitted_screen import FittedScreen, still
+from rayot.model.problems import Problems
+from rayot.model.screen_cells import ScreenCells
+from rayot.model.screen_fit import (
+    check_writable,
+    chunks_of,
+    fit_chunks,
+    problems_that_fit,
+    test_perturbations,
+)
+from rayot.model.screen_stack import ScreenStack
+from rayot.representation import Representation, representation_of
+from rayot.representation.resolve import has_decoder
+from rayot.solvers import W1Settings
+from rayot.train import TrainingOptions
+
+FIGURES = (
+    "strength",
+    "mean_step",
+    "held_out_dual",
+    "initial_energy_distance",
+    "residual_energy_distance",
+    "floor_energy_distance",
+)
+"""Diagnostics that a screen's table has."""
+
+LEVEL = 0.05
+"""False discovery rate at which an effect is called detectable where none is asked for."""
+
+
+@shared
+class Screen(FittedScreen):
+    """Maps from one control to many perturbations, fitted in one stack.
+
+    A mapping: ``screen["IFNGR1"]`` is the :class:`W1OT` of that perturbation, with all its verbs.
+    A perturbation without a detectable effect was not fitted; its cells stay where they are.
+
+    Parameters
+    ----------
+    adata
+        Annotated data; a MuData needs ``modality``. It is let go of after :meth:`train`.
+    data
+        What :meth:`W1OT.setup_anndata` returned.
+    control
+        Category of the column it named: where cells start.
+    {perturbations}
+    preset
+        ``"paper"`` or ``"fast"``.
+    representation
+        A representation of its own, such as :class:`rayot.representation.SCVI`; None takes the
+        one that ``data`` names.
+    modality
+        Modality of a MuData.
+    {strata}
+    {small_strata}
+    {min_cells}
+    {small_perturbations}
+    {n_seeds}
+    seed
+        Keys every draw.
+    **plan_kwargs
+        Settings that differ from the preset's, see :class:`rayot.solvers.W1Settings`.
+
+    Raises
+    ------
+    KeyError, ValueError
+        If conditions are missing, values are NaN, or a setting is unknown.
+
+    Examples
+    --------
+    >>> import rayot as rt
+    >>> adata = rt.datasets.moons(n_samples=200)
+    >>> data = rt.model.W1OT.setup_anndata(adata)
+    >>> screen = rt.model.Screen(adata, data, "control")
+    >>> screen.train(max_steps=10, show_progress_bar=False)
+    >>> screen["perturbed"].predict(adata[:5]).shape
+    (5, 2)
+    """
+
+    def __init__(
+        self,
+        adata: AnnData | MuData,
+        data: DataSpec,
+        control: str,
+        *,
+        perturbations: Sequence[str] | None = None,
+        preset: str = "fast",
+        representation: Representation | None = None,
+        modality: str | None = None,
+        strata: str = "balanced",
+        small_strata: str = "drop",
+        min_cells: int = 20,
+        small_perturbations: str = "skip",
+        n_seeds: int = 1,
+        seed: int = 0,
+        **plan_kwargs: Any,  # noqa: ANN401
+    ) -> None:
+        check_strata(strata, small_strata, data.strata_key)
+        self.settings = W1Settings.from_preset(preset, **plan_kwargs)
+        self.control, self.preset, self.seed = str(control), preset, seed
+        self.strata, self.n_seeds = strata, n_seeds
+        cells = modality_of(adata, modality)
+        self._cells = ScreenCells(
+            cells,
+            data,
+            control,
+            perturbations,
+            min_cells=min_cells,
+            small_perturbations=small_perturbations,
+            small_strata=small_strata,
+        )
+        rows = self._cells.rows
+        with unchanged(cells):
+            checked = representation is None and has_decoder(cells, data.use_rep)
+            if checked:
+                data.check_expression(cells, rows)
+            representation = representation or representation_of(cells, data, rows)
+            if not checked:
+                check_cells(representation, cells, rows, data=data)
+        self.data, self.representation = data, representation
+        self.cell_types = self._cells.type_names
+
+    @shared
+    def train(
+        self,
+        *,
+        fdr: float | None = 0.05,
+        max_memory: float = 1.0,
+        n_jobs: int | None = None,
+        max_steps: int | None = None,
+        batch_size: int | None = None,
+        validation_size: float = 0.1,
+        early_stopping: bool = False,
+        early_stopping_patience: int = 10,
+        checkpoint_dir: str | Path | None = None,
+        checkpoint_every: int = 1000,
+        resume: bool = True,
+        accelerator: str = "auto",
+        devices: int | str | list[int] = "auto",
+        show_progress_bar: bool = True,
+        **trainer_kwargs: Any,  # noqa: ANN401
+    ) -> None:
+        """Test every perturbation, and fit those that have a detectable effect.
+
+        Parameters
+        ----------
+        {fdr}
+        {max_memory}
+        {n_jobs}
+        {max_steps}
+        {batch_size}
+        {validation_size}
+        {early_stopping}
+        {early_stopping_patience}
+        {checkpoint_dir}
+        {checkpoint_every}
+        {resume}
+        {accelerator}
+        {progress}
+        {trainer_kwargs}
+
+        Raises
+        ------
+        ValueError
+            If an option is out of range.
+        OSError
+            If ``checkpoint_dir`` cannot be written to.
+        RuntimeError
+            If the screen is trained already: construct a new one.
+        """
+        cells: ScreenCells | None = getattr(self, "_cells", None)
+        if cells is None:
+            raise RuntimeError("The screen is trained already; construct a new one to train.")
+        options = TrainingOptions(
+            validation_size=validation_size,
+            early_stopping=early_stopping,
+            early_stopping_patience=early_stopping_patience,
+            checkpoint_every=checkpoint_every,
+            accelerator=accelerator,
+            devices=devices,
+            progress=False,
+            trainer_kwargs=trainer_kwargs,
+        )
+        options.check()
+        if fdr is not None and not 0 < fdr < 1:
+            raise ValueError(f"fdr must be between 0 and 1, or None, found {fdr}.")
+        if not max_memory > 0:
+            raise ValueError(f"max_memory must be a number of GB above 0, found {max_memory}.")
+        folder = None if checkpoint_dir is None else Path(checkpoint_dir)
+        if folder is not None:
+            check_writable(folder)
+        self.settings = self.settings.with_limits(max_steps, batch_size)
+        self.components = cells.encode_control(self.representation, self.settings, self.seed)
+        settings, n_features = self.in_components()
+        tests = test_perturbations(cells, settings, self.seed, options, fdr, n_jobs)
+        problems = {
+            name: self._problems(cells, name)
+            for name, (_, _, q_value) in tests.items()
+            if fdr is None or q_value <= fdr
+        }
+        n_per_chunk = problems_that_fit(
+            max_memory,
+            settings,
+            n_features,
+            len(cells.control_rows) + max(map(cells.n_cells, cells.groups)),
+            options.devices_for_trainer()["accelerator"] in ("gpu", "cuda"),
+        )
+        pieces = chunks_of(
+            list(problems.values()),
+            n_per_chunk,
+            lambda each: 1 if each.separate else len(cells.groups[each.target]),
+        )
+        chunks = (cells.chunk(piece, settings, self.seed, options) for piece in pieces)
+        known = None if fdr is None else {name: test[1] for name, test in tests.items()}
+        total = sum(len(each.table) for each in problems.values())
+        with tqdm(total=total, unit="map", disable=not show_progress_bar) as bar:
+            parts = list(fit_chunks(chunks, known, n_jobs, folder, resume, bar))
+        shape = (1 + len(self.cell_types), n_features)
+        self.stack = ScreenStack.join(problems, parts, shape)
+        self.data = replace(self.data, nonnegative=cells.nonnegative)
+        self.table = self._table(cells, tests, fdr)
+        self.training_ = {
+            "fdr": fdr,
+            "validation_size": validation_size,
+            "early_stopping": early_stopping,
+            "early_stopping_patience": early_stopping_patience,
+        }
+        del self._cells
+
+    def _problems(self, cells: ScreenCells, name: str) -> Problems:
+        strata = tuple(filter(None, cells.groups[name]))
+        return Problems(name, strata, self.strata, self.n_seeds)
+
+    def _table(
+        self, cells: ScreenCells, tests: dict[str, tuple[float, float, float]], fdr: float | None
+    ) -> pd.DataFrame:
+        """One row a perturbation; figures are those of its worst map."""
+        rows = []
+        for name, (distance, p_value, q_value) in tests.items():
+            fitted = name in self.stack.problems
+            report = worst(self._reports(name)) if fitted else still(p_value, q_value)
+            rows.append(
+                {
+                    "perturbation": name,
+                    "n_cells": cells.n_cells(name),
+                    "energy_distance": distance,
+                    "p_value": p_value,
+                    "q_value": q_value,
+                    "detectable": q_value <= (LEVEL if fdr is None else fdr),
+                    **{figure: report.get(figure, np.nan) for figure in FIGURES},
+                    "certificate": report["certificate"],
+                    "reason": report["reason"],
+                }
+            )
+        return pd.DataFrame(rows)

@@ -1,0 +1,219 @@
+"""Running the chunks of a screen: in this process, in others, or on a cluster."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, TypeVar
+
+import joblib
+import numpy as np
+from scipy.stats import false_discovery_control
+from tqdm.auto import tqdm
+
+from rayot.model.chunk import Chunk
+from rayot.model.chunk_fit import FittedChunk, find_effects, fit_chunk
+from rayot.model.problems import Problems
+from rayot.model.screen_cells import ScreenCells
+from rayot.solvers import TransportMap, W1Settings
+from rayot.train import TrainingOptions
+from rayot.train.block import BLOCK_STEPS
+
+PERMUTATIONS = (199, 1999, 19999)
+"""Permutations of successive rounds of the test."""
+
+LARGEST_CHUNK = 8
+"""Problems in a chunk on a processor, which gains little from more and may have many cores."""
+
+LARGEST_CHUNK_GPU = 512
+
+Result = TypeVar("Result")
+
+
+def test_perturbations(
+    cells: ScreenCells,
+    settings: W1Settings,
+    seed: int,
+    options: TrainingOptions,
+    fdr: float | None,
+    n_jobs: int | None,
+) -> dict[str, tuple[float, float, float]]:
+    """Energy distance from the control, p-value and q-value of each perturbation.
+
+    A p-value cannot be smaller than one over the number of permutations. Where no permutation was
+    as far apart as what was observed, and many perturbations ask for a smaller value than that,
+    the test is repeated with ten times as many.
+
+    Parameters
+    ----------
+    cells, settings, seed, options
+        The screen.
+    fdr
+        False discovery rate that the q-values (Benjamini & Hochberg 1995) will be compared with.
+    n_jobs
+        As in :func:`rayot.tl.screen`.
+    """
+    names = list(cells.groups)
+    distances, p_values = np.zeros(len(names)), np.ones(len(names))
+    asked = np.arange(len(names))
+    for n_permutations in PERMUTATIONS:
+        parts = [asked[i : i + LARGEST_CHUNK] for i in range(0, len(asked), LARGEST_CHUNK)]
+        chunks = (
+            cells.chunk([_alone(cells, names[i]) for i in part], settings, seed, options)
+            for part in parts
+        )
+        calls = (joblib.delayed(find_effects)(chunk, n_permutations) for chunk in chunks)
+        for part, found in zip(parts, joblib.Parallel(n_jobs)(calls), strict=True):
+            distances[part], p_values[part] = np.array(found).T
+        q_values = false_discovery_control(p_values)
+        at_floor = p_values <= 1.5 / (n_permutations + 1)
+        asked = np.flatnonzero(at_floor & (q_values > (0.05 if fdr is None else fdr)))
+        if not len(asked):
+            break
+    found = zip(distances.tolist(), p_values.tolist(), q_values.tolist(), strict=True)
+    return dict(zip(names, found, strict=True))
+
+
+def _alone(cells: ScreenCells, name: str) -> Problems:
+    return Problems(name, tuple(filter(None, cells.groups[name])), "balanced", 1)
+
+
+def chunks_of(
+    problems: Sequence[Problems], largest: int, n_strata: Callable[[Problems], int]
+) -> list[list[Problems]]:
+    """Cut perturbations into chunks of about equal size, with as many strata in each.
+
+    The problems of one perturbation stay together.
+
+    Parameters
+    ----------
+    problems
+        Of each perturbation.
+    largest
+        Problems in a chunk, at most; more only where one perturbation has more.
+    n_strata
+        Strata of the problems of a perturbation.
+    """
+    alike: dict[int, list[Problems]] = {}
+    for each in problems:
+        alike.setdefault(n_strata(each), []).append(each)
+    chunks = []
+    for group in alike.values():
+        per_chunk = max(1, largest // len(group[0].table))
+        n_chunks = math.ceil(len(group) / per_chunk)
+        bounds = np.linspace(0, len(group), n_chunks + 1).round().astype(int)
+        chunks += [group[i:j] for i, j in pairwise(bounds.tolist())]
+    return chunks
+
+
+def problems_that_fit(
+    max_memory: float, settings: W1Settings, n_features: int, n_cells: int, gpu: bool
+) -> int:
+    """Problems of a chunk, at least one.
+
+    Parameters
+    ----------
+    max_memory
+        GB (10⁹ bytes) that the chunk may take.
+    settings, n_features, n_cells
+        Of a problem: what is fitted, dimension of a cell, and cells of control and perturbation.
+    gpu
+        Whether it is fitted on a GPU, which gains from larger chunks than a processor.
+    """
+    transport = TransportMap(n_features, ["size"], settings, seed=0)
+    n_map = sum(values.numel() for values in transport.state_dict().values())
+    r, batch = transport.n_features, settings.batch_size
+    numbers = (
+        # Parameters with gradients, Adam's two moments and the copy of a block's start.
+        5 * n_map
+        # Cells and directions, carried to a ray.
+        + 2 * n_cells * r
+        # Activations of both batches and their gradients, and the distances between cells.
+        + 8 * batch * (settings.width + settings.step_width) * settings.n_layers
+        + 10 * batch**2
+        # Row numbers of a block's draws count twice.
+        + 4 * BLOCK_STEPS * batch
+    )
+    fitting = math.floor(max_memory * 1e9 / (4 * numbers))
+    return max(1, min(fitting, LARGEST_CHUNK_GPU if gpu else LARGEST_CHUNK))
+
+
+def fit_chunks(
+    chunks: Iterable[Chunk],
+    p_values: dict[str, float] | None,
+    n_jobs: int | None,
+    folder: Path | None,
+    resume: bool,
+    bar: tqdm,
+) -> Iterator[tuple[list[str], FittedChunk]]:
+    """Fit chunks, in the order in which they end, each with the names of its problems.
+
+    Parameters
+    ----------
+    chunks
+        Built one by one, as processes ask for them.
+    p_values
+        Of each perturbation; None tests each problem.
+    n_jobs
+        As in :func:`rayot.tl.screen`.
+    folder
+        Where chunks that are done are kept, and found again.
+    resume
+        Whether they are.
+    bar
+        Is moved by the problems that are done.
+    """
+    digests: dict[tuple[str, ...], str] = {}
+    done: list[tuple[list[str], FittedChunk]] = []
+
+    def calls() -> Iterator[Any]:
+        for chunk in chunks:
+            if folder is not None:
+                digest = digests[tuple(chunk.names)] = chunk.digest()
+                saved = folder / f"chunk-{digest}"
+                if resume and saved.exists():
+                    done.append((chunk.names, FittedChunk.read(saved)))
+                    continue
+                inner = str(folder / f"running-{digest}")
+                options = replace(chunk.options, checkpoint_dir=inner, resume=resume)
+                chunk = replace(chunk, options=options)
+            known = p_values and [p_values[each.target] for each in chunk.problems]
+            yield joblib.delayed(_named)(chunk, known)
+
+    parallel = joblib.Parallel(n_jobs, return_as="generator_unordered", pre_dispatch="n_jobs")
+    for names, fitted in parallel(calls()):
+        if folder is not None:
+            digest = digests[tuple(names)]
+            fitted.write(folder / f"chunk-{digest}")
+            _remove(folder / f"running-{digest}")
+        bar.update(len(names))
+        yield names, fitted
+    for names, fitted in done:
+        bar.update(len(names))
+        yield names, fitted
+
+
+def _named(chunk: Chunk, p_values: Sequence[float] | None) -> tuple[list[str], FittedChunk]:
+    return chunk.names, fit_chunk(chunk, p_values)
+
+
+def _remove(folder: Path) -> None:
+    """Delete the checkpoints of a chunk that is done, if this machine has them."""
+    if folder.is_dir():
+        for entry in folder.iterdir():
+            entry.unlink()
+        folder.rmdir()
+
+
+def check_writable(folder: Path) -> None:
+    """Raise an OSError, before anything is computed, if the folder cannot be written to."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise OSError(f"checkpoint_dir {str(folder)!r} cannot be written to: {error}.") from error

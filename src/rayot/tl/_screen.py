@@ -1,0 +1,221 @@
+"""The verb ``tl.screen``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import rayot
+from rayot._docs import shared
+from rayot.data.keys import Key
+from rayot.data.modality import modality_of
+from rayot.data.screened import is_screen
+from rayot.tl._write import plain
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from mudata import MuData
+
+    from rayot.model import Screen
+    from rayot.representation import Representation
+
+
+@shared
+def screen(
+    adata: AnnData | MuData,
+    control: str,
+    *,
+    groupby: str = Key.obs.perturbation,
+    perturbations: Sequence[str] | None = None,
+    use_rep: str | Representation | None = None,
+    layer: str | None = None,
+    split_key: str | None = Key.obs.split,
+    strata_key: str | None = None,
+    strata: str = "balanced",
+    small_strata: str = "drop",
+    weights_key: str | None = None,
+    modality: str | None = None,
+    preset: str = "fast",
+    key_added: str = "screen",
+    seed: int = 0,
+    n_seeds: int = 1,
+    min_cells: int = 20,
+    small_perturbations: str = "skip",
+    fdr: float | None = 0.05,
+    max_memory: float = 1.0,
+    n_jobs: int | None = None,
+    max_steps: int | None = None,
+    batch_size: int | None = None,
+    validation_size: float = 0.1,
+    early_stopping: bool = False,
+    early_stopping_patience: int = 10,
+    checkpoint_dir: str | Path | None = None,
+    checkpoint_every: int = 1000,
+    resume: bool = True,
+    allow_counts: bool = False,
+    accelerator: str = "auto",
+    devices: int | str | list[int] = "auto",
+    show_progress_bar: bool = True,
+    plan_kwargs: dict[str, Any] | None = None,
+    copy: bool = False,
+    **trainer_kwargs: Any,  # noqa: ANN401
+) -> Screen:
+    """Learn how cells respond to every perturbation of a screen, in one stack.
+
+    Every perturbation is first tested against the control by an energy distance permutation test;
+    those with a detectable effect are fitted together, as :func:`rayot.tl.w1ot` fits one. A fit
+    does not depend on which others it shares the stack with.
+
+    Parameters
+    ----------
+    {adata}
+    control
+        Category of ``obs[groupby]`` that cells start from.
+    {groupby}
+    {perturbations}
+    {use_rep}
+    {layer}
+    {split_key}
+    {strata_key}
+    {strata}
+    {small_strata}
+    {weights_key}
+    {modality}
+    {preset}
+    {key_added}
+    {seed}
+    {n_seeds}
+    {min_cells}
+    {small_perturbations}
+    {fdr}
+    {max_memory}
+    {n_jobs}
+    {max_steps}
+    {batch_size}
+    {validation_size}
+    {early_stopping}
+    {early_stopping_patience}
+    {checkpoint_dir}
+    {checkpoint_every}
+    {resume}
+    {allow_counts}
+    {accelerator}
+    {progress}
+    {plan_kwargs}
+    copy
+        Whether to write to a copy, which the returned screen holds as ``screen.adata``.
+    {trainer_kwargs}
+
+    Returns
+    -------
+    The fitted :class:`rayot.model.Screen`, a mapping: ``screen["IFNGR1"]`` is the model of that
+    perturbation. No cells are written; ``screen.predict(cells, "IFNGR1")`` predicts on demand.
+    Written to ``adata`` (with ``key`` for ``key_added``):
+
+    - ``uns[key]["table"]``: one row a perturbation. ``n_cells``: its training cells;
+      ``energy_distance``: from the control, unbiased, on training cells; ``p_value`` of the
+      permutation test, ``q_value`` over the screen, ``detectable``: whether it passes ``fdr``. Then
+      the diagnostics of its worst map (``strength``, ``mean_step``, ``held_out_dual``, energy
+      distances, ``certificate``, ``reason``), see
+      :func:`rayot.solvers.diagnostics.diagnostics`.
+    - ``uns[key]["displacement"]``: mean move of the control's training cells under each
+      perturbation, of all and of each of ``uns[key]["cell_types"]``, (n, 1 + types, d) float32.
+    - ``uns[key]``: control, ``groupby``, parameters, package version and seed.
+
+    Raises
+    ------
+    KeyError
+        If a column, layer or representation is missing.
+    ValueError
+        If the control is missing or too small, no perturbation has enough cells, values are NaN or
+        infinite, the expression holds raw counts, an option is out of range. ``adata`` is then as
+        it was.
+    OSError
+        If ``checkpoint_dir`` cannot be written to.
+
+    Examples
+    --------
+    >>> import rayot as rt
+    >>> adata = rt.datasets.simulated_screen(3, n_cells=60, n_genes=20)
+    >>> screen = rt.tl.screen(adata, "control", max_steps=10, show_progress_bar=False)
+    >>> adata.uns["screen"]["table"].shape[0]
+    3
+    """
+    from rayot.model import W1OT, Screen
+    from rayot.representation import Representation
+
+    cells = modality_of(adata, modality)
+    _check_key(cells, key_added)
+    given = use_rep if isinstance(use_rep, Representation) else None
+    data = W1OT.setup_anndata(
+        cells,
+        groupby=groupby,
+        layer=layer,
+        use_rep=None if given is not None else use_rep,  # type: ignore[arg-type]
+        split_key=split_key,
+        allow_counts=allow_counts,
+        strata_key=strata_key,
+        weights_key=weights_key,
+    )
+    if given is not None:
+        data = replace(data, use_rep=given.name)
+    found = Screen(
+        cells,
+        data,
+        control,
+        perturbations=perturbations,
+        preset=preset,
+        representation=given,
+        strata=strata,
+        small_strata=small_strata,
+        min_cells=min_cells,
+        small_perturbations=small_perturbations,
+        n_seeds=n_seeds,
+        seed=seed,
+        **(plan_kwargs or {}),
+    )
+    found.train(
+        fdr=fdr,
+        max_memory=max_memory,
+        n_jobs=n_jobs,
+        max_steps=max_steps,
+        batch_size=batch_size,
+        validation_size=validation_size,
+        early_stopping=early_stopping,
+        early_stopping_patience=early_stopping_patience,
+        checkpoint_dir=checkpoint_dir,
+        checkpoint_every=checkpoint_every,
+        resume=resume,
+        accelerator=accelerator,
+        devices=devices,
+        show_progress_bar=show_progress_bar,
+        **trainer_kwargs,
+    )
+    if copy:
+        cells = cells.to_memory() if cells.isbacked else cells.copy()
+        found.adata = cells
+    elif cells.is_view:
+        # Writing to a view would copy it with a warning; scanpy's verbs copy it silently.
+        cells._init_as_actual(cells.copy())
+    cells.uns[Key.uns.result(key_added)] = {
+        Key.screen.control: found.control,
+        Key.screen.groupby: groupby,
+        Key.screen.table: found.table.set_index(found.table.index.astype(str)),
+        Key.screen.displacement: found.displacement(),
+        Key.screen.cell_types: found.cell_types,
+        Key.screen.params: plain(found.parameters()),
+        Key.screen.version: rayot.__version__,
+        Key.screen.seed: seed,
+    }
+    return found
+
+
+def _check_key(adata: AnnData, key: str) -> None:
+    """Raise a ValueError if the name holds something that is no screen."""
+    if key in adata.uns and not is_screen(adata.uns[key]):
+        raise ValueError(
+            f"key_added={key!r} would overwrite uns[{key!r}], which is no screen; choose another "
+            "name."
+        )

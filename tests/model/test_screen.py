@@ -1,0 +1,235 @@
+"""A screen in one stack: what moves, what stays, and that no map feels its neighbours."""
+
+import anndata as ad
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import rayot as rt
+from rayot.model import Screen, chunk_fit, screen_fit
+
+QUICK = {"show_progress_bar": False, "max_steps": 60, "batch_size": 64}
+
+
+@pytest.fixture(scope="module")
+def cells():
+    """Six perturbations, of which three do something."""
+    return rt.datasets.simulated_screen(6, n_cells=100, n_genes=30, n_controls=300, seed=1)
+
+
+@pytest.fixture(scope="module")
+def screen(cells):
+    return rt.tl.screen(cells, "control", key_added="once", **QUICK)
+
+
+def control(cells, n=50):
+    return cells[(cells.obs["perturbation"] == "control").to_numpy()][:n].copy()
+
+
+def test_only_perturbations_with_an_effect_move_cells(cells, screen):
+    table = cells.uns["once"]["table"]
+    assert table.loc[table["detectable"], "perturbation"].tolist() == cells.uns["active"]
+    start = control(cells)
+    for name in screen:
+        moved = np.abs(screen.predict(start, name).X - start.X.toarray()).max()
+        assert (moved > 0.1) == (name in cells.uns["active"])
+    still = table.loc[~table["detectable"]]
+    assert (still["strength"] == 0).all()
+    assert still["reason"].str.startswith("There is no detectable effect").all()
+    assert screen.problems["perturbation"].tolist() == cells.uns["active"]
+
+
+def test_a_perturbation_alone_in_its_chunk_is_fitted_as_by_w1ot(cells):
+    name = cells.uns["active"][0]
+    adata = cells.copy()
+    alone = rt.tl.screen(adata, "control", perturbations=[name], **QUICK)[name]
+    single = rt.tl.w1ot(adata, "control", name, preset="fast", **QUICK)
+    start = control(cells)
+    np.testing.assert_array_equal(alone.predict(start).X, single.predict(start).X)
+    assert alone.diagnostics == single.diagnostics
+
+
+def test_displacement_is_the_mean_move_of_each_type(cells, screen):
+    found = cells.uns["once"]["displacement"]
+    types = cells.uns["once"]["cell_types"]
+    assert found.shape == (6, 1 + len(types), 30)
+    name = cells.uns["active"][1]
+    start = control(cells, 300)
+    moves = screen.predict(start, name, clip=False).X - start.X.toarray()
+    row = list(screen).index(name)
+    np.testing.assert_allclose(found[row, 0], moves.mean(0), atol=1e-4)
+    of_type = (start.obs["cell_type"] == types[1]).to_numpy()
+    np.testing.assert_allclose(found[row, 2], moves[of_type].mean(0), atol=1e-4)
+
+
+def test_saved_and_loaded_it_predicts_the_same(cells, screen, tmp_path):
+    screen.save(tmp_path / "screen")
+    loaded = Screen.load(tmp_path / "screen")
+    pd.testing.assert_frame_equal(loaded.table, screen.table)
+    pd.testing.assert_frame_equal(loaded.problems, screen.problems)
+    start = control(cells)
+    for name in screen:
+        expected = screen.predict(start, name).X
+        np.testing.assert_array_equal(loaded.predict(start, name).X, expected)
+    with pytest.raises(RuntimeError, match="trained already"):
+        loaded.train()
+
+
+def test_the_result_survives_a_file(cells, screen, tmp_path):
+    cells.write_h5ad(tmp_path / "cells.h5ad")
+    read = ad.read_h5ad(tmp_path / "cells.h5ad").uns["once"]
+    assert read["table"]["perturbation"].tolist() == list(screen)
+    assert read["table"]["detectable"].dtype == bool
+
+
+def test_processes_give_the_bits_of_one(cells):
+    options = {**QUICK, "max_memory": 0.001}
+    one = rt.tl.screen(cells.copy(), "control", **options)
+    with joblib.parallel_config(n_jobs=2):
+        two = rt.tl.screen(cells.copy(), "control", **options)
+    for name, values in one.stack.state.items():
+        np.testing.assert_array_equal(values, two.stack.state[name])
+    pd.testing.assert_frame_equal(one.table, two.table)
+
+
+@pytest.mark.parametrize("strata", ["balanced", "separate"])
+def test_strata_may_differ_between_perturbations(cells, strata, caplog):
+    first, second = cells.uns["active"][:2]
+    lacking = (cells.obs["perturbation"] == second) & (cells.obs["cell_type"] == "type_0")
+    adata = cells[~lacking.to_numpy()].copy()
+    options = {"strata_key": "cell_type", "strata": strata, "n_seeds": 2, **QUICK}
+    found = rt.tl.screen(adata, "control", perturbations=[first, second], **options)
+    assert "'type_0'" in caplog.text
+    problems = found.problems.groupby("perturbation").size()
+    expected = {"balanced": [2, 2], "separate": [6, 4]}[strata]
+    assert problems[[first, second]].tolist() == expected
+    predicted = found.predict(control(adata), second)
+    assert np.isfinite(predicted.X).all()
+    assert "w1ot_step_sd" in predicted.obs
+
+
+def test_small_perturbations_are_named(cells, caplog):
+    name = cells.uns["active"][0]
+    few = (cells.obs["perturbation"] == name).to_numpy()
+    few[np.flatnonzero(few)[:10]] = False
+    adata = cells[~few].copy()
+    with pytest.raises(ValueError, match=f"{name!r}.* 10 training cells"):
+        rt.tl.screen(adata, "control", small_perturbations="raise", **QUICK)
+    assert "screen" not in adata.uns
+    found = rt.tl.screen(adata, "control", **QUICK)
+    assert name not in found
+    assert name in caplog.text
+
+
+def test_the_control_is_not_transported_to_itself(cells, caplog):
+    names = ["control", cells.uns["active"][0]]
+    found = rt.tl.screen(cells.copy(), "control", perturbations=names, **QUICK)
+    assert list(found) == names[1:]
+    assert "not transported to itself" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"fdr": 0.0}, "fdr must be between 0 and 1"),
+        ({"max_memory": 0}, "max_memory must be"),
+        ({"min_cells": 3}, "min_cells must be at least 20"),
+        ({"perturbations": ["nobody"]}, "no category 'nobody'"),
+        ({"perturbations": "drug_000"}, "must be a list"),
+        ({"perturbations": ["control"]}, "no perturbation beside the control"),
+        ({"small_perturbations": "keep"}, "small_perturbations must be one of"),
+        ({"key_added": "active"}, "is no screen"),
+    ],
+)
+def test_bad_input_is_refused(cells, options, message):
+    adata = cells.copy()
+    with pytest.raises(ValueError, match=message):
+        rt.tl.screen(adata, "control", **{**QUICK, **options})
+    assert "screen" not in adata.uns
+
+
+def test_an_unknown_perturbation_is_hinted_at(screen):
+    with pytest.raises(KeyError, match=r"Did you mean 'drug_00\d'"):
+        screen["drug_01"]
+
+
+def test_a_folder_that_cannot_be_written_to_is_refused_first(cells, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="cannot be written to"):
+        rt.tl.screen(cells, "control", checkpoint_dir=tmp_path / "file" / "inside", **QUICK)
+
+
+def test_an_interrupted_screen_resumes(cells, tmp_path, monkeypatch):
+    options = {**QUICK, "max_memory": 0.001}
+    whole = rt.tl.screen(cells.copy(), "control", **options)
+    fit = screen_fit.fit_chunk
+    fitted = []
+
+    def interrupted(chunk, p_values):
+        if len(fitted) == 1:
+            raise KeyboardInterrupt
+        fitted.append(chunk.names)
+        return fit(chunk, p_values)
+
+    monkeypatch.setattr(screen_fit, "fit_chunk", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        rt.tl.screen(cells.copy(), "control", checkpoint_dir=tmp_path, **options)
+    fitted[:] = [0] * 10
+    resumed = rt.tl.screen(cells.copy(), "control", checkpoint_dir=tmp_path, **options)
+    assert len(fitted) == 12
+    for name, values in whole.stack.state.items():
+        np.testing.assert_array_equal(values, resumed.stack.state[name])
+    assert all(path.name.startswith("chunk-") for path in tmp_path.iterdir())
+
+
+def test_a_loss_that_is_not_finite_stops_one_problem_alone(cells, monkeypatch):
+    bad, good = cells.uns["active"][:2]
+    train = chunk_fit.train_transport
+
+    def poisoned(transport, *arguments):
+        if bad in transport.names:
+            number = transport.names.index(bad)
+            with torch.no_grad():
+                next(transport.rays[0].potential.parameters())[number] = torch.nan
+        return train(transport, *arguments)
+
+    monkeypatch.setattr(chunk_fit, "train_transport", poisoned)
+    found = rt.tl.screen(cells.copy(), "control", **QUICK)
+    table = found.table.set_index("perturbation")
+    assert table.loc[bad, "certificate"] == "poor"
+    assert f"{bad!r} became nan" in table.loc[bad, "reason"]
+    assert np.isfinite(table.loc[good, "residual_energy_distance"])
+    alone = rt.tl.screen(cells.copy(), "control", perturbations=[bad], **QUICK)
+    assert alone.table["certificate"].tolist() == ["poor"]
+    start = control(cells)
+    np.testing.assert_array_equal(alone.predict(start, bad).X, start.X.toarray())
+
+
+def test_many_cells_are_held_in_their_components(cells, monkeypatch):
+    from rayot.model import components
+
+    monkeypatch.setattr(components, "DENSE_ELEMENTS", 1000)
+    adata = cells.copy()
+    options = {**QUICK, "plan_kwargs": {"n_components": 10}}
+    found = rt.tl.screen(adata, "control", **options)
+    assert found.stack.state["centre"].shape[-1] == 10
+    name = cells.uns["active"][0]
+    start = control(cells, 300)
+    moves = found.predict(start, name, clip=False).X - start.X.toarray()
+    assert np.linalg.matrix_rank(moves, tol=1e-3) <= 10
+    row = list(found).index(name)
+    expected = adata.uns["screen"]["displacement"][row, 0]
+    np.testing.assert_allclose(moves.mean(0), expected, atol=1e-4)
+
+
+def test_an_embedding_without_a_decoder_is_screened_too(cells):
+    adata = cells.copy()
+    adata.obsm["X_mine"] = adata.X[:, :5].toarray()
+    found = rt.tl.screen(adata, "control", use_rep="X_mine", **QUICK)
+    predicted = found.predict(control(adata), next(iter(found)))
+    assert predicted.obsm["X_w1ot"].shape == (50, 5)
+    adata.obsm["X_mine"][0] = np.nan
+    with pytest.raises(ValueError, match="NaN"):
+        rt.tl.screen(adata, "control", use_rep="X_mine", **QUICK)

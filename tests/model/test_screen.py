@@ -233,3 +233,25 @@ def test_an_embedding_without_a_decoder_is_screened_too(cells):
     adata.obsm["X_mine"][0] = np.nan
     with pytest.raises(ValueError, match="NaN"):
         rt.tl.screen(adata, "control", use_rep="X_mine", **QUICK)
+
+
+@pytest.mark.parametrize("suffix", ["h5ad", "zarr"])
+def test_all_perturbations_stream_to_one_file(cells, tmp_path, suffix):
+    adata = cells.copy()
+    path = tmp_path / f"predictions.{suffix}"
+    options = {**QUICK, "n_seeds": 2, "write": path}
+    found = rt.tl.screen(adata, "control", **options)
+    read = ad.read_h5ad(path) if suffix == "h5ad" else ad.read_zarr(path)
+    start = control(cells, 300)
+    assert read.shape == (6 * 300, 30)
+    assert read.obs["perturbation"].value_counts().tolist() == [300] * 6
+    for name in found:
+        part = read[(read.obs["perturbation"] == name).to_numpy()]
+        expected = found.predict(start, name)
+        np.testing.assert_array_equal(part.X, expected.X)
+        np.testing.assert_array_equal(part.obs["w1ot_step"], expected.obs["w1ot_step"])
+        np.testing.assert_array_equal(part.layers["w1ot_sd"], expected.layers["w1ot_sd"])
+    with pytest.raises(FileExistsError, match="overwrite=True"):
+        rt.tl.screen(adata, "control", **options)
+    with pytest.raises(ValueError, match="go to a file"):
+        found.predict(start)

@@ -256,7 +256,7 @@ class TransportModel(PersistentModel):
         with unchanged(cells):
             self._check_cells(cells, rows)
         if path is not None:
-            return predict_to_file(self, cells, path, write_genes, clip, key)
+            return predict_to_file({key: self}, cells, path, write_genes, clip, key)
         prediction = self.transport(cells, rows, write_genes=write_genes, clip=clip)
         predicted = prediction.to_anndata(cells, rows, self.data.var_names, key)
         predicted.uns.update(self._result(prediction.combined, key))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from difflib import get_close_matches
 from pathlib import Path
@@ -16,12 +16,15 @@ from mudata import MuData
 
 import rayot
 from rayot._docs import shared
+from rayot.data.modality import modality_of
 from rayot.data.spec import DataSpec
 from rayot.model import files
 from rayot.model.components import Components
+from rayot.model.encoding import check_cells
 from rayot.model.persistence import checked_representation
 from rayot.model.problems import Problems
 from rayot.model.screen_stack import ScreenStack
+from rayot.model.streaming import check_target, predict_to_file
 from rayot.model.w1ot import W1OT
 from rayot.representation import Representation
 from rayot.solvers import TransportMap, W1Settings
@@ -90,6 +93,12 @@ class FittedScreen(Mapping[str, W1OT]):
             return self.settings, self.representation.n_features
         return self.components.settings(self.settings), self.components.basis.shape[1]
 
+    @property
+    def n_maps(self) -> int:
+        """Maps of a perturbation that was not fitted, as many as spreads of others need."""
+        several = any(len(each.table) > 1 for each in self.stack.problems.values())
+        return 2 if several else 1
+
     def _check_trained(self) -> None:
         if not hasattr(self, "stack"):
             raise RuntimeError("Train the screen first.")
@@ -117,14 +126,15 @@ class FittedScreen(Mapping[str, W1OT]):
             perturbation,
             self.representation,
             self.seed,
-            fitted or Problems(perturbation, (), "balanced", 1),
+            fitted or Problems(perturbation, (), "balanced", self.n_maps),
             self.settings,
             self.preset,
         )
         if fitted is None:
             model.module.strength.zero_()
             row = found.iloc[0]
-            model.diagnostics_ = [still(float(row["p_value"]), float(row["q_value"]))]
+            report = still(float(row["p_value"]), float(row["q_value"]))
+            model.diagnostics_ = [report] * self.n_maps
         else:
             settings, n_features = self.in_components()
             module = TransportMap(n_features, model.module.names, settings, self.seed)
@@ -145,29 +155,66 @@ class FittedScreen(Mapping[str, W1OT]):
     def predict(
         self,
         adata: AnnData | MuData,
-        perturbation: str,
-        **options: Any,  # noqa: ANN401
+        perturbation: str | Sequence[str] | None = None,
+        *,
+        modality: str | None = None,
+        write_genes: bool = True,
+        clip: bool | str = "auto",
+        key: str = "w1ot",
+        write: str | Path | None = None,
+        overwrite: bool = False,
     ) -> AnnData:
-        """Predict how every cell of ``adata`` responds to a perturbation.
+        """Predict how every cell of ``adata`` responds to one perturbation, or to many.
 
         Parameters
         ----------
         {adata}
         perturbation
-            One of the screen's.
-        **options
+            One of the screen's, some of them, or None for all, whose predictions have to go to a
+            file.
+        {modality}
+        {write_genes}
+        {clip}
+        key, write, overwrite
             As in :meth:`W1OT.predict`.
 
         Returns
         -------
-        What :meth:`W1OT.predict` returns.
+        What :meth:`W1OT.predict` returns. Of several perturbations the cells once for each,
+        which the column of the conditions names, and which is appended to the names of cells.
 
         Raises
         ------
         KeyError
             If the screen has no such perturbation; the nearest name is given.
+        ValueError
+            If several perturbations are asked for without ``write``, and as :meth:`W1OT.predict`.
+        OSError
+            As :meth:`W1OT.predict`.
         """
-        return self[perturbation].predict(adata, **options)
+        if isinstance(perturbation, str):
+            return self[perturbation].predict(
+                adata,
+                modality=modality,
+                write_genes=write_genes,
+                clip=clip,
+                key=key,
+                write=write,
+                overwrite=overwrite,
+            )
+        names = list(self) if perturbation is None else list(perturbation)
+        if write is None or not names:
+            raise ValueError(
+                f"Predictions of {len(names)} perturbations go to a file; name it by write, or one "
+                "perturbation."
+            )
+        first = self[names[0]]
+        cells = modality_of(adata, modality)
+        path = check_target(first, cells, write, overwrite, write_genes, len(names))
+        rows = np.arange(cells.n_obs)
+        check_cells(self.representation, cells, rows, data=self.data)
+        chosen = _Chosen(self, names)
+        return predict_to_file(chosen, cells, path, write_genes, clip, key)
 
     def save(self, dir_path: str | Path, overwrite: bool = False) -> None:
         """Save to a folder: JSON and safetensors, nothing that can run code on load.
@@ -260,3 +307,19 @@ def still(p_value: float, q_value: float) -> dict[str, Any]:
         "certificate": "good",
         "reason": f"There is no detectable effect (q = {q_value:.2g}); cells stay where they are.",
     }
+
+
+class _Chosen(Mapping[str, W1OT]):
+    """Some perturbations of a screen, whose models are made when they are asked for."""
+
+    def __init__(self, screen: FittedScreen, names: Sequence[str]) -> None:
+        self.screen, self.names = screen, names
+
+    def __getitem__(self, perturbation: str) -> W1OT:
+        return self.screen[perturbation]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)

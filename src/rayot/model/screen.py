@@ -236,9 +236,8 @@ class Screen(FittedScreen):
         known = None if fdr is None else {name: test[1] for name, test in tests.items()}
         total = sum(len(each.table) for each in problems.values())
         with tqdm(total=total, unit="map", disable=not show_progress_bar) as bar:
-            parts = list(fit_chunks(chunks, known, n_jobs, folder, resume, bar))
-        shape = (1 + len(self.cell_types), n_features)
-        self.stack = ScreenStack.join(problems, parts, shape)
+            parts = fit_chunks(chunks, known, n_jobs, folder, resume, bar)
+            self.stack = ScreenStack.join(problems, parts, (1 + len(self.cell_types), n_features))
         self.data = replace(self.data, nonnegative=cells.nonnegative)
         self.table = self._table(cells, tests, fdr)
         self.training_ = {

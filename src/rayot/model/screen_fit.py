@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -198,7 +199,10 @@ def fit_chunks(
 
 
 def _named(chunk: Chunk, p_values: Sequence[float] | None) -> tuple[list[str], FittedChunk]:
-    return chunk.names, fit_chunk(chunk, p_values)
+    fitted = fit_chunk(chunk, p_values)
+    # Trainer and module hold each other, and memory would grow until Python happens to look.
+    gc.collect()
+    return chunk.names, fitted
 
 
 def _remove(folder: Path) -> None:

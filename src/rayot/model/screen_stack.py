@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,10 +46,12 @@ class ScreenStack:
     def join(
         cls,
         problems: dict[str, Problems],
-        parts: Sequence[tuple[list[str], FittedChunk]],
+        parts: Iterable[tuple[list[str], FittedChunk]],
         shape: tuple[int, int],
     ) -> ScreenStack:
-        """Put chunks together, whatever the order in which they ended.
+        """Put chunks together, whatever the order in which they end.
+
+        Each is copied to its place and let go, so that memory holds the stack once.
 
         Parameters
         ----------
@@ -58,33 +60,33 @@ class ScreenStack:
         parts
             Names of the problems of each chunk, and what fitting it left.
         shape
-            (1 + T, d) of a displacement, for a screen in which nothing was fitted.
+            (1 + T, d) of a displacement.
         """
-        found = [name for names, _ in parts for name in names]
-        place = {name: number for number, name in enumerate(found)}
-        wanted = [name for each in problems.values() for name in each.table["name"]]
-        order = np.array([place[name] for name in wanted], dtype=int)
-        fitted = [part for _, part in parts]
-        reports = [report for part in fitted for report in part.diagnostics]
-        combinations: dict[str, Combination] = {}
+        names = [name for each in problems.values() for name in each.table["name"]]
+        place = {name: number for number, name in enumerate(names)}
         targets = {each.table["name"][0]: name for name, each in problems.items()}
-        for names, part in parts:
-            firsts = [targets[name] for name in names if name in targets]
+        state: dict[str, np.ndarray] = {}
+        diagnostics: list[dict[str, Any]] = [{}] * len(names)
+        displacement = np.zeros((len(names), *shape), dtype=np.float32)
+        combinations: dict[str, Combination] = {}
+        curves: dict[str, list[pd.DataFrame]] = {}
+        for of_chunk, part in parts:
+            rows = [place[name] for name in of_chunk]
+            for name, values in part.state.items():
+                if name not in state:
+                    state[name] = np.empty((len(names), *values.shape[1:]), values.dtype)
+                state[name][rows] = values
+            for row, report in zip(rows, part.diagnostics, strict=True):
+                diagnostics[row] = report
+            displacement[rows] = part.displacement
+            firsts = [targets[name] for name in of_chunk if name in targets]
             chosen = zip(firsts, part.combinations, strict=True)
             combinations |= {name: each for name, each in chosen if each is not None}
-        return cls(
-            problems,
-            {
-                name: np.concatenate([part.state[name] for part in fitted])[order]
-                for name in (fitted[0].state if fitted else ())
-            },
-            _mean_history(parts),
-            [reports[place[name]] for name in wanted],
-            combinations,
-            np.concatenate([np.empty((0, *shape)), *(part.displacement for part in fitted)])[
-                order
-            ].astype(np.float32),
-        )
+            for phase, columns in part.history.items():
+                table = pd.DataFrame(columns).assign(weight=len(of_chunk))
+                curves.setdefault(phase, []).append(table)
+        history = {phase: _mean_curve(tables) for phase, tables in curves.items()}
+        return cls(problems, state, history, diagnostics, combinations, displacement)
 
     @property
     def table(self) -> pd.DataFrame:
@@ -166,19 +168,9 @@ class ScreenStack:
         )
 
 
-def _mean_history(
-    parts: Sequence[tuple[list[str], FittedChunk]],
-) -> dict[str, pd.DataFrame]:
-    """Mean curve of each phase over all problems, chunks weighted by theirs."""
-    tables: dict[str, list[pd.DataFrame]] = {}
-    for names, part in parts:
-        for phase, columns in part.history.items():
-            tables.setdefault(phase, []).append(pd.DataFrame(columns).assign(weight=len(names)))
-    history = {}
-    for phase, found in tables.items():
-        together = pd.concat(found)
-        weight = together.pop("weight")
-        steps = together["step"]
-        total = together.drop(columns="step").mul(weight, axis=0).groupby(steps).sum()
-        history[phase] = total.div(weight.groupby(steps).sum(), axis=0)
-    return history
+def _mean_curve(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Mean curve over all problems of a phase, chunks weighted by theirs."""
+    together = pd.concat(tables)
+    weight, steps = together.pop("weight"), together["step"]
+    total = together.drop(columns="step").mul(weight, axis=0).groupby(steps).sum()
+    return total.div(weight.groupby(steps).sum(), axis=0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,31 +62,40 @@ def predictions(
 
 
 def check_target(
-    model: TransportModel, adata: AnnData, path: str | Path, overwrite: bool, write_genes: bool
+    model: TransportModel,
+    adata: AnnData,
+    path: str | Path,
+    overwrite: bool,
+    write_genes: bool,
+    n_times: int = 1,
 ) -> Path:
-    """Raise if predictions cannot be written there, see :func:`rayot.data.files.check_new_file`."""
+    """Raise if predictions cannot be written there, see :func:`rayot.data.files.check_new_file`.
+
+    Each cell is predicted ``n_times``.
+    """
     width = 0
     if write_genes and model.representation.has_decoder:
         width += len(model.data.var_names) * (2 if len(model.problems.table) > 1 else 1)
     if model.representation.name is not None:
         width += model.representation.n_features
-    return check_new_file(path, overwrite, 4 * width * adata.n_obs, adata)
+    return check_new_file(path, overwrite, 4 * width * adata.n_obs * n_times, adata)
 
 
 def predict_to_file(
-    model: TransportModel,
+    models: Mapping[str, TransportModel],
     adata: AnnData,
     path: Path,
     write_genes: bool,
     clip: bool | str,
     key: str,
 ) -> AnnData:
-    """Write predictions of all cells, whole or not at all, and open the file.
+    """Write predictions of all cells by each model, whole or not at all, and open the file.
 
     Parameters
     ----------
-    model
-        A trained model.
+    models
+        Trained models of one screen by perturbation, or a single one by any name. They may be made
+        as they are asked for.
     adata
         Cells to predict.
     path
@@ -95,10 +104,14 @@ def predict_to_file(
         As in :meth:`rayot.model.W1OT.predict`.
     """
     rows = np.arange(adata.n_obs)
-    with_genes = write_genes and model.representation.has_decoder
-    var = pd.DataFrame(index=pd.Index(model.data.var_names)) if with_genes else None
-    names = (Key.obs.step(key), Key.obs.potential(key), Key.obs.step_sd(key))
-    obs = checks.table_of(adata).drop(columns=list(names), errors="ignore")
+    names = list(models)
+    first = models[names[0]]
+    with_genes = write_genes and first.representation.has_decoder
+    var = pd.DataFrame(index=pd.Index(first.data.var_names)) if with_genes else None
+    taken = (Key.obs.step(key), Key.obs.potential(key), Key.obs.step_sd(key))
+    obs = checks.table_of(adata).drop(columns=list(taken), errors="ignore")
+    if len(names) > 1:
+        obs = by_perturbation(obs, names, first.data.groupby)
     parts = []
     with (
         whole_file(path) as partial,
@@ -106,16 +119,29 @@ def predict_to_file(
         open_writer(partial, obs, var) as writer,
     ):
         # On genes the representation would be the same matrix again.
-        represented = model.representation.name is not None
-        for part in predictions(model, adata, rows, write_genes, represented, clip):
-            for entry, block in (
-                ("X", part.genes),
-                (f"layers/{Key.layers.spread(key)}", part.genes_sd),
-                (f"obsm/{Key.obsm.predicted(key)}", part.representation),
-            ):
-                if block is not None:
-                    writer.append(entry, block)
-            parts.append(part.without_matrices())
+        represented = first.representation.name is not None
+        for name in names:
+            model = models[name]
+            for part in predictions(model, adata, rows, write_genes, represented, clip):
+                for entry, block in (
+                    ("X", part.genes),
+                    (f"layers/{Key.layers.spread(key)}", part.genes_sd),
+                    (f"obsm/{Key.obsm.predicted(key)}", part.representation),
+                ):
+                    if block is not None:
+                        writer.append(entry, block)
+                parts.append(part.without_matrices())
         prediction = Prediction.joined(parts)
-        writer.finish(prediction.obs(key), model._result(prediction.combined, key))
+        uns = first._result(prediction.combined, key) if len(names) == 1 else {}
+        writer.finish(prediction.obs(key), uns)
     return open_cells(path)
+
+
+def by_perturbation(obs: pd.DataFrame, names: Sequence[str], groupby: str | None) -> pd.DataFrame:
+    """The cells once for each perturbation, which ``obs[groupby]`` then names."""
+    assert groupby is not None
+    repeated = pd.concat([obs] * len(names))
+    which = np.repeat(names, len(obs))
+    repeated[groupby] = pd.Categorical(which, categories=names)
+    repeated.index = [f"{cell}-{name}" for cell, name in zip(repeated.index, which, strict=True)]
+    return repeated

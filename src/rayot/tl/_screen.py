@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import rayot
 from rayot._docs import shared
+from rayot.data.files import check_new_file
 from rayot.data.keys import Key
 from rayot.data.modality import modality_of
 from rayot.data.screened import is_screen
@@ -54,6 +55,10 @@ def screen(
     checkpoint_dir: str | Path | None = None,
     checkpoint_every: int = 1000,
     resume: bool = True,
+    write: str | Path | None = None,
+    overwrite: bool = False,
+    write_genes: bool = True,
+    clip: bool | str = "auto",
     allow_counts: bool = False,
     accelerator: str = "auto",
     devices: int | str | list[int] = "auto",
@@ -100,6 +105,13 @@ def screen(
     {checkpoint_dir}
     {checkpoint_every}
     {resume}
+    write
+        File that predictions of the control's cells under every perturbation go to, block by
+        block, ``.h5ad`` or ``.zarr``, see :meth:`rayot.model.Screen.predict`. None writes none.
+    overwrite
+        Whether that file may exist.
+    {write_genes}
+    {clip}
     {allow_counts}
     {accelerator}
     {progress}
@@ -133,7 +145,7 @@ def screen(
         infinite, the expression holds raw counts, an option is out of range. ``adata`` is then as
         it was.
     OSError
-        If ``checkpoint_dir`` cannot be written to.
+        If ``checkpoint_dir`` or ``write`` cannot be written to.
 
     Examples
     --------
@@ -148,6 +160,8 @@ def screen(
 
     cells = modality_of(adata, modality)
     _check_key(cells, key_added)
+    if write is not None:
+        check_new_file(write, overwrite, 0, cells)
     given = use_rep if isinstance(use_rep, Representation) else None
     data = W1OT.setup_anndata(
         cells,
@@ -193,6 +207,14 @@ def screen(
         show_progress_bar=show_progress_bar,
         **trainer_kwargs,
     )
+    if write is not None:
+        found.predict(
+            cells[data.rows(cells, control)],
+            write_genes=write_genes,
+            clip=clip,
+            write=write,
+            overwrite=overwrite,
+        )
     if copy:
         cells = cells.to_memory() if cells.isbacked else cells.copy()
         found.adata = cells

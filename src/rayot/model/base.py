@@ -259,10 +259,10 @@ class TransportModel(PersistentModel):
             return predict_to_file({key: self}, cells, path, write_genes, clip, key)
         prediction = self.transport(cells, rows, write_genes=write_genes, clip=clip)
         predicted = prediction.to_anndata(cells, rows, self.data.var_names, key)
-        predicted.uns.update(self.result(prediction.combined, key))
+        predicted.uns.update(self._result(prediction.combined, key))
         return predicted
 
-    def result(self, combined: np.ndarray, key: str) -> dict[str, Any]:
+    def _result(self, combined: np.ndarray, key: str) -> dict[str, Any]:
         """What ``uns`` of predicted cells says; nothing of a single map."""
         if not self.problems.separate:
             return {}

@@ -132,7 +132,7 @@ def predict_to_file(
                         writer.append(entry, block)
                 parts.append(part.without_matrices())
         prediction = Prediction.joined(parts)
-        uns = first.result(prediction.combined, key) if len(names) == 1 else {}
+        uns = first._result(prediction.combined, key) if len(names) == 1 else {}
         writer.finish(prediction.obs(key), uns)
     return open_cells(path)
 

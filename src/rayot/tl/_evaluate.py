@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from mudata import MuData
 
-    from rayot.model.base import TransportModel
+    from rayot.model import W1OT
 
 WAYS = ("mmd", "energy_distance")
 """Metrics of whole populations, whose share of the way from identity to observed is given."""
@@ -28,7 +28,7 @@ WAYS = ("mmd", "energy_distance")
 
 def evaluate(
     adata: AnnData | MuData,
-    key: str | Sequence[str] | TransportModel = "w1ot",
+    key: str | Sequence[str] | W1OT = "w1ot",
     *,
     n_top_genes: int = 50,
     n_cells: int = 1500,

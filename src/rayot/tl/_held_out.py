@@ -16,7 +16,7 @@ from rayot.data.fitted import FittedMap
 from rayot.data.keys import Key
 from rayot.data.matrix import chunk_rows, dense, expression_of, row_chunks
 from rayot.tl._by_model import predicted_by
-from rayot.tl._moments import Moments, top_genes
+from rayot.tl._moments import moments_of, top_genes
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -138,9 +138,7 @@ def read_held_out(
     transported = _transported(adata, maps) if model is None else np.ones(adata.n_obs, dtype=bool)
     split = _split(adata, maps[0], transported, cell_mask, generator)
     layer = maps[0].layer
-    before, after = (
-        Moments.of(adata, layer, rows) for rows in (split.source_train, split.target_train)
-    )
+    before, after = moments_of(adata, layer, (split.source_train, split.target_train))
     if features is None:
         columns = top_genes(before, after, n_top_genes)
     else:

@@ -36,18 +36,28 @@ class Moments:
     mean: NDArray[np.float64]
     variance: NDArray[np.float64]
 
-    @classmethod
-    def of(cls, adata: AnnData, layer: str | None, rows: NDArray[np.intp]) -> Moments:
-        """Read these cells once, block by block; nothing is held."""
-        total = squares = np.zeros(adata.n_vars)
-        for chunk in row_chunks(rows, chunk_rows(adata.n_vars)):
-            block = expression_of(adata, layer, chunk).astype(np.float64)
-            squared = block.power(2) if isinstance(block, sparse.csr_matrix) else block**2
-            total = total + np.asarray(block.sum(0)).ravel()
-            squares = squares + np.asarray(squared.sum(0)).ravel()
+
+def moments_of(
+    adata: AnnData, layer: str | None, groups: Sequence[NDArray[np.intp]]
+) -> list[Moments]:
+    """Moments of disjoint groups of cells, whose rows are read once, block by block."""
+    group_of = np.full(adata.n_obs, -1)
+    for number, rows in enumerate(groups):
+        group_of[rows] = number
+    totals, squares = np.zeros((2, len(groups), adata.n_vars))
+    for chunk in row_chunks(np.flatnonzero(group_of >= 0), chunk_rows(adata.n_vars)):
+        block = expression_of(adata, layer, chunk).astype(np.float64)
+        for number in range(len(groups)):
+            part = block[group_of[chunk] == number]
+            squared = part.power(2) if isinstance(part, sparse.csr_matrix) else part**2
+            totals[number] += np.asarray(part.sum(0)).ravel()
+            squares[number] += np.asarray(squared.sum(0)).ravel()
+    found = []
+    for rows, total, square in zip(groups, totals, squares, strict=True):
         mean = total / len(rows)
-        variance = np.maximum(squares - total * mean, 0) / max(1, len(rows) - 1)
-        return cls(len(rows), mean, variance)
+        variance = np.maximum(square - total * mean, 0) / max(1, len(rows) - 1)
+        found.append(Moments(len(rows), mean, variance))
+    return found
 
 
 def top_genes(source: Moments, target: Moments, n_top_genes: int) -> NDArray[np.intp]:

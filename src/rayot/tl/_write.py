@@ -125,8 +125,8 @@ def _forget(adata: AnnData, key: str) -> None:
         Key.obs.step_sd(key),
         Key.obs.weight(key),
     }
-    # Lazy columns cannot be deleted one by one.
-    adata.obs = adata.obs[[name for name in adata.obs.columns if name not in columns]]
+    # Lazy columns cannot be deleted one by one, and their .columns have no order.
+    adata.obs = adata.obs[[name for name in adata.obs if name not in columns]]
     for slot, names in (
         (adata.obsm, (Key.obsm.predicted(key),)),
         (adata.layers, (Key.layers.predicted(key), Key.layers.spread(key))),

@@ -88,11 +88,6 @@ class BlockTraining(pl.LightningModule):
         """Steps of the whole phase."""
 
     @property
-    def batch_size(self) -> int:
-        """Cells of each side at each step."""
-        return self.settings.batch_size
-
-    @property
     def n_blocks(self) -> int:
         """Blocks of the whole phase."""
         return math.ceil(self.n_steps / BLOCK_STEPS)
@@ -144,7 +139,7 @@ class BlockTraining(pl.LightningModule):
         The S strata have n cells each, one stratum after the other.
         """
         n_strata = self.source.n_strata
-        n = max(2, math.ceil(self.batch_size / n_strata))
+        n = max(2, math.ceil(self.settings.batch_size / n_strata))
         drawn = [
             population.draw(
                 [

@@ -72,7 +72,7 @@ PARAMETERS = {
     "max_steps": """max_steps
     Optimisation steps of each phase (a ray's potential or step size); None takes the preset's.""",
     "batch_size": """batch_size
-    Cells drawn of each condition at a step of either phase; None takes the preset's.""",
+    Cells drawn of each condition at a step; None takes the preset's.""",
     "early_stopping": """early_stopping
     Whether a phase ends when its held-out value stops improving.""",
     "early_stopping_patience": """early_stopping_patience

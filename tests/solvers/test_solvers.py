@@ -183,7 +183,6 @@ def test_exact_distances_take_a_small_stratum_with_the_large_one():
         ({"potential": "relu"}, r"potential must be one of .*found 'relu'"),
         ({"n_rays": 0}, r"n_rays must be a whole number of at least 1, found 0"),
         ({"batch_size": 1}, r"batch_size must be a whole number of at least 2"),
-        ({"potential_batch_size": 0}, r"potential_batch_size must be None or a whole number"),
         ({"step_lr": -1.0}, r"step_lr must be greater than 0"),
         ({"width": 30}, r"width must be a multiple of 4"),
         ({"potential_steps": 2.5}, r"potential_steps must be a whole number"),
@@ -192,15 +191,6 @@ def test_exact_distances_take_a_small_stratum_with_the_large_one():
 def test_bad_settings(changes, message):
     with pytest.raises(ValueError, match=message):
         W1Settings.from_preset("paper", **changes)
-
-
-def test_the_users_batch_is_that_of_both_phases():
-    fast = W1Settings.from_preset("fast")
-    assert fast.with_limits(None, None) == fast
-    for limited in (fast.with_limits(None, 64), W1Settings.from_preset("fast", batch_size=64)):
-        assert (limited.batch_size, limited.potential_batch_size) == (64, None)
-    both = W1Settings.from_preset("fast", batch_size=64, potential_batch_size=128)
-    assert (both.batch_size, both.potential_batch_size) == (64, 128)
 
 
 def test_unknown_preset():

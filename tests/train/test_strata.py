@@ -39,7 +39,7 @@ def test_each_stratum_is_drawn_equally_and_from_itself(n_problems):
 
 
 def test_a_batch_has_an_equal_share_of_each_stratum():
-    settings = W1Settings.from_preset("fast", batch_size=8, potential_batch_size=32)
+    settings = W1Settings.from_preset("fast", batch_size=32)
     population = strata()
     transport = TransportMap(1, ["a"], settings, seed=0)
     both = population, population

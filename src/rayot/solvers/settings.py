@@ -43,9 +43,6 @@ class W1Settings:
         Optimisation steps of each ray's potential and step size.
     batch_size
         Cells drawn from the source, and as many from the target, at each step.
-    potential_batch_size
-        The same for the potential, whose gain is linear in cells and whose networks are small; the
-        energy distance of a step size takes pairs. None draws ``batch_size``.
     potential_lr, potential_lr_end
         First and last learning rate of the potential, joined by a cosine.
     step_lr, step_lr_end
@@ -72,7 +69,6 @@ class W1Settings:
     potential_steps: int = 10_000
     step_steps: int = 10_000
     batch_size: int = 256
-    potential_batch_size: int | None = None
     potential_lr: float = 1e-2
     potential_lr_end: float = 1e-4
     step_lr: float = 1e-4
@@ -108,11 +104,7 @@ class W1Settings:
             raise ValueError(
                 f"plan_kwargs names unknown settings {unknown}; known are {sorted(known)}."
             )
-        values = dict(PRESETS[preset])
-        if "batch_size" in changes:
-            # A batch that is asked for is that of both phases.
-            values.pop("potential_batch_size", None)
-        settings = cls(**{**values, **changes})
+        settings = cls(**{**PRESETS[preset], **changes})
         settings.check()
         return settings
 
@@ -131,7 +123,6 @@ class W1Settings:
             potential_steps=self.potential_steps if max_steps is None else max_steps,
             step_steps=self.step_steps if max_steps is None else max_steps,
             batch_size=self.batch_size if batch_size is None else batch_size,
-            potential_batch_size=self.potential_batch_size if batch_size is None else None,
         )
         settings.check()
         return settings
@@ -152,12 +143,11 @@ class W1Settings:
                 raise ValueError(
                     f"{name} must be a share from 0 to less than 1, found {getattr(self, name)!r}."
                 )
-        for name in ("n_components", "potential_batch_size"):
-            value = getattr(self, name)
-            if value is not None and (not isinstance(value, Integral) or value < 2):
-                raise ValueError(
-                    f"{name} must be None or a whole number of at least 2, found {value!r}."
-                )
+        components = self.n_components
+        if components is not None and (not isinstance(components, Integral) or components < 2):
+            raise ValueError(
+                f"n_components must be None or a whole number of at least 2, found {components!r}."
+            )
         smallest = {"batch_size": 2, "n_layers": 1, "step_layers": 1}
         for field in fields(self):
             value = getattr(self, field.name)
@@ -192,7 +182,6 @@ PRESETS: dict[str, dict[str, Any]] = {
         "potential_steps": 200,
         "step_steps": 300,
         "batch_size": 256,
-        "potential_batch_size": 1024,
         "step_lr": 2e-3,
         "step_lr_end": 1e-5,
         "step_betas": (0.9, 0.999),

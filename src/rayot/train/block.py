@@ -91,11 +91,6 @@ class BlockTraining(pl.LightningModule):
         """Steps of the whole phase."""
 
     @property
-    def batch_size(self) -> int:
-        """Cells of each side at each step."""
-        return self.settings.batch_size
-
-    @property
     def n_blocks(self) -> int:
         """Blocks of the whole phase."""
         return math.ceil(self.n_steps / BLOCK_STEPS)
@@ -149,7 +144,7 @@ class BlockTraining(pl.LightningModule):
         """
         n_strata = self.source.n_strata
         rank, n_processes = process()
-        n = max(2, math.ceil(self.batch_size / (n_strata * n_processes)))
+        n = max(2, math.ceil(self.settings.batch_size / (n_strata * n_processes)))
         part = (f"part {rank}",) if rank else ()
         drawn = [
             population.draw(

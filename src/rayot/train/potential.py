@@ -23,11 +23,6 @@ class PotentialTraining(BlockTraining):
         """Steps of the whole phase."""
         return self.settings.potential_steps
 
-    @property
-    def batch_size(self) -> int:
-        """Cells of each side at each step."""
-        return self.settings.potential_batch_size or self.settings.batch_size
-
     def learning_rates(self) -> tuple[float, float]:
         """First and last learning rate."""
         return self.settings.potential_lr, self.settings.potential_lr_end

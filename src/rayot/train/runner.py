@@ -122,8 +122,7 @@ def train_transport(
         claim(folder, fingerprint, [phase.name for phase in phases], options.resume)
     total = sum(phase.n_steps for phase in phases)
     n_problems, n_features = source.n_problems, transport.n_features
-    batch_size = max(phase.batch_size for phase in phases)
-    largest = n_problems * 2 * batch_size * max(n_features, settings.width)
+    largest = n_problems * 2 * settings.batch_size * max(n_features, settings.width)
     with (
         threads_for(largest * settings.width),
         tqdm(total=total, unit="step", disable=not options.progress) as bar,

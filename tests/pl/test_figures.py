@@ -1,6 +1,7 @@
 """What every figure promises."""
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import pytest
 import scanpy as sc
@@ -17,13 +18,21 @@ FOLD_CHANGES = pd.DataFrame(
     index=["A", "B"],
 )
 FROM_ADATA = ["transport_rays", "markers", "potential", "umap", "history", "diagnostics"]
-EVERY = [*FROM_ADATA, "evaluation", "log_fold_change"]
+OF_SCREENS = ["screen", "similarity"]
+EVERY = [*FROM_ADATA, *OF_SCREENS, "evaluation", "log_fold_change"]
 
 
 @pytest.fixture
 def draw(planar):
     """Draw a figure by its name."""
     planar.obsm["X_umap"] = planar.X
+    names = ["a", "b", "c"]
+    planar.uns["screen"] = {
+        "control": "control",
+        "table": pd.DataFrame({"perturbation": names, "energy_distance": 1.0, "detectable": True}),
+        "displacement": np.eye(3, dtype=np.float32)[:, None],
+        "similarity": pd.DataFrame(np.eye(3), index=names, columns=names),
+    }
     inputs = {"evaluation": TABLE, "log_fold_change": FOLD_CHANGES}
     return lambda name, **options: getattr(rt.pl, name)(inputs.get(name, planar), **options)
 

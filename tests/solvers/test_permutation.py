@@ -4,7 +4,13 @@ import pytest
 import torch
 from scipy import stats
 
-from rayot.solvers import Population, SparseCells, generator, permutation_test
+from rayot.solvers import (
+    Population,
+    SparseCells,
+    energy_distance,
+    generator,
+    permutation_test,
+)
 
 
 def p_values(n_problems, shift, *, n=40, d=3, n_strata=1, offset=0.0, seed=0):
@@ -19,7 +25,7 @@ def p_values(n_problems, shift, *, n=40, d=3, n_strata=1, offset=0.0, seed=0):
         Population.from_groups(cells.reshape(-1, d), list(side), n_strata=n_strata) for side in rows
     ]
     keys = [generator(seed, problem) for problem in range(n_problems)]
-    return permutation_test(*populations, keys, n_permutations=99)
+    return permutation_test(*populations, keys, n_permutations=99).p_values
 
 
 @pytest.mark.parametrize(("n_strata", "offset"), [(1, 0.0), (2, 0.0), (2, 20.0)])
@@ -45,7 +51,8 @@ def test_a_problem_does_not_feel_its_neighbours():
     stacked = [Population.from_groups(cells, [each, each]) for each in rows]
     first = permutation_test(*alone, [generator(0, "a")])
     both = permutation_test(*stacked, [generator(0, "b"), generator(0, "a")])
-    assert float(both[1]) == float(first[0])
+    assert float(both.p_values[1]) == float(first.p_values[0])
+    assert float(both.distances[1]) == float(first.distances[0])
 
 
 def test_constant_and_duplicated_cells_have_no_effect():
@@ -53,7 +60,7 @@ def test_constant_and_duplicated_cells_have_no_effect():
     half = torch.randn(30, 2)
     for cells in (torch.ones(60, 2), torch.cat([half, half])):
         populations = [Population.from_groups(cells, [each]) for each in rows]
-        assert float(permutation_test(*populations, [generator(0)])) > 0.5
+        assert float(permutation_test(*populations, [generator(0)]).p_values) > 0.5
 
 
 def test_sparse_cells():
@@ -62,7 +69,18 @@ def test_sparse_cells():
     cells = torch.randn(60, 4).clamp_min(0)
     rows = [torch.arange(30), torch.arange(30, 60)]
     found = [
-        permutation_test(*(Population.from_groups(each, [side]) for side in rows), [generator(0)])
+        permutation_test(
+            *(Population.from_groups(each, [side]) for side in rows), [generator(0)]
+        ).p_values
         for each in (cells, SparseCells.from_scipy(sparse.csr_matrix(cells.numpy())))
     ]
     assert torch.equal(*found)
+
+
+def test_the_distance_is_that_of_the_cells_looked_at():
+    cells = torch.randn(80, 3, generator=torch.Generator().manual_seed(0))
+    cells[40:] += 1
+    rows = [torch.arange(40), torch.arange(40, 80)]
+    found = permutation_test(*(Population.from_groups(cells, [r]) for r in rows), [generator(0)])
+    expected = energy_distance(cells[None, :40], cells[None, 40:])
+    torch.testing.assert_close(found.distances, expected)

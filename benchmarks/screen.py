@@ -81,8 +81,8 @@ def seconds(adata: AnnData, what: str) -> dict:
         "largest pair": lambda: rt.tl.w1ot(
             adata, "control", largest, preset="fast", show_progress_bar=False
         ),
-        "screen, all fitted": lambda: screen_of(adata, fdr=None, n_jobs=2, max_memory=0.02),
-        "screen, fdr 0.05": lambda: screen_of(adata, n_jobs=2, max_memory=0.02),
+        "screen, all fitted": lambda: screen_of(adata, fdr=None, n_jobs=2),
+        "screen, fdr 0.05": lambda: screen_of(adata, n_jobs=2),
         "screen, all fitted, one process": lambda: screen_of(adata, fdr=None),
     }
     joblib.Parallel(2)(joblib.delayed(rt.tl.__getattr__)("screen") for _ in range(2))

@@ -283,3 +283,92 @@ def test_a_file_that_is_written_to_meanwhile_is_an_error(cells, tmp_path, monkey
     with pytest.raises(OSError, match=r"cells\.h5ad' was changed"):
         rt.tl.screen(backed, "control", key_added="other", **QUICK)
     assert "other" not in backed.uns
+
+
+def test_perturbations_with_one_and_with_several_maps_share_a_file(cells, tmp_path):
+    names = cells.uns["active"][:2]
+    chosen = cells.obs["perturbation"].isin(["control", *names])
+    lacking = (cells.obs["perturbation"] == names[1]) & (cells.obs["cell_type"] != "type_0")
+    adata = cells[(chosen & ~lacking).to_numpy()].copy()
+    options = {"strata_key": "cell_type", "strata": "separate", "fdr": None, **QUICK}
+    found = rt.tl.screen(adata, "control", **options)
+    assert found.problems.groupby("perturbation").size()[names].tolist() == [3, 1]
+    start = control(cells)
+    for order in (names, names[::-1], names[:1]):
+        path = tmp_path / f"{''.join(order)}.h5ad"
+        found.predict(start, order, write=path)
+        read = ad.read_h5ad(path)
+        assert read.obs["perturbation"].unique().tolist() == order
+        for name in order:
+            part = read[(read.obs["perturbation"] == name).to_numpy()]
+            expected = found.predict(start, name)
+            np.testing.assert_array_equal(part.X, expected.X)
+            if name == names[0]:
+                np.testing.assert_array_equal(part.layers["w1ot_sd"], expected.layers["w1ot_sd"])
+            else:
+                assert np.isnan(part.layers["w1ot_sd"]).all()
+
+
+def test_displacement_is_of_cells_drawn_at_random(cells, monkeypatch):
+    order = np.argsort(cells.obs["cell_type"].to_numpy(), kind="stable")
+    adata = cells[order].copy()
+    monkeypatch.setattr(chunk_fit, "DISPLACED_CELLS", 100)
+    rt.tl.screen(adata, "control", perturbations=cells.uns["active"][:1], **QUICK)
+    assert np.isfinite(adata.uns["screen"]["displacement"]).all()
+
+
+def test_what_passes_a_wider_rate_may_move(cells, tmp_path):
+    options = {**QUICK, "checkpoint_dir": tmp_path}
+    found = rt.tl.screen(cells.copy(), "control", fdr=0.99, **options)
+    table = found.table
+    unsure = table.loc[table["detectable"] & (table["p_value"] > 0.05), "perturbation"]
+    assert len(unsure)
+    assert found.problems.set_index("perturbation").loc[unsure, "p_value"].min() > 0.05
+    assert not found.table["reason"].str.startswith("There is no detectable").all()
+    # What was fitted under another rate is not taken for it.
+    again = rt.tl.screen(cells.copy(), "control", fdr=None, **options)
+    fresh = rt.tl.screen(cells.copy(), "control", fdr=None, **QUICK)
+    pd.testing.assert_frame_equal(again.problems, fresh.problems)
+
+
+def test_names_that_would_be_those_of_other_maps_are_refused(cells):
+    adata = cells.copy()
+    first, second = cells.uns["active"][:2]
+    names = {first: "A", second: "A / 2"}
+    adata.obs["perturbation"] = adata.obs["perturbation"].cat.rename_categories(names)
+    with pytest.raises(ValueError, match="Two maps would be named 'A / 2'"):
+        rt.tl.screen(adata, "control", n_seeds=2, **QUICK)
+
+
+def test_whole_numbers_name_perturbations_too(cells):
+    adata = cells.copy()
+    names = {name: number for number, name in enumerate(adata.obs["perturbation"].cat.categories)}
+    adata.obs["perturbation"] = adata.obs["perturbation"].cat.rename_categories(names)
+    found = rt.tl.screen(adata, 0, perturbations=[1, 2], **QUICK)
+    assert 1 in found
+    assert 0 not in found
+    assert found == found
+    np.testing.assert_array_equal(found.predict(adata[:3], 1).X, found[1].predict(adata[:3]).X)
+
+
+def test_options_of_the_file_are_checked_before_the_fit(cells, tmp_path):
+    write = tmp_path / "predictions.h5ad"
+    adata = cells.copy()
+    for options, message in (({"clip": "Auto"}, "clip"), ({"write": "cells.csv"}, "h5ad or .zarr")):
+        with pytest.raises(ValueError, match=message):
+            rt.tl.screen(adata, "control", **{"write": write, **options, **QUICK})
+    assert "screen" not in adata.uns
+    assert not write.exists()
+
+
+def test_a_chunk_that_fails_leaves_cells_of_strata_where_they_are(cells, monkeypatch):
+    def failing(*arguments):
+        raise FloatingPointError("The dual became nan.")
+
+    monkeypatch.setattr(chunk_fit, "train_transport", failing)
+    name = cells.uns["active"][0]
+    options = {"strata_key": "cell_type", "strata": "separate", **QUICK}
+    found = rt.tl.screen(cells.copy(), "control", perturbations=[name], **options)
+    start = control(cells)
+    np.testing.assert_array_equal(found.predict(start, name).X, start.X.toarray())
+    assert found[name].diagnostics["certificate"] == "poor"

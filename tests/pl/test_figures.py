@@ -31,7 +31,11 @@ def draw(planar):
         "control": "control",
         "table": pd.DataFrame({"perturbation": names, "energy_distance": 1.0, "detectable": True}),
         "displacement": np.eye(3, dtype=np.float32)[:, None],
-        "similarity": pd.DataFrame(np.eye(3), index=names, columns=names),
+        "similarity": {
+            "names": names,
+            "cosine": np.eye(3),
+            "linkage": np.array([[0, 1, 1, 2], [3, 2, 1, 3]], dtype=float),
+        },
     }
     inputs = {"evaluation": TABLE, "log_fold_change": FOLD_CHANGES}
     return lambda name, **options: getattr(rt.pl, name)(inputs.get(name, planar), **options)

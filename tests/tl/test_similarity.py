@@ -4,6 +4,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.cluster.hierarchy import dendrogram
 
 import rayot as rt
 
@@ -42,7 +43,9 @@ def test_cosines_and_their_order(screened):
     np.testing.assert_allclose(table, table.T)
     place = {name: number for number, name in enumerate(table.index)}
     assert abs(place["a"] - place["b"]) == abs(place["p"] - place["q"]) == 1
-    pd.testing.assert_frame_equal(screened.uns["screen"]["similarity"], table)
+    written = screened.uns["screen"]["similarity"]
+    assert written["names"].tolist() == table.index.tolist()
+    np.testing.assert_array_equal(written["cosine"], table)
 
 
 def test_types_are_compared_one_by_one(screened):
@@ -81,3 +84,28 @@ def test_the_figure_of_a_screen_says_what_is_detectable(screened):
     assert [text.get_text() for text in ax.get_yticklabels()][:3] == ["p", "b", "a"]
     assert ax.get_title() == "3 of 6 perturbations have a detectable effect"
     assert [len(line.get_xdata()) for line in ax.get_lines()[:2]] == [3, 1]
+
+
+def test_the_tree_stands_at_the_rows_of_the_matrix(screened):
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        # Small whole numbers give ties.
+        displacement = rng.integers(-1, 2, size=(6, 3, 2)).astype(np.float32)
+        displacement[:, 0] += 2
+        screened.uns["screen"]["displacement"] = displacement
+        rt.tl.similarity(screened)
+        tree = screened.uns["screen"]["similarity"]["linkage"]
+        assert dendrogram(tree, no_plot=True)["leaves"] == list(range(6))
+
+
+def test_names_with_a_slash_survive_a_file(screened, tmp_path):
+    names = ["a/b", "a", "_index", "a/c", "x y", "none"]
+    screened.uns["screen"]["table"]["perturbation"] = names
+    screened.uns["screen"]["table"].index = screened.uns["screen"]["table"].index.astype(str)
+    table = rt.tl.similarity(screened)
+    for suffix in ("h5ad", "zarr"):
+        path = tmp_path / f"cells.{suffix}"
+        getattr(screened, f"write_{suffix}")(path)
+        read = getattr(ad, f"read_{suffix}")(path)
+        ax = rt.pl.similarity(read, show=False)
+        assert [text.get_text() for text in ax.get_yticklabels()] == table.index.tolist()

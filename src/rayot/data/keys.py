@@ -153,6 +153,13 @@ class Key:
         seed = "seed"
         similarity = "similarity"
 
+    class similarity:
+        """Entries of ``adata.uns[key]["similarity"]`` of a screen, in the order of the leaves."""
+
+        names = "names"
+        cosine = "cosine"
+        linkage = "linkage"
+
     class screen_table:
         """Columns of the table of a screen that are read again."""
 

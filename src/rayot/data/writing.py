@@ -97,6 +97,7 @@ class CellWriter:
 
     def finish(self, columns: Mapping[str, np.ndarray], uns: Mapping[str, Any]) -> None:
         """Write what is known at the end: new columns of obs, and uns."""
+        assert set(self._n_written.values()) <= {self.n_cells}, self._n_written
         obs = self.root["obs"]
         for name, values in columns.items():
             write_elem(obs, name, values)

@@ -252,11 +252,16 @@ class TransportModel(PersistentModel):
             raise ValueError("adata has no cells to predict.")
         rows = np.arange(cells.n_obs)
         checks.clip_option(clip)
-        path = None if write is None else check_target(self, cells, write, overwrite, write_genes)
+        path = None
+        if write is not None:
+            path = check_target(self, cells, write, overwrite, write_genes, cells.n_obs)
         with unchanged(cells):
             self._check_cells(cells, rows)
         if path is not None:
-            return predict_to_file({key: self}, cells, path, write_genes, clip, key)
+            several = len(self.problems) > 1
+            return predict_to_file(
+                {key: self}, cells, rows, path, write_genes, clip, key, several=several
+            )
         prediction = self.transport(cells, rows, write_genes=write_genes, clip=clip)
         predicted = prediction.to_anndata(cells, rows, self.data.var_names, key)
         predicted.uns.update(self._result(prediction.combined, key))

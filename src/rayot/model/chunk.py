@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import torch
 
+import rayot
 from rayot.model.encoding import Block, as_tensor
 from rayot.model.problems import Problems
 from rayot.solvers import Population, W1Settings
@@ -53,7 +54,7 @@ class Chunk:
     @property
     def names(self) -> list[str]:
         """Name of each problem of the stack."""
-        return [name for each in self.problems for name in each.table["name"]]
+        return [name for each in self.problems for name in each.names]
 
     def populations(self, problems: Sequence[Problems]) -> list[tuple[Population, Population]]:
         """Source and target of the problems of each perturbation."""
@@ -71,15 +72,19 @@ class Chunk:
             pairs.append((sides[0], sides[1]))
         return pairs
 
-    def digest(self) -> str:
-        """What tells this chunk from any other: its cells, problems and settings."""
+    def digest(self, p_values: Sequence[float] | None) -> str:
+        """What tells its fit from any other: cells, problems, settings, tests and version."""
         found = hashlib.blake2b(digest_size=10)
         options = self.options
         plain = [
+            rayot.__version__,
             asdict(self.settings),
             self.seed,
             self.names,
+            self.n_types,
+            p_values,
             [options.validation_size, options.early_stopping, options.early_stopping_patience],
+            [options.accelerator, options.devices, sorted(options.trainer_kwargs.items())],
         ]
         found.update(repr(plain).encode())
         arrays = [row for strata in self.groups for stratum in strata for row in stratum]

@@ -13,6 +13,7 @@ import torch
 from rayot.model import files
 from rayot.model.chunk import Chunk
 from rayot.solvers import (
+    SIGNIFICANCE,
     Combination,
     Population,
     TransportMap,
@@ -24,7 +25,7 @@ from rayot.train import train_transport
 from rayot.train.threads import threads_for
 
 DISPLACED_CELLS = 4096
-"""Control cells that the mean move of a map is taken over."""
+"""Control cells, drawn at random, that the mean move of a map is taken over."""
 
 
 @dataclass(frozen=True)
@@ -108,11 +109,13 @@ def fit_chunk(chunk: Chunk, p_values: Sequence[float] | None) -> FittedChunk:
     """
     pairs = chunk.populations(chunk.problems)
     source, target = (Population.join([pair[side] for pair in pairs]) for side in (0, 1))
-    sizes = [len(each.table) for each in chunk.problems]
+    sizes = [len(each) for each in chunk.problems]
     transport = TransportMap(source.cells.shape[1], chunk.names, chunk.settings, chunk.seed)
     known = None
     if p_values is not None:
-        known = torch.repeat_interleave(torch.tensor(p_values), torch.tensor(sizes))
+        # The screen has decided that these have an effect; none is shrunk to nothing for its own.
+        found = torch.tensor(p_values).repeat_interleave(torch.tensor(sizes))
+        known = found.clamp_max(SIGNIFICANCE)
     labels = torch.from_numpy(chunk.labels[0]), torch.from_numpy(chunk.labels[1])
     with threads_for(0):
         try:
@@ -129,6 +132,9 @@ def fit_chunk(chunk: Chunk, p_values: Sequence[float] | None) -> FittedChunk:
         except FloatingPointError as error:
             return _failed(chunk, source.cells.shape[1], str(error))
         transport.eval()
+        if known is not None:
+            for report, p_value in zip(fit.diagnostics, found.tolist(), strict=True):
+                report["p_value"] = p_value
         combinations = [
             choose_combination(transport.take(range(last - size, last)), problems.members, *pair)
             if problems.separate
@@ -137,7 +143,7 @@ def fit_chunk(chunk: Chunk, p_values: Sequence[float] | None) -> FittedChunk:
                 chunk.problems, pairs, sizes, np.cumsum(sizes), strict=True
             )
         ]
-        displacement = _displacement(transport, source, labels[0], chunk.n_types)
+        displacement = _displacement(transport, source, labels[0], chunk)
     return FittedChunk(_state(transport), fit.history, fit.diagnostics, combinations, displacement)
 
 
@@ -150,24 +156,27 @@ def _failed(chunk: Chunk, d: int, message: str) -> FittedChunk:
     transport = TransportMap(d, chunk.names, chunk.settings, chunk.seed)
     transport.strength.zero_()
     n_problems = len(chunk.names)
-    report = [{"strength": 0.0, "certificate": "poor", "reason": message}] * n_problems
+    report = [
+        {"strength": 0.0, "mean_step": 0.0, "certificate": "poor", "reason": message}
+        for _ in range(n_problems)
+    ]
     still = np.zeros((n_problems, 1 + chunk.n_types, d), dtype=np.float32)
     return FittedChunk(_state(transport), {}, report, [None] * len(chunk.problems), still)
 
 
 @torch.no_grad()
 def _displacement(
-    transport: TransportMap, source: Population, labels: torch.Tensor, n_types: int
+    transport: TransportMap, source: Population, labels: torch.Tensor, chunk: Chunk
 ) -> np.ndarray:
-    n_strata = source.n_strata
-    positions, sizes = source.first_of_groups(max(2, DISPLACED_CELLS // n_strata))
-    found = np.full((source.n_problems, 1 + n_types, transport.centre.shape[-1]), np.nan)
-    for problem in range(source.n_problems):
-        groups = range(problem * n_strata, (problem + 1) * n_strata)
-        chosen = torch.cat([positions[group, : sizes[group]] for group in groups])
-        cells = source.take(chosen[None])
+    found = np.full((source.n_problems, 1 + chunk.n_types, transport.centre.shape[-1]), np.nan)
+    bounds = source.problem_offsets.tolist()
+    for problem, name in enumerate(transport.names):
+        positions = torch.arange(*bounds[problem : problem + 2])
+        draw = generator(chunk.seed, name, "displacement")
+        order = torch.randperm(len(positions), generator=draw)[:DISPLACED_CELLS]
+        cells = source.take(positions[order][None])
         moves = (transport.take([problem])(cells) - cells)[0].numpy()
-        types = labels[source.rows[chosen]].numpy()
+        types = labels[source.rows[positions[order]]].numpy()
         found[problem, 0] = moves.mean(0)
         for each in np.unique(types[types >= 0]):
             found[problem, 1 + each] = moves[types == each].mean(0)

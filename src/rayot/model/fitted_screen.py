@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from difflib import get_close_matches
 from pathlib import Path
@@ -14,6 +14,7 @@ from anndata import AnnData
 from mudata import MuData
 
 from rayot._docs import shared
+from rayot.data import checks
 from rayot.data.modality import modality_of
 from rayot.model.encoding import check_cells
 from rayot.model.problems import Problems
@@ -74,7 +75,7 @@ class FittedScreen(PersistentScreen):
     @property
     def n_maps(self) -> int:
         """Maps of a perturbation that was not fitted, as many as spreads of others need."""
-        several = any(len(each.table) > 1 for each in self.stack.problems.values())
+        several = any(len(each) > 1 for each in self.stack.problems.values())
         return 2 if several else 1
 
     def __len__(self) -> int:
@@ -85,9 +86,18 @@ class FittedScreen(PersistentScreen):
         self._check_trained()
         return iter(self.table["perturbation"])
 
+    def __contains__(self, perturbation: object) -> bool:
+        self._check_trained()
+        return str(perturbation) in set(self.table["perturbation"])
+
+    # A mapping would compare all its models, which are made anew each time.
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
     def __getitem__(self, perturbation: str) -> W1OT:
         """The model of one perturbation; it shares no memory with the screen."""
         self._check_trained()
+        perturbation = str(perturbation)
         found = self.table.loc[self.table["perturbation"] == perturbation]
         if found.empty:
             close = get_close_matches(str(perturbation), list(self), n=1)
@@ -166,7 +176,9 @@ class FittedScreen(PersistentScreen):
         OSError
             As :meth:`W1OT.predict`.
         """
-        if isinstance(perturbation, str):
+        if perturbation is not None and (
+            isinstance(perturbation, str) or not isinstance(perturbation, Iterable)
+        ):
             return self[perturbation].predict(
                 adata,
                 modality=modality,
@@ -176,19 +188,49 @@ class FittedScreen(PersistentScreen):
                 write=write,
                 overwrite=overwrite,
             )
-        names = list(self) if perturbation is None else list(perturbation)
+        names = list(self) if perturbation is None else list(dict.fromkeys(map(str, perturbation)))
         if write is None or not names:
             raise ValueError(
                 f"Predictions of {len(names)} perturbations go to a file; name it by write, or one "
                 "perturbation."
             )
-        first = self[names[0]]
         cells = modality_of(adata, modality)
-        path = check_target(first, cells, write, overwrite, write_genes, len(names))
         rows = np.arange(cells.n_obs)
+        return self.write(cells, rows, names, Path(write), overwrite, write_genes, clip, key)
+
+    def write(
+        self,
+        cells: AnnData,
+        rows: np.ndarray,
+        names: Sequence[str],
+        path: Path,
+        overwrite: bool,
+        write_genes: bool,
+        clip: bool | str,
+        key: str,
+    ) -> AnnData:
+        """Write how some cells respond to some perturbations, see :meth:`predict`."""
+        checks.clip_option(clip)
+        if not len(rows):
+            raise ValueError("adata has no cells to predict.")
+        for name in names:
+            if name not in self:
+                # Says which, and what it may have meant.
+                self[name]
+        first = self[names[0]]
+        path = check_target(first, cells, path, overwrite, write_genes, len(rows) * len(names))
         check_cells(self.representation, cells, rows, data=self.data)
-        chosen = _Chosen(self, names)
-        return predict_to_file(chosen, cells, path, write_genes, clip, key)
+        return predict_to_file(
+            _Chosen(self, names),
+            cells,
+            rows,
+            path,
+            write_genes,
+            clip,
+            key,
+            several=self.n_maps > 1,
+            labelled=True,
+        )
 
 
 def still(p_value: float, q_value: float) -> dict[str, Any]:

@@ -61,13 +61,13 @@ def moves_of(
     strata
         (n,) stratum of each cell; None where it is not known.
     """
-    stack = cells[None].expand(len(problems.table), -1, -1)
+    stack = cells[None].expand(len(problems), -1, -1)
     found = (transport(stack) - stack)[problems.members]
     potential = of_own_stratum(transport.potential(stack), problems, strata)
-    if not problems.separate:
+    if combination is None:
+        # One map; or maps of strata that could not be fitted, none of which moves a cell.
         found = found[:, 0]
         return Moves(found.mean(0), found, found, potential, np.zeros(len(cells), dtype=bool))
-    assert combination is not None
     own = _own_stratum(problems, strata, len(cells))
     known, which = (torch.from_numpy(each) for each in (np.flatnonzero(own >= 0), own[own >= 0]))
     predicted = []

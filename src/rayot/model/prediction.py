@@ -64,6 +64,13 @@ class Prediction:
         """Share of the predicted values that were set to zero."""
         return 0.0 if self.genes is None else self.n_clipped / self.genes.size
 
+    def with_spread(self) -> Prediction:
+        """The same, with a spread that is NaN where there is one map."""
+        if self.step_sd is not None:
+            return self
+        genes_sd = None if self.genes is None else np.full_like(self.genes, np.nan)
+        return replace(self, step_sd=np.full_like(self.step, np.nan), genes_sd=genes_sd)
+
     def without_matrices(self) -> Prediction:
         """What is one number a cell."""
         return replace(self, representation=None, genes=None, genes_sd=None)

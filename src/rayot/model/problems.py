@@ -45,21 +45,29 @@ class Problems:
         return self.mode == "separate" and bool(self.strata)
 
     @property
-    def table(self) -> pd.DataFrame:
-        """One row a problem: its ``name``, ``stratum`` ("" for all) and ``member``."""
+    def names(self) -> list[str]:
+        """Name of each problem, which keys its draws."""
         strata = self.strata if self.separate else ("",)
-        rows = [
-            {
-                "name": " / ".join(
-                    [self.target, *([stratum] if stratum else []), *([f"{k + 1}"] if k else [])]
-                ),
-                "stratum": stratum,
-                "member": k,
-            }
+        return [
+            " / ".join([self.target, *filter(None, [stratum]), *([f"{k + 1}"] if k else [])])
             for k in range(self.n_seeds)
             for stratum in strata
         ]
-        return pd.DataFrame(rows)
+
+    def __len__(self) -> int:
+        return self.n_seeds * (len(self.strata) if self.separate else 1)
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row a problem: its ``name``, ``stratum`` ("" for all) and ``member``."""
+        strata = self.strata if self.separate else ("",)
+        return pd.DataFrame(
+            {
+                "name": self.names,
+                "stratum": list(strata) * self.n_seeds,
+                "member": [k for k in range(self.n_seeds) for _ in strata],
+            }
+        )
 
     @property
     def members(self) -> Tensor:

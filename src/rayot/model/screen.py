@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -131,6 +132,7 @@ class Screen(FittedScreen):
             small_perturbations=small_perturbations,
             small_strata=small_strata,
         )
+        check_names([self._problems(self._cells, name) for name in self._cells.groups])
         rows = self._cells.rows
         with unchanged(cells):
             checked = representation is None and has_decoder(cells, data.use_rep)
@@ -256,7 +258,7 @@ class Screen(FittedScreen):
         )
         chunks = (cells.chunk(piece, settings, self.seed, options) for piece in pieces)
         known = None if fdr is None else {name: test[1] for name, test in tests.items()}
-        bar.reset(sum(len(each.table) for each in problems.values()))
+        bar.reset(sum(len(each) for each in problems.values()))
         parts = fit_chunks(chunks, known, n_jobs, folder, resume, bar)
         self.stack = ScreenStack.join(problems, parts, (1 + len(self.cell_types), n_features))
         return tests
@@ -287,3 +289,14 @@ class Screen(FittedScreen):
                 }
             )
         return pd.DataFrame(rows)
+
+
+def check_names(problems: Sequence[Problems]) -> None:
+    """Raise a ValueError if two problems would have the same name, which keys what they draw."""
+    names = Counter(name for each in problems for name in each.names)
+    name, count = names.most_common(1)[0]
+    if count > 1:
+        raise ValueError(
+            f"Two maps would be named {name!r}, which joins perturbation, stratum and member of an "
+            "ensemble by ' / '; rename the perturbation or the stratum that has ' / ' in it."
+        )

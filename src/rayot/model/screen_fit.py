@@ -104,7 +104,7 @@ def chunks_of(
         alike.setdefault(n_strata(each), []).append(each)
     chunks = []
     for group in alike.values():
-        per_chunk = max(1, largest // len(group[0].table))
+        per_chunk = max(1, largest // len(group[0]))
         n_chunks = math.ceil(len(group) / per_chunk)
         bounds = np.linspace(0, len(group), n_chunks + 1).round().astype(int)
         chunks += [group[i:j] for i, j in pairwise(bounds.tolist())]
@@ -173,8 +173,11 @@ def fit_chunks(
 
     def calls() -> Iterator[Any]:
         for chunk in chunks:
+            known = None
+            if p_values is not None:
+                known = [p_values[each.target] for each in chunk.problems]
             if folder is not None:
-                digest = digests[tuple(chunk.names)] = chunk.digest()
+                digest = digests[tuple(chunk.names)] = chunk.digest(known)
                 saved = folder / f"chunk-{digest}"
                 if resume and saved.exists():
                     done.append((chunk.names, FittedChunk.read(saved)))
@@ -182,7 +185,6 @@ def fit_chunks(
                 inner = str(folder / f"running-{digest}")
                 options = replace(chunk.options, checkpoint_dir=inner, resume=resume)
                 chunk = replace(chunk, options=options)
-            known = p_values and [p_values[each.target] for each in chunk.problems]
             yield joblib.delayed(_named)(chunk, known)
 
     parallel = joblib.Parallel(n_jobs, return_as="generator_unordered", pre_dispatch="n_jobs")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
@@ -62,9 +64,9 @@ class ScreenStack:
         shape
             (1 + T, d) of a displacement.
         """
-        names = [name for each in problems.values() for name in each.table["name"]]
+        names = [name for each in problems.values() for name in each.names]
         place = {name: number for number, name in enumerate(names)}
-        targets = {each.table["name"][0]: name for name, each in problems.items()}
+        targets = {each.names[0]: name for name, each in problems.items()}
         state: dict[str, np.ndarray] = {}
         diagnostics: list[dict[str, Any]] = [{}] * len(names)
         displacement = np.zeros((len(names), *shape), dtype=np.float32)
@@ -95,15 +97,15 @@ class ScreenStack:
         columns = ["perturbation", "stratum", "member", "name"]
         return pd.concat([pd.DataFrame(columns=columns), *tables], ignore_index=True)[columns]
 
+    @cached_property
+    def _slices(self) -> dict[str, slice]:
+        sizes = [len(each) for each in self.problems.values()]
+        bounds = pairwise(accumulate([0, *sizes]))
+        return {name: slice(*each) for name, each in zip(self.problems, bounds, strict=True)}
+
     def rows(self, perturbation: str) -> slice:
         """Problems of a perturbation."""
-        first = 0
-        for name, each in self.problems.items():
-            n_problems = len(each.table)
-            if name == perturbation:
-                return slice(first, first + n_problems)
-            first += n_problems
-        return slice(first, first)
+        return self._slices[perturbation]
 
     def fill(self, module: TransportMap, perturbation: str) -> None:
         """Load what was fitted for a perturbation into a map of its problems."""

@@ -41,7 +41,7 @@ def predictions(
     model._check_if_trained(warn=False, message="Train the model before it predicts.")
     checks.clip_option(clip)
     widest = max(len(model.data.var_names), model.representation.n_features)
-    for chunk in row_chunks(rows, chunk_rows(widest * len(model.problems.table))):
+    for chunk in row_chunks(rows, chunk_rows(widest * len(model.problems))):
         start, moves, decoder = model.move(adata, chunk, clip)
         moved = start + moves.mean.numpy()
         found: dict[str, Any] = {}
@@ -67,50 +67,57 @@ def check_target(
     path: str | Path,
     overwrite: bool,
     write_genes: bool,
-    n_times: int = 1,
+    n_cells: int,
 ) -> Path:
-    """Raise if predictions cannot be written there, see :func:`rayot.data.files.check_new_file`.
+    """Raise if so many predictions cannot be written there.
 
-    Each cell is predicted ``n_times``.
+    See :func:`rayot.data.files.check_new_file`.
     """
     width = 0
     if write_genes and model.representation.has_decoder:
-        width += len(model.data.var_names) * (2 if len(model.problems.table) > 1 else 1)
+        width += len(model.data.var_names) * (2 if len(model.problems) > 1 else 1)
     if model.representation.name is not None:
         width += model.representation.n_features
-    return check_new_file(path, overwrite, 4 * width * adata.n_obs * n_times, adata)
+    return check_new_file(path, overwrite, 4 * width * n_cells, adata)
 
 
 def predict_to_file(
     models: Mapping[str, TransportModel],
     adata: AnnData,
+    rows: np.ndarray,
     path: Path,
     write_genes: bool,
     clip: bool | str,
     key: str,
+    *,
+    several: bool,
+    labelled: bool = False,
 ) -> AnnData:
-    """Write predictions of all cells by each model, whole or not at all, and open the file.
+    """Write predictions of some cells by each model, whole or not at all, and open the file.
 
     Parameters
     ----------
     models
         Trained models of one screen by perturbation, or a single one by any name. They may be made
         as they are asked for.
-    adata
+    adata, rows
         Cells to predict.
     path
         The new file, checked by :func:`check_target`.
     write_genes, clip, key
         As in :meth:`rayot.model.W1OT.predict`.
+    several
+        Whether any model has several maps, whose spread is written; it is NaN where there is one.
+    labelled
+        Whether the column of the conditions, and the names of cells, say by which model.
     """
-    rows = np.arange(adata.n_obs)
     names = list(models)
     first = models[names[0]]
     with_genes = write_genes and first.representation.has_decoder
     var = pd.DataFrame(index=pd.Index(first.data.var_names)) if with_genes else None
     taken = (Key.obs.step(key), Key.obs.potential(key), Key.obs.step_sd(key))
-    obs = checks.table_of(adata).drop(columns=list(taken), errors="ignore")
-    if len(names) > 1:
+    obs = checks.table_of(adata).iloc[rows].drop(columns=list(taken), errors="ignore")
+    if labelled:
         obs = by_perturbation(obs, names, first.data.groupby)
     parts = []
     with (
@@ -123,6 +130,8 @@ def predict_to_file(
         for name in names:
             model = models[name]
             for part in predictions(model, adata, rows, write_genes, represented, clip):
+                if several:
+                    part = part.with_spread()
                 for entry, block in (
                     ("X", part.genes),
                     (f"layers/{Key.layers.spread(key)}", part.genes_sd),
@@ -132,7 +141,7 @@ def predict_to_file(
                         writer.append(entry, block)
                 parts.append(part.without_matrices())
         prediction = Prediction.joined(parts)
-        uns = first._result(prediction.combined, key) if len(names) == 1 else {}
+        uns = first._result(prediction.combined, key) if not labelled else {}
         writer.finish(prediction.obs(key), uns)
     return open_cells(path)
 

@@ -128,7 +128,7 @@ class W1OT(TransportModel):
 
     def new_module(self, settings: W1Settings) -> TransportMap:
         """A map that is not fitted."""
-        names = self.problems.table["name"].tolist()
+        names = self.problems.names
         return TransportMap(self.representation.n_features, names, settings, self.seed)
 
     @shared

@@ -9,21 +9,24 @@ from matplotlib.axes import Axes
 
 from rayot._docs import shared
 from rayot.data.keys import Key
+from rayot.data.modality import modality_of
 from rayot.data.screened import read_screen
 from rayot.pl._figure import Save, finish, one_axes
 
 if TYPE_CHECKING:
     from anndata import AnnData
+    from mudata import MuData
 
 DETECTABLE, UNDETECTABLE = "#0B6E99", "#A8A8A8"
 
 
 @shared
 def screen(
-    adata: AnnData,
+    adata: AnnData | MuData,
     key: str = "screen",
     *,
     n_shown: int = 30,
+    modality: str | None = None,
     ax: Axes | None = None,
     show: bool | None = None,
     save: Save = None,
@@ -40,6 +43,7 @@ def screen(
         Name of the screen.
     n_shown
         Perturbations shown, those with the largest distance.
+    {modality}
     {ax}
     {show}
     {save}
@@ -61,7 +65,7 @@ def screen(
     >>> rt.pl.screen(adata, show=False).get_xlabel()
     'energy distance from the control'
     """
-    result = read_screen(adata, key)
+    result = read_screen(modality_of(adata, modality), key)
     columns = Key.screen_table
     table = result[Key.screen.table].sort_values(columns.energy_distance, ascending=False)
     n_detectable, n_all = int(table[columns.detectable].sum()), len(table)

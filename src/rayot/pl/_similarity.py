@@ -6,16 +6,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
-from scipy.cluster.hierarchy import dendrogram, linkage
-from scipy.spatial.distance import squareform
+from scipy.cluster.hierarchy import dendrogram
 
 from rayot._docs import shared
 from rayot.data.keys import Key
+from rayot.data.modality import modality_of
 from rayot.data.screened import read_screen
 from rayot.pl._figure import Save, finish, one_axes
 
 if TYPE_CHECKING:
     from anndata import AnnData
+    from mudata import MuData
 
 LARGEST_NAMES = 60
 """Perturbations above which their names would overlap."""
@@ -23,9 +24,10 @@ LARGEST_NAMES = 60
 
 @shared
 def similarity(
-    adata: AnnData,
+    adata: AnnData | MuData,
     key: str = "screen",
     *,
+    modality: str | None = None,
     ax: Axes | None = None,
     show: bool | None = None,
     save: Save = None,
@@ -38,6 +40,7 @@ def similarity(
         With a screen that :func:`rayot.tl.similarity` has compared. It is not changed.
     key
         Name of the screen.
+    {modality}
     {ax}
     {show}
     {save}
@@ -60,21 +63,21 @@ def similarity(
     >>> rt.pl.similarity(adata, show=False).get_title()
     'cosine of mean displacements'
     """
-    table = read_screen(adata, key).get(Key.screen.similarity)
-    if table is None:
+    found = read_screen(modality_of(adata, modality), key).get(Key.screen.similarity)
+    if found is None:
         raise KeyError(
             f"The perturbations of the screen {key!r} were not compared; call "
             f"rayot.tl.similarity(adata, key={key!r}) first."
         )
-    values = table.to_numpy()
-    n = len(values)
+    names, values = list(found[Key.similarity.names]), found[Key.similarity.cosine]
+    n = len(names)
     size = np.clip(1.5 + 0.16 * n, 3.2, 9)
     drawn = one_axes(ax, (size + 1.2, size))
     image = drawn.imshow(values, cmap="RdBu_r", vmin=-1, vmax=1, aspect="equal")
     drawn.set_title("cosine of mean displacements", fontsize="medium")
     if n <= LARGEST_NAMES:
-        drawn.set_xticks(range(n), table.columns, rotation=90, fontsize="small")
-        drawn.set_yticks(range(n), table.index, fontsize="small")
+        drawn.set_xticks(range(n), names, rotation=90, fontsize="small")
+        drawn.set_yticks(range(n), names, fontsize="small")
     else:
         drawn.set_xticks([])
         drawn.set_yticks([])
@@ -82,23 +85,18 @@ def similarity(
     drawn.tick_params(length=0)
     drawn.spines[:].set_visible(False)
     tree = drawn.inset_axes((1.01, 0, 0.14, 1))
-    _draw_tree(tree, values)
+    _draw_tree(tree, found[Key.similarity.linkage])
     figure = drawn.get_figure(root=True)
     if figure is not None:
         figure.colorbar(image, cax=drawn.inset_axes((1.2, 0, 0.03, 0.4)), ticks=[-1, 0, 1])
     return drawn if finish(drawn, "similarity", own=ax is None, show=show, save=save) else None
 
 
-def _draw_tree(ax: Axes, values: np.ndarray) -> None:
+def _draw_tree(ax: Axes, tree: np.ndarray) -> None:
     """The tree of the matrix's order, whose leaves stand at its rows."""
-    found = linkage(squareform(1 - values, checks=False), "average", optimal_ordering=True)
-    tree = dendrogram(found, no_plot=True)
-    for heights, leaves in zip(tree["dcoord"], tree["icoord"], strict=True):
+    drawn = dendrogram(tree, no_plot=True)
+    for heights, leaves in zip(drawn["dcoord"], drawn["icoord"], strict=True):
         ax.plot(heights, (np.array(leaves) - 5) / 10, color="#606060", lw=0.8)
-    # An order and its reverse are equally good.
-    if tree["leaves"][0] != 0:
-        ax.set_ylim(-0.5, len(values) - 0.5)
-    else:
-        ax.set_ylim(len(values) - 0.5, -0.5)
+    ax.set_ylim(len(tree) + 0.5, -0.5)
     ax.set_xlim(left=0)
     ax.set_axis_off()

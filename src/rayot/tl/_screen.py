@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import rayot
 from rayot._docs import shared
+from rayot.data import checks
 from rayot.data.files import check_new_file
 from rayot.data.keys import Key
 from rayot.data.modality import modality_of
 from rayot.data.screened import is_screen
-from rayot.tl._write import plain
+from rayot.tl._write import check_writable, plain
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -159,7 +160,9 @@ def screen(
     from rayot.representation import Representation
 
     cells = modality_of(adata, modality)
+    check_writable(cells, copy)
     _check_key(cells, key_added)
+    checks.clip_option(clip)
     if write is not None:
         check_new_file(write, overwrite, 0, cells)
     given = use_rep if isinstance(use_rep, Representation) else None
@@ -207,21 +210,13 @@ def screen(
         show_progress_bar=show_progress_bar,
         **trainer_kwargs,
     )
-    if write is not None:
-        found.predict(
-            cells[data.rows(cells, control)],
-            write_genes=write_genes,
-            clip=clip,
-            write=write,
-            overwrite=overwrite,
-        )
+    written = cells
     if copy:
-        cells = cells.to_memory() if cells.isbacked else cells.copy()
-        found.adata = cells
+        written = found.adata = cells.to_memory() if cells.isbacked else cells.copy()
     elif cells.is_view:
         # Writing to a view would copy it with a warning; scanpy's verbs copy it silently.
         cells._init_as_actual(cells.copy())
-    cells.uns[Key.uns.result(key_added)] = {
+    written.uns[Key.uns.result(key_added)] = {
         Key.screen.control: found.control,
         Key.screen.groupby: groupby,
         Key.screen.table: found.table.set_index(found.table.index.astype(str)),
@@ -231,6 +226,10 @@ def screen(
         Key.screen.version: rayot.__version__,
         Key.screen.seed: seed,
     }
+    if write is not None:
+        # Last, so that a disk that fills up costs the file and not the fit.
+        rows = data.rows(cells, control)
+        found.write(cells, rows, list(found), Path(write), overwrite, write_genes, clip, "w1ot")
     return found
 
 

@@ -10,15 +10,23 @@ from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 
 from rayot.data.keys import Key
+from rayot.data.modality import modality_of
 from rayot.data.screened import read_screen
 
 if TYPE_CHECKING:
     from anndata import AnnData
+    from mudata import MuData
 
 OF = ("mean", "cell_type")
 
 
-def similarity(adata: AnnData, key: str = "screen", *, of: str = "mean") -> pd.DataFrame:
+def similarity(
+    adata: AnnData | MuData,
+    key: str = "screen",
+    *,
+    of: str = "mean",
+    modality: str | None = None,
+) -> pd.DataFrame:
     r"""Compare the perturbations of a screen by their transport fields.
 
     The similarity of two perturbations is the cosine of their mean displacements of control cells,
@@ -34,12 +42,15 @@ def similarity(adata: AnnData, key: str = "screen", *, of: str = "mean") -> pd.D
     of
         ``"mean"``: displacements of all control cells. ``"cell_type"``: the mean over cell types of
         their own cosines, which tells perturbations apart that act on different types.
+    modality
+        Modality of a MuData.
 
     Returns
     -------
     Perturbations x perturbations, in an order in which similar ones stand together (average
     linkage of 1 − cosine, with the leaves in optimal order). Perturbations that move nothing are
-    left out. Written to ``uns[key]["similarity"]``, where :func:`rayot.pl.similarity` finds it.
+    left out. Written with its tree to ``uns[key]["similarity"]``, where
+    :func:`rayot.pl.similarity` finds it.
 
     Raises
     ------
@@ -58,7 +69,8 @@ def similarity(adata: AnnData, key: str = "screen", *, of: str = "mean") -> pd.D
     """
     if of not in OF:
         raise ValueError(f"of must be one of {OF}, found {of!r}.")
-    result = read_screen(adata, key)
+    cells = modality_of(adata, modality)
+    result = read_screen(cells, key)
     displacement = np.asarray(result[Key.screen.displacement], dtype=np.float64)
     names = result[Key.screen.table][Key.screen_table.perturbation].astype(str).to_numpy()
     moving = np.linalg.norm(displacement[:, 0], axis=1) > 0
@@ -80,10 +92,19 @@ def similarity(adata: AnnData, key: str = "screen", *, of: str = "mean") -> pd.D
     cosines = np.einsum("pgd,qgd->gpq", units, units)
     cosine = np.clip(np.nan_to_num(np.nanmean(cosines, axis=0)), -1, 1)
     np.fill_diagonal(cosine, 1)
-    order = leaves_list(
-        linkage(squareform(1 - cosine, checks=False), "average", optimal_ordering=True)
-    )
-    found = names[moving][order]
-    table = pd.DataFrame(cosine[np.ix_(order, order)], index=found, columns=found)
-    adata.uns[key] = {**result, Key.screen.similarity: table}
-    return table
+    tree = linkage(squareform(1 - cosine, checks=False), "average", optimal_ordering=True)
+    order = leaves_list(tree)
+    # Leaves are numbered in the order in which they are shown.
+    leaves = tree[:, :2] < len(order)
+    tree[:, :2][leaves] = np.argsort(order)[tree[:, :2][leaves].astype(int)]
+    found, ordered = names[moving][order], cosine[np.ix_(order, order)]
+    if cells.is_view:
+        cells._init_as_actual(cells.copy())
+    # Names of perturbations may hold a slash, which the columns of a table in a file may not.
+    similarity = {
+        Key.similarity.names: found,
+        Key.similarity.cosine: ordered,
+        Key.similarity.linkage: tree,
+    }
+    cells.uns[key] = {**result, Key.screen.similarity: similarity}
+    return pd.DataFrame(ordered, index=found, columns=found)

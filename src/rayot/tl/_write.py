@@ -136,16 +136,21 @@ def _forget(adata: AnnData, key: str) -> None:
                 del slot[name]
 
 
-def check_key(adata: AnnData, key: str, copy: bool) -> None:
-    """Raise a ValueError if results cannot be written under this name.
-
-    An earlier result of the same name is replaced; anything else that has it is kept.
-    """
+def check_writable(adata: AnnData, copy: bool) -> None:
+    """Raise a ValueError if nothing can be written to ``adata``."""
     if adata.isbacked and adata.is_view and not copy:
         raise ValueError(
             "adata is a view of an object on disk, which cannot be written to; pass "
             "adata.to_memory(), or copy=True."
         )
+
+
+def check_key(adata: AnnData, key: str, copy: bool) -> None:
+    """Raise a ValueError if results cannot be written under this name.
+
+    An earlier result of the same name is replaced; anything else that has it is kept.
+    """
+    check_writable(adata, copy)
     if is_result(adata.uns.get(key)):
         return
     taken = [

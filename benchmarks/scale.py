@@ -8,6 +8,7 @@ one process, and on a LocalCluster of two.
 """
 
 import argparse
+import hashlib
 import json
 import os
 import subprocess
@@ -83,7 +84,7 @@ def cluster(workers: int) -> dict:
     from distributed import Client, LocalCluster
 
     adata = rt.datasets.simulated_screen(100, 100, 50, n_controls=500, inactive=0.0)
-    options = {"show_progress_bar": False, "fdr": None}
+    options = {"show_progress_bar": False, "fdr": None, "max_steps": 100}
     if workers == 1:
         start = time.perf_counter()
         found = rt.tl.screen(adata, "control", **options)
@@ -95,14 +96,14 @@ def cluster(workers: int) -> dict:
             joblib.parallel_config(backend="dask"),
         ):
             client.run(rt.tl.__getattr__, "screen")
-            rt.tl.screen(adata, "control", perturbations=["drug_000"], max_steps=5, **options)
+            rt.tl.screen(adata, "control", perturbations=["drug_000"], **options)
             start = time.perf_counter()
             found = rt.tl.screen(adata, "control", **options)
             seconds = time.perf_counter() - start
-    check = sum(
-        float(np.abs(values.astype(np.float64)).sum()) for values in found.stack.state.values()
-    )
-    return {"seconds": round(seconds, 1), "sum of all weights": repr(check)}
+    digest = hashlib.blake2b(digest_size=6)
+    for values in found.stack.state.values():
+        digest.update(np.ascontiguousarray(values).data)
+    return {"seconds": round(seconds, 1), "digest of all weights": digest.hexdigest()}
 
 
 def draw() -> None:

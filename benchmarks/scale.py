@@ -124,10 +124,10 @@ def draw() -> None:
                 part["size"], part["seconds"], "o-", ms=4, label=f"{label}, slope {slope:.2f}"
             )
         ax.set_xlabel(name)
-        ax.set_ylim(bottom=0.1)
         ax.legend(frameon=False, fontsize="small")
         ax.spines[["top", "right"]].set_visible(False)
     axes[0].set_ylabel("processor seconds")
+    axes[0].set_ylim(0.5, 1.5 * table["seconds"].max())
     figure.savefig(Path(__file__).parents[1] / "docs/_static/cost.png", dpi=120)
 
 

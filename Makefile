@@ -2,7 +2,7 @@
 # into .venv, in the versions of constraints.txt.
 
 PYTHON ?= python3
-DATA ?= pbmc_perturbed
+DATA ?= simulated
 
 VENV := .venv
 BIN := $(VENV)/bin

@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "demo", help="fit both presets on a data set, score them on held-out cells, draw figures"
     )
     names = [name for name in dir(datasets) if name != "available"]
-    demo_parser.add_argument("--data", default="pbmc_perturbed", choices=names, metavar="NAME")
+    demo_parser.add_argument("--data", default="simulated", choices=names, metavar="NAME")
     demo_parser.add_argument("--target", help="condition to predict; the largest by default")
     demo_parser.add_argument("--out", type=Path, default=Path("demo"), help="folder for results")
     demo_parser.add_argument("--seed", type=int, default=0)
@@ -98,7 +98,9 @@ def demo(
             seed=seed,
             max_steps=max_steps,
         )
-        print(f"{preset}: {time.perf_counter() - start:.0f} s in {use_rep or 'all features'}.")
+        seconds, found = time.perf_counter() - start, model.diagnostics
+        print(f"{preset}: {seconds:.0f} s in {use_rep or 'all features'}.")
+        print(f"{preset}: certificate {found['certificate']!r}. {found['reason']}")
     out.mkdir(parents=True, exist_ok=True)
     model.save(out / "model", overwrite=True)
     table = rt.tl.evaluate(adata, list(PRESETS), seed=seed)

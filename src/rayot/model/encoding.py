@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from typing import TypeAlias
 
 import numpy as np
@@ -12,13 +13,16 @@ from anndata import AnnData
 from scipy import sparse
 
 from rayot.data import checks
-from rayot.data.matrix import dense, row_chunks
+from rayot.data.matrix import dense, row_chunks, stored_values
 from rayot.data.spec import DataSpec
 from rayot.representation import Representation
-from rayot.solvers import SparseCells
+from rayot.solvers import Cells, SparseCells, StoredCells
 
 DENSE_ELEMENTS = 2**26
 """Numbers up to which training cells are held as dense cells."""
+
+HELD_BYTES = 2**29
+"""Memory up to which training cells are held in memory: 4 bytes a number, and 4 its column."""
 
 Block: TypeAlias = np.ndarray | sparse.csr_matrix
 Encode: TypeAlias = Callable[[AnnData, np.ndarray], tuple[Block, Block | None]]
@@ -54,9 +58,29 @@ def together(blocks: Sequence[Block]) -> Block:
 
 def as_tensor(block: Block) -> torch.Tensor | SparseCells:
     """The same cells for a :class:`rayot.solvers.Population`."""
-    if not isinstance(block, np.ndarray):
-        return SparseCells.from_scipy(block)
     with warnings.catch_warnings():
-        # Processes share the control's cells as a read-only array; nothing writes to them.
+        # Processes share the control's cells as read-only arrays; nothing writes to them.
         warnings.filterwarnings("ignore", "The given NumPy array is not writable")
-        return torch.from_numpy(block)
+        if isinstance(block, np.ndarray):
+            return torch.from_numpy(block)
+        return SparseCells.from_scipy(block)
+
+
+def held(blocks: Iterator[Block]) -> Cells:
+    """Cells that come block by block, in memory or, where they are too many, in a scratch file.
+
+    It follows from the cells alone, not from the memory that happens to be free.
+    """
+    first: list[Block] = []
+    n_bytes = 0
+    for block in blocks:
+        first.append(block)
+        n_bytes += stored_values(block).size * (4 if isinstance(block, np.ndarray) else 8)
+        if n_bytes > HELD_BYTES:
+            return StoredCells.from_blocks(chain(_drained(first), blocks))
+    return as_tensor(together(first))
+
+
+def _drained(blocks: list[Block]) -> Iterator[Block]:
+    while blocks:
+        yield blocks.pop(0)

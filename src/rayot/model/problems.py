@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from rayot.solvers import Population, SparseCells
+from rayot.solvers import Cells, Population
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Problems:
 
     def population(
         self,
-        cells: Tensor | SparseCells,
+        cells: Cells,
         groups: Sequence[Tensor],
         weights: Sequence[Tensor] | None,
     ) -> Population:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ from rayot.data.keys import Key
 from rayot.data.matrix import chunk_rows, row_chunks
 from rayot.data.strata import weights_of
 from rayot.model.components import Components, in_components
-from rayot.model.encoding import Encode, as_tensor, together
+from rayot.model.encoding import Block, Encode, held
 from rayot.model.problems import Problems
 from rayot.solvers import Population, W1Settings
 
@@ -84,22 +84,25 @@ def training_cells(
         assert settings.n_components is not None
         components = Components.from_sample(adata, groups, encode, settings.n_components, seed)
         encode = components.encoder(encode)
-    lowest = np.inf
-    blocks = []
-    for chunk in row_chunks(ascending, chunk_rows(adata.n_vars)):
-        encoded, expression = encode(adata, chunk)
-        blocks.append(encoded)
-        if expression is not None:
-            lowest = min(lowest, float(expression.min()))
-    cells = as_tensor(together(blocks))
+    nonnegative = True
+
+    def blocks() -> Iterator[Block]:
+        nonlocal nonnegative
+        for chunk in row_chunks(ascending, chunk_rows(adata.n_vars)):
+            encoded, expression = encode(adata, chunk)
+            if expression is not None:
+                nonnegative &= bool(expression.min() >= 0)
+            yield encoded
+
+    cells = held(blocks())
     sizes = [len(each) for each in (*of_source, *of_target)]
-    held = torch.from_numpy(np.searchsorted(ascending, rows)).split(sizes)
+    places = torch.from_numpy(np.searchsorted(ascending, rows)).split(sizes)
     weighed = None if weights is None else weights.split(sizes)
     source, target = (
-        problems.population(cells, held[half], None if weighed is None else weighed[half])
+        problems.population(cells, places[half], None if weighed is None else weighed[half])
         for half in (slice(len(groups)), slice(len(groups), None))
     )
-    return TrainingCells(source, target, _labels(adata, ascending), lowest >= 0, components)
+    return TrainingCells(source, target, _labels(adata, ascending), nonnegative, components)
 
 
 def _labels(adata: AnnData, rows: np.ndarray) -> torch.Tensor | None:

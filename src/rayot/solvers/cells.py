@@ -17,7 +17,7 @@ class SparseCells:
     starts
         (n + 1,) int64, where each row starts in ``columns`` and ``values``.
     columns
-        (n_stored,) int64.
+        (n_stored,) int32.
     values
         (n_stored,) float32.
     n_features
@@ -41,11 +41,11 @@ class SparseCells:
 
     @classmethod
     def from_scipy(cls, matrix: sparse.csr_matrix) -> SparseCells:
-        """Cells of a SciPy matrix."""
+        """Cells of a SciPy matrix, whose columns and values are shared where their types allow."""
         return cls(
             torch.from_numpy(matrix.indptr.astype("int64")),
-            torch.from_numpy(matrix.indices.astype("int64")),
-            torch.from_numpy(matrix.data.astype("float32")),
+            torch.from_numpy(matrix.indices.astype("int32", copy=False)),
+            torch.from_numpy(matrix.data.astype("float32", copy=False)),
             matrix.shape[1],
         )
 
@@ -79,5 +79,5 @@ class SparseCells:
         )
         position = first[batch_row] + rank
         dense = self.values.new_zeros(len(flat), self.shape[1])
-        dense[batch_row, self.columns[position]] = self.values[position]
+        dense[batch_row, self.columns[position].long()] = self.values[position]
         return dense.view(*rows.shape, self.shape[1])

@@ -2,11 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
 from rayot.solvers.cells import SparseCells
+from rayot.solvers.stored_cells import StoredCells
+
+Cells: TypeAlias = Tensor | SparseCells | StoredCells
+"""Rows by number: dense, or made dense batch by batch."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +25,7 @@ class Population:
     Attributes
     ----------
     cells
-        (n, d) float32, every cell once; dense, or sparse and made dense batch by batch.
+        (n, d) float32, every cell once; dense, or sparse or on disk and made dense batch by batch.
     rows
         (Σ n_g,) int64, rows of ``cells``.
     offsets
@@ -32,7 +37,7 @@ class Population:
         their group. None draws all alike.
     """
 
-    cells: Tensor | SparseCells
+    cells: Cells
     rows: Tensor
     offsets: Tensor
     n_strata: int = 1
@@ -41,7 +46,7 @@ class Population:
     @classmethod
     def from_groups(
         cls,
-        cells: Tensor | SparseCells,
+        cells: Cells,
         groups: Sequence[Tensor],
         *,
         n_strata: int = 1,
@@ -93,9 +98,7 @@ class Population:
         """The same cells with other chances to be drawn."""
         return replace(self, weights=weights)
 
-    def on(
-        self, device: torch.device | str, cells: Tensor | SparseCells | None = None
-    ) -> "Population":
+    def on(self, device: torch.device | str, cells: Cells | None = None) -> "Population":
         """The same population on another device, where its cells may be already."""
         weights = None if self.weights is None else self.weights.to(device)
         return replace(

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from rayot.solvers import Population, SparseCells, TransportMap, W1Settings
+from rayot.solvers import Population, TransportMap, W1Settings
 from rayot.train.options import TrainingOptions
 
 RUN_FILE = "run.json"
@@ -26,13 +27,14 @@ def fingerprint_of(
 ) -> dict[str, Any]:
     """What must agree for a run to be continued."""
     digest = hashlib.blake2b(digest_size=16)
-    for population in (source, target):
-        cells = population.cells
-        tensors = cells.tensors() if isinstance(cells, SparseCells) else [cells]
-        if population.weights is not None:
-            tensors = [*tensors, population.weights]
-        for tensor in (*tensors, population.rows, population.offsets):
+    # Both sides may share their cells.
+    for cells in {id(side.cells): side.cells for side in (source, target)}.values():
+        for tensor in [cells] if isinstance(cells, Tensor) else cells.tensors():
             digest.update(tensor.contiguous().numpy().data)
+    for side in (source, target):
+        for values in (side.rows, side.offsets, side.weights):
+            if values is not None:
+                digest.update(values.contiguous().numpy().data)
     return {
         "settings": json.loads(json.dumps(asdict(settings))),
         "seed": seed,

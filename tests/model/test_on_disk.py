@@ -12,6 +12,7 @@ import torch
 from scipy import sparse
 
 import rayot as rt
+from rayot.solvers import SparseCells, StoredCells
 
 SOURCE, TARGET = "control", "perturbed"
 
@@ -92,6 +93,55 @@ def test_few_cells_or_no_components_are_held_whole(cells, quick, many):
     paper = rt.tl.w1ot(cells, SOURCE, TARGET, **(quick | {"preset": "paper"}))
     assert paper.components is None
     assert paper.source.cells.shape[1] == cells.n_vars
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"preset": "paper", "weights_key": "mass"},
+        {"use_rep": "X_mine", "plan_kwargs": {"unmatched_source": 0.1}},
+        {"strata_key": "cell_type", "strata": "separate", "n_seeds": 2},
+    ],
+)
+@pytest.mark.parametrize("kind", ["sparse", "dense"])
+def test_a_scratch_file_gives_the_fit_of_memory(
+    cells, quick, tmp_path, monkeypatch, options, kind
+):
+    cells.obs["mass"] = np.linspace(1, 2, cells.n_obs)
+    cells.obsm["X_mine"] = cells.obsm["X_pca"]
+    if kind == "dense":
+        cells.X = cells.X.toarray()
+    fit = {**quick, "write_genes": False, "checkpoint_dir": tmp_path, **options}
+    # Blocks of 16 cells, so that those held before it is known that they are too many are several.
+    monkeypatch.setattr("rayot.data.matrix.CHUNK_ELEMENTS", 16 * cells.n_vars)
+    expected = rt.tl.w1ot(cells, SOURCE, TARGET, **fit, resume=False)
+    steps = cells.obs["w1ot_step"].copy()
+    monkeypatch.setattr("rayot.model.encoding.HELD_BYTES", 2000)
+    model = rt.tl.w1ot(cells, SOURCE, TARGET, **fit, resume=False)
+    assert isinstance(model.source.cells, StoredCells)
+    assert model.source.cells is model.target.cells
+    assert model.data == expected.data
+    for name, values in expected.module.state_dict().items():
+        assert torch.equal(model.module.state_dict()[name], values), name
+    assert cells.obs["w1ot_step"].equals(steps)
+    # The same cells continue a run that is over; others do not.
+    rt.tl.w1ot(cells, SOURCE, TARGET, **fit)
+    cells.X[:, 3] *= 2
+    cells.obsm["X_mine"][:, 3] *= 2
+    with pytest.raises(ValueError, match="it differs in cells"):
+        rt.tl.w1ot(cells, SOURCE, TARGET, **fit)
+
+
+def test_sparse_cells_up_to_a_size_stay_in_memory(cells, quick, monkeypatch):
+    monkeypatch.setattr("rayot.model.encoding.DENSE_ELEMENTS", 100)
+    model = rt.tl.w1ot(cells, SOURCE, TARGET, write_genes=False, **quick)
+    assert isinstance(model.source.cells, SparseCells)
+    monkeypatch.setattr("rayot.model.encoding.HELD_BYTES", 100)
+    monkeypatch.setattr("tempfile.tempdir", "/none")
+    before = cells.copy()
+    with pytest.raises(OSError, match=r"temporary folder '/none'.*TMPDIR"):
+        rt.tl.w1ot(cells, SOURCE, TARGET, **quick)
+    assert cells.obs.equals(before.obs)
 
 
 @pytest.mark.parametrize("suffix", ["h5ad", "zarr"])

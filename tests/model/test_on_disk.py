@@ -104,9 +104,7 @@ def test_few_cells_or_no_components_are_held_whole(cells, quick, many):
     ],
 )
 @pytest.mark.parametrize("kind", ["sparse", "dense"])
-def test_a_scratch_file_gives_the_fit_of_memory(
-    cells, quick, tmp_path, monkeypatch, options, kind
-):
+def test_a_scratch_file_gives_the_fit_of_memory(cells, quick, tmp_path, monkeypatch, options, kind):
     cells.obs["mass"] = np.linspace(1, 2, cells.n_obs)
     cells.obsm["X_mine"] = cells.obsm["X_pca"]
     if kind == "dense":

@@ -7,9 +7,10 @@ import anndata as ad
 import h5py
 import numpy as np
 import pytest
+from scipy import sparse
 
 from rayot.data import checks, files
-from rayot.data.matrix import chunk_rows, dense, expression_of
+from rayot.data.matrix import chunk_rows, dense, expression_of, take_rows
 from rayot.data.spec import DataSpec
 from rayot.data.writing import open_cells, open_writer
 
@@ -54,6 +55,12 @@ def test_a_matrix_stored_by_columns_is_refused(cells, tmp_path):
     backed = ad.read_h5ad(tmp_path / "cells.h5ad", backed="r")
     with pytest.raises(ValueError, match="stored by columns"):
         expression_of(backed, None, np.arange(3))
+
+
+def test_values_that_are_stored_in_parts_are_summed():
+    matrix = sparse.csr_matrix((np.array([1.0, 2, 4]), [0, 0, 1], [0, 3]), shape=(1, 2))
+    assert take_rows(matrix, np.array([0])).data.tolist() == [3, 4]
+    assert matrix.nnz == 3
 
 
 def test_blocks_are_a_power_of_two_and_bounded():

@@ -80,7 +80,10 @@ def take_rows(matrix: Any, rows: np.ndarray) -> np.ndarray | sparse.csr_matrix: 
     else:
         picked = _from_disk(matrix, rows)
     if sparse.issparse(picked):
-        return sparse.csr_matrix(picked, dtype=np.float32)
+        picked = sparse.csr_matrix(picked, dtype=np.float32)
+        # A matrix may store a value as several that add up, of which one would be taken.
+        picked.sum_duplicates()
+        return picked
     return np.asarray(picked, dtype=np.float32)
 
 

@@ -4,6 +4,7 @@ import os
 import resource
 import subprocess
 import sys
+import weakref
 
 import anndata as ad
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 from scipy import sparse
 
 import rayot as rt
+from rayot.model.encoding import held
 from rayot.solvers import SparseCells, StoredCells
 
 SOURCE, TARGET = "control", "perturbed"
@@ -128,6 +130,22 @@ def test_a_scratch_file_gives_the_fit_of_memory(cells, quick, tmp_path, monkeypa
     cells.obsm["X_mine"][:, 3] *= 2
     with pytest.raises(ValueError, match="it differs in cells"):
         rt.tl.w1ot(cells, SOURCE, TARGET, **fit)
+
+
+def test_blocks_are_let_go_once_written(monkeypatch):
+    monkeypatch.setattr("rayot.model.encoding.HELD_BYTES", 3 * 200)
+    made, alive = [], []
+
+    def blocks():
+        for number in range(20):
+            block = np.full((10, 5), number, dtype=np.float32)
+            made.append(weakref.ref(block))
+            alive.append(sum(each() is not None for each in made))
+            yield block
+
+    cells = held(blocks())
+    assert max(alive) <= 5
+    assert cells[torch.arange(0, 200, 10)][:, 0].tolist() == list(range(20))
 
 
 def test_sparse_cells_up_to_a_size_stay_in_memory(cells, quick, monkeypatch):

@@ -42,6 +42,7 @@ def test_rows_are_those_of_cells_in_memory(matrix, kind):
     for rows in (ROWS, torch.arange(10), torch.arange(0), torch.tensor([3, 3])):
         assert torch.equal(cells[rows], expected[rows])
         assert torch.equal(cells[rows], SparseCells.from_scipy(matrix)[rows])
+    assert cells.to("meta")[ROWS].device.type == "meta"
     population = Population.from_groups(cells, [torch.tensor([8, 1, 4])])
     assert torch.equal(population.take(torch.tensor([[2, 0]])), expected[torch.tensor([[4, 8]])])
 

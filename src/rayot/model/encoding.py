@@ -13,7 +13,7 @@ from anndata import AnnData
 from scipy import sparse
 
 from rayot.data import checks
-from rayot.data.matrix import dense, row_chunks, stored_values
+from rayot.data.matrix import dense, row_chunks
 from rayot.data.spec import DataSpec
 from rayot.representation import Representation
 from rayot.solvers import Cells, SparseCells, StoredCells
@@ -22,7 +22,7 @@ DENSE_ELEMENTS = 2**26
 """Numbers up to which training cells are held as dense cells."""
 
 HELD_BYTES = 2**29
-"""Memory up to which training cells are held in memory: 4 bytes a number, and 4 its column."""
+"""Up to which training cells are held in memory: 4 bytes a number, and 4 more if it is sparse."""
 
 Block: TypeAlias = np.ndarray | sparse.csr_matrix
 Encode: TypeAlias = Callable[[AnnData, np.ndarray], tuple[Block, Block | None]]
@@ -75,7 +75,7 @@ def held(blocks: Iterator[Block]) -> Cells:
     n_bytes = 0
     for block in blocks:
         first.append(block)
-        n_bytes += stored_values(block).size * (4 if isinstance(block, np.ndarray) else 8)
+        n_bytes += block.size * (4 if isinstance(block, np.ndarray) else 8)
         if n_bytes > HELD_BYTES:
             return StoredCells.from_blocks(chain(_drained(first), blocks))
     return as_tensor(together(first))

@@ -63,6 +63,8 @@ class W1OT(TransportModel):
     ------
     KeyError, ValueError
         If conditions are missing, equal or too small, values are NaN, or a setting is unknown.
+    OSError
+        If training cells beyond 512 MB have no room in the temporary folder.
 
     Examples
     --------

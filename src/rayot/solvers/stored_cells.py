@@ -6,6 +6,7 @@ import os
 import tempfile
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
+from typing import NoReturn
 
 import numpy as np
 import torch
@@ -25,7 +26,6 @@ class ScratchFile:
     def __init__(self) -> None:
         self.size = 0
         try:
-            # tempfile remembers a folder that was there once.
             self._file = tempfile.TemporaryFile(buffering=0)
         except OSError as error:
             raise self._not_written(error) from error
@@ -166,7 +166,7 @@ class StoredCells:
         # Nothing changes the rows.
         return self.to(self.device)
 
-    def __reduce__(self) -> str:
+    def __reduce__(self) -> NoReturn:
         raise TypeError(
             "Training cells in a scratch file belong to one process; save the model and load it in "
             "the other."

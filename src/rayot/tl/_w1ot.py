@@ -130,7 +130,8 @@ def w1ot(
         once, values are NaN or infinite, the expression holds raw counts, an option is out of
         range. ``adata`` is then as it was.
     OSError
-        If the file that the cells are read from is moved or changed meanwhile.
+        If the file that the cells are read from is moved or changed meanwhile, or training cells
+        beyond 512 MB have no room in the temporary folder.
 
     Examples
     --------

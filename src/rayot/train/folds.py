@@ -80,7 +80,8 @@ def cross_fit(
 ) -> CrossFit:
     """Fit the folds of every problem that has more than one.
 
-    Each fold's map is fitted like the problem's own, on the cells outside of the fold.
+    Each fold's map is fitted like the problem's own, on the cells outside of the fold; those inside
+    are what early stopping watches, as it watches the cells set apart from the problem's own map.
 
     Parameters
     ----------

@@ -13,7 +13,7 @@ import ot
 import torch
 from torch import Tensor, nn
 
-import rayot.train.runner as runner
+import rayot.train.phases as phases
 from rayot.nn import LipschitzNetwork
 from rayot.solvers import energy_loss, generator
 from rayot.train.block import apply_gradients
@@ -196,13 +196,13 @@ class Variant:
     @contextmanager
     def in_place(self) -> Iterator[None]:
         """Put the phases in the package's place for a while."""
-        steps = dict(runner.STEP_TRAINING)
-        runner.PotentialTraining = self.potential
+        steps = dict(phases.STEP_TRAINING)
+        phases.PotentialTraining = self.potential
         if self.step is not None:
-            runner.STEP_TRAINING["energy"] = self.step
+            phases.STEP_TRAINING["energy"] = self.step
         yield
-        runner.PotentialTraining = PotentialTraining
-        runner.STEP_TRAINING.update(steps)
+        phases.PotentialTraining = PotentialTraining
+        phases.STEP_TRAINING.update(steps)
 
 
 ADVERSARIAL = {"step_betas": (0.5, 0.999), "step_lr": 1e-3, "step_steps": 600}

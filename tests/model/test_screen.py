@@ -51,6 +51,26 @@ def test_a_perturbation_alone_in_its_chunk_is_fitted_as_by_w1ot(cells):
     assert alone.diagnostics == single.diagnostics
 
 
+def test_small_groups_are_cross_fitted_as_by_w1ot(cells, tmp_path):
+    """Alone, beside each other, or as a single map: the same figures, bit for bit."""
+    names = cells.uns["active"][:2]
+    control_ = np.flatnonzero(cells.obs["perturbation"] == "control")
+    rows = [np.flatnonzero(cells.obs["perturbation"] == name)[:45] for name in names]
+    adata = cells[np.concatenate([control_, *rows])].copy()
+    options = {**QUICK, "n_folds": 3}
+    folder = tmp_path / "chunks"
+    both = rt.tl.screen(adata, "control", checkpoint_dir=folder, **options)
+    assert len(list(folder.iterdir())) == 1
+    for name in names:
+        single = rt.tl.w1ot(adata, "control", name, preset="fast", **options)
+        alone = rt.tl.screen(adata, "control", perturbations=[name], **options)[name]
+        assert single.diagnostics["n_folds"] == 3
+        assert single.diagnostics["n_cells"] == 45
+        assert alone.diagnostics == single.diagnostics
+        assert both[name].diagnostics == single.diagnostics
+    assert single.training_["n_folds"] == 3
+
+
 def test_displacement_is_the_mean_move_of_each_type(cells, screen):
     found = cells.uns["once"]["displacement"]
     types = cells.uns["once"]["cell_types"]

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from rayot.solvers import SIGNIFICANCE, Population, TransportMap, W1Settings, shrink
+from rayot.solvers import SIGNIFICANCE, Fold, Population, TransportMap, W1Settings, shrink
 
 
 class Shift(TransportMap):
@@ -28,22 +28,27 @@ def populations(shifts, n=300, n_strata=1):
     return [Population.from_groups(cells, list(side), n_strata=n_strata) for side in rows]
 
 
+def folds(transport, shifts, **options):
+    return [[each] for each in Fold.stack(transport, *populations(shifts, **options))]
+
+
 def test_each_problem_goes_as_far_as_its_cells_support():
     transport = Shift(4)
-    shrink(transport, *populations([4.0, 2.0, 0.0, -3.0]), torch.full((4,), 0.005))
+    shrink(transport, folds(transport, [4.0, 2.0, 0.0, -3.0]), torch.full((4,), 0.005))
     found = transport.strength.flatten().tolist()
     assert found == pytest.approx([1.0, 0.5, 0.0, 0.0], abs=0.11)
 
 
 def test_without_an_effect_nothing_moves():
     transport = Shift(2)
-    shrink(transport, *populations([4.0, 4.0]), torch.tensor([SIGNIFICANCE, SIGNIFICANCE + 0.01]))
+    p_values = torch.tensor([SIGNIFICANCE, SIGNIFICANCE + 0.01])
+    shrink(transport, folds(transport, [4.0, 4.0]), p_values)
     assert transport.strength.flatten().tolist() == [1.0, 0.0]
 
 
 def test_strata_agree_on_one_strength():
     transport = Shift(1)
-    shrink(transport, *populations([4.0, 0.0], n_strata=2), torch.zeros(1))
+    shrink(transport, folds(transport, [4.0, 0.0], n_strata=2), torch.zeros(1))
     assert transport.strength.shape == (1, 1, 1)
     assert 0.2 <= float(transport.strength) <= 0.8
 
@@ -56,5 +61,16 @@ def test_weights_say_which_cells_count():
         cells, [target.rows], weights=[(torch.arange(300) >= 150).float()]
     )
     transport = Shift(1)
-    shrink(transport, source, target, torch.zeros(1))
+    shrink(transport, [Fold.stack(transport, source, target)], torch.zeros(1))
     assert float(transport.strength) == pytest.approx(1.0, abs=0.11)
+
+
+def test_folds_agree_on_one_strength_that_all_their_maps_get():
+    transport, maps = Shift(1), Shift(2)
+    own = Fold.stack(maps, *populations([4.0, 0.0]))
+    shrink(transport, [own], torch.zeros(1))
+    strata = Shift(1)
+    shrink(strata, folds(strata, [4.0, 0.0], n_strata=2), torch.zeros(1))
+    assert 0.2 <= float(transport.strength) <= 0.8
+    assert maps.strength.flatten().tolist() == [float(transport.strength)] * 2
+    assert torch.equal(transport.strength, strata.strength)

@@ -11,6 +11,7 @@ from scipy.spatial.distance import cdist
 
 from rayot.solvers import (
     PRESETS,
+    Fold,
     Population,
     SparseCells,
     TransportMap,
@@ -149,7 +150,7 @@ def test_diagnostics_of_a_translation():
     x = torch.randn(400, 3)
     source = Population.from_groups(x, [torch.arange(400)])
     target = Population.from_groups(torch.randn(400, 3), [torch.arange(400)])
-    (report,) = diagnostics(transport, source, target, torch.ones(1))
+    (report,) = diagnostics([Fold.stack(transport, source, target)], torch.ones(1))
     assert report["largest_gradient_norm"] <= 1 + 1e-4
     assert report["gap"] == pytest.approx(report["mean_step"] - report["held_out_dual"])
     assert report["n_cells"] == 400
@@ -169,7 +170,7 @@ def test_exact_distances_take_a_small_stratum_with_the_large_one():
     )
     transport = TransportMap(2, ["a"], W1Settings(), seed=0)
     transport.strength.zero_()
-    (report,) = diagnostics(transport, source, target, torch.ones(1))
+    (report,) = diagnostics([Fold.stack(transport, source, target)], torch.ones(1))
     assert report["n_cells_wasserstein"] == 2 + 50
     assert report["initial_wasserstein"] == pytest.approx((10 + 2) / 2, abs=0.05)
     assert report["residual_wasserstein"] == pytest.approx(report["initial_wasserstein"], abs=1e-4)

@@ -154,6 +154,7 @@ class Screen(FittedScreen):
         max_steps: int | None = None,
         batch_size: int | None = None,
         validation_size: float = 0.1,
+        n_folds: int = 5,
         early_stopping: bool = False,
         early_stopping_patience: int = 10,
         checkpoint_dir: str | Path | None = None,
@@ -174,6 +175,7 @@ class Screen(FittedScreen):
         {max_steps}
         {batch_size}
         {validation_size}
+        {n_folds}
         {early_stopping}
         {early_stopping_patience}
         {checkpoint_dir}
@@ -197,6 +199,7 @@ class Screen(FittedScreen):
             raise RuntimeError("The screen is trained already; construct a new one to train.")
         options = TrainingOptions(
             validation_size=validation_size,
+            n_folds=n_folds,
             early_stopping=early_stopping,
             early_stopping_patience=early_stopping_patience,
             checkpoint_every=checkpoint_every,
@@ -224,6 +227,7 @@ class Screen(FittedScreen):
         self.training_ = {
             "fdr": fdr,
             "validation_size": validation_size,
+            "n_folds": n_folds,
             "early_stopping": early_stopping,
             "early_stopping_patience": early_stopping_patience,
         }

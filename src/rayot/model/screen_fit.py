@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import math
+import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -116,6 +117,9 @@ def problems_that_fit(
 ) -> int:
     """Problems of a chunk, at least one.
 
+    Folds of small groups are fitted after them, no more at once than there are problems, or those
+    of one problem.
+
     Parameters
     ----------
     max_memory
@@ -210,9 +214,7 @@ def _named(chunk: Chunk, p_values: Sequence[float] | None) -> tuple[list[str], F
 def _remove(folder: Path) -> None:
     """Delete the checkpoints of a chunk that is done, if this machine has them."""
     if folder.is_dir():
-        for entry in folder.iterdir():
-            entry.unlink()
-        folder.rmdir()
+        shutil.rmtree(folder)
 
 
 def check_writable(folder: Path) -> None:

@@ -140,6 +140,7 @@ class W1OT(TransportModel):
         max_steps: int | None = None,
         batch_size: int | None = None,
         validation_size: float = 0.1,
+        n_folds: int = 5,
         early_stopping: bool = False,
         early_stopping_patience: int = 10,
         checkpoint_dir: str | Path | None = None,
@@ -158,6 +159,7 @@ class W1OT(TransportModel):
         {max_steps}
         {batch_size}
         {validation_size}
+        {n_folds}
         {early_stopping}
         {early_stopping_patience}
         {checkpoint_dir}
@@ -185,6 +187,7 @@ class W1OT(TransportModel):
             )
         options = TrainingOptions(
             validation_size=validation_size,
+            n_folds=n_folds,
             early_stopping=early_stopping,
             early_stopping_patience=early_stopping_patience,
             checkpoint_dir=checkpoint_dir,
@@ -206,6 +209,7 @@ class W1OT(TransportModel):
         self.diagnostics_ = fitted.diagnostics
         self.training_ = {
             "validation_size": validation_size,
+            "n_folds": n_folds,
             "early_stopping": early_stopping,
             "early_stopping_patience": early_stopping_patience,
             "potential_steps": settings.potential_steps,

@@ -6,6 +6,7 @@ from rayot.solvers.combination import Combination, choose_combination
 from rayot.solvers.diagnostics import diagnostics
 from rayot.solvers.dual import dual_value, matched, unbalanced_dual_value
 from rayot.solvers.energy import energy_distance, energy_loss
+from rayot.solvers.fold import Fold
 from rayot.solvers.permutation import permutation_test
 from rayot.solvers.problem import Cells, Population
 from rayot.solvers.random import generator
@@ -20,6 +21,7 @@ __all__ = [
     "SIGNIFICANCE",
     "Cells",
     "Combination",
+    "Fold",
     "Population",
     "Ray",
     "SparseCells",

@@ -1,6 +1,7 @@
 """What a fitted map can say about itself, on cells it was not fitted on."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +13,8 @@ from torch import Tensor
 from rayot.solvers.certificate import certificate
 from rayot.solvers.dual import dual_value
 from rayot.solvers.energy import distances, energy_distance
+from rayot.solvers.fold import Fold
 from rayot.solvers.problem import Population
-from rayot.solvers.ray import TransportMap
 
 LIMIT = 512
 """Cells of each side looked at."""
@@ -27,23 +28,20 @@ Distance = Callable[[Tensor, Tensor, Tensor | None, Tensor | None], Tensor]
 
 @torch.no_grad()
 def diagnostics(
-    transport: TransportMap,
-    source: Population,
-    target: Population,
+    folds: Sequence[Sequence[Fold]],
     p_values: Tensor,
     labels: tuple[Tensor, Tensor] | None = None,
 ) -> list[dict[str, Any]]:
     """Held-out figures of each problem, in units of the data.
 
     Cells are compared within their stratum, but for exact distances and cell types; figures are
-    means over strata, which count alike.
+    means over strata, which count alike. Of a problem with several folds they are means over these,
+    each of the fold's own map on cells that this map was not fitted on.
 
     Parameters
     ----------
-    transport
-        A fitted map.
-    source, target
-        Cells apart from training.
+    folds
+        Of each problem.
     p_values
         (P,), of :func:`rayot.solvers.permutation.permutation_test` on training cells.
     labels
@@ -60,11 +58,11 @@ def diagnostics(
     - ``gap``: ``mean_step`` − ``held_out_dual``.
     - ``initial_energy_distance``, ``residual_energy_distance``: from source, and from transported,
       to target cells, unbiased; ``floor_energy_distance``: absolute value of the same between two
-      halves of the target.
+      halves of the target, the mean over folds.
     - ``initial_wasserstein``, ``residual_wasserstein``, ``floor_wasserstein``: exact Wasserstein-1
-      distances of the same, of samples of ``n_cells_wasserstein`` cells a side, in which strata are
-      together and have equal mass. A small sample's is far above that of the populations, so only
-      their differences mean something.
+      distances of the same, of samples of ``n_cells_wasserstein`` cells a side (of the smallest
+      fold), in which strata are together and have equal mass. A small sample's is far above that of
+      the populations, so only their differences mean something.
     - ``share_left``: ``residual_energy_distance`` over ``initial_energy_distance``.
     - ``p_value``: of the energy distance permutation test between source and target.
     - ``strength``: share of its way that each cell goes; below 1 where a fit shrinks its moves.
@@ -72,41 +70,68 @@ def diagnostics(
     - ``changed_type``, ``floor_changed_type``: how often the nearest target cell of a transported
       cell is of another type than the cell it came from, and how often that of a target cell is;
       NaN without cell types.
-    - ``n_cells``: the smaller of the two populations looked at.
+    - ``n_cells``: the smaller of the two populations looked at; the sum over folds.
+    - ``n_folds``: maps that were fitted to judge this one, each without a part of the cells; 1
+      where the map itself is judged, by the cells set apart from it.
     - ``certificate``, ``reason``: "good", "check" or "poor", and why.
     """
     report = []
-    for p in range(source.n_problems):
-        first, second = _Side.of(source, p), _Side.of(target, p)
-        cells, truth = first.cells, second.cells
-        own = transport.take([p])
-        moved = own(cells)
-        _, _, norms = own.ray(0).direction(own.standardise(cells))
-        values, other_values = own.potential(cells), own.potential(truth)
-        dual = _mean(dual_value, (first, values), (second, other_values))
-        steps = (moved - cells).norm(dim=-1)
-        mean_step = _mean(dual_value, (first, steps), (second, torch.zeros_like(other_values)))
-        initial = _mean(energy_distance, (first, cells), (second, truth))
-        residual = _mean(energy_distance, (first, moved), (second, truth))
+    for p_value, own in zip(p_values.tolist(), folds, strict=True):
+        means = _over_folds([_figures(fold, labels) for fold in own])
+        initial, residual = means["initial_energy_distance"], means["residual_energy_distance"]
         figures: dict[str, Any] = {
-            "held_out_dual": dual,
-            "mean_step": mean_step,
-            "gap": mean_step - dual,
-            "initial_energy_distance": initial,
-            "residual_energy_distance": residual,
-            "floor_energy_distance": _floor(second),
-            **_exact(first, moved, second),
+            **means,
+            "gap": means["mean_step"] - means["held_out_dual"],
+            "floor_energy_distance": abs(means["floor_energy_distance"]),
             "share_left": residual / initial if initial > 0 else float("nan"),
-            "p_value": float(p_values[p]),
-            "strength": float(transport.strength[p]),
-            "smallest_gradient_norm": float(norms.min()),
-            "largest_gradient_norm": float(norms.max()),
-            **_types(first, moved, second, labels),
-            "n_cells": min(cells.shape[1], truth.shape[1]),
+            "p_value": p_value,
+            "strength": float(own[0].transport.strength[own[0].number]),
+            "n_folds": len(own),
         }
         word, reason = certificate(figures)
         report.append({**figures, "certificate": word, "reason": reason})
     return report
+
+
+def _figures(fold: Fold, labels: tuple[Tensor, Tensor] | None) -> dict[str, float]:
+    """Figures of one fold that can be averaged: no ratios, and the floor with its sign."""
+    first, second = _Side.of(fold.source, fold.number), _Side.of(fold.target, fold.number)
+    cells, truth = first.cells, second.cells
+    own = fold.map
+    moved = own(cells)
+    _, _, norms = own.ray(0).direction(own.standardise(cells))
+    values, other_values = own.potential(cells), own.potential(truth)
+    steps = (moved - cells).norm(dim=-1)
+    return {
+        "held_out_dual": _mean(dual_value, (first, values), (second, other_values)),
+        "mean_step": _mean(dual_value, (first, steps), (second, torch.zeros_like(other_values))),
+        "initial_energy_distance": _mean(energy_distance, (first, cells), (second, truth)),
+        "residual_energy_distance": _mean(energy_distance, (first, moved), (second, truth)),
+        "floor_energy_distance": _floor(second),
+        **_exact(first, moved, second),
+        "smallest_gradient_norm": float(norms.min()),
+        "largest_gradient_norm": float(norms.max()),
+        **_types(first, moved, second, labels),
+        "n_cells": min(cells.shape[1], truth.shape[1]),
+    }
+
+
+def _over_folds(found: Sequence[dict[str, float]]) -> dict[str, float]:
+    """Means over folds, of those that have the figure; what is no mean by its own rule."""
+    rules: dict[str, Callable[[list[float]], float]] = {
+        "smallest_gradient_norm": min,
+        "largest_gradient_norm": max,
+        "n_cells": sum,
+        "n_cells_wasserstein": min,
+    }
+    return {
+        name: rules.get(name, _mean_of_known)([each[name] for each in found]) for name in found[0]
+    }
+
+
+def _mean_of_known(values: list[float]) -> float:
+    known = [value for value in values if not math.isnan(value)]
+    return sum(known) / len(known) if known else math.nan
 
 
 @dataclass(frozen=True)
@@ -151,7 +176,7 @@ def _mean(distance: Distance, first: tuple[_Side, Tensor], second: tuple[_Side, 
 
 
 def _floor(side: _Side) -> float:
-    """Of strata with at least two cells in each half; NaN without any."""
+    """Of strata with at least two cells in each half, with its sign; NaN without any."""
     found = []
     for cells, weights in side.strata(side.cells):
         half = cells.shape[1] // 2
@@ -160,7 +185,7 @@ def _floor(side: _Side) -> float:
         pairs = (slice(0, half), slice(half, None))
         shares = [None if weights is None else weights[:, each] for each in pairs]
         found.append(energy_distance(*(cells[:, each] for each in pairs), *shares))
-    return abs(float(torch.cat(found).mean())) if found else float("nan")
+    return float(torch.cat(found).mean()) if found else float("nan")
 
 
 def _exact(first: _Side, moved: Tensor, second: _Side) -> dict[str, float]:

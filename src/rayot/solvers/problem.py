@@ -179,14 +179,12 @@ class Population:
             n_apart = max(2, round(share * (end - start)))
             parts[0].append(start + order[n_apart:])
             parts[1].append(start + order[:n_apart])
-        return [
-            Population.from_groups(
-                self.cells,
-                [self.rows[positions] for positions in part],
-                n_strata=self.n_strata,
-                weights=None
-                if self.weights is None
-                else [self.weights[positions] for positions in part],
-            )
-            for part in parts
-        ]
+        return [self.select(part) for part in parts]
+
+    def select(self, groups: Sequence[Tensor]) -> "Population":
+        """Cells at positions in ``rows``, given for each group of the new population."""
+        weights = None
+        if self.weights is not None:
+            weights = [self.weights[positions] for positions in groups]
+        rows = [self.rows[positions] for positions in groups]
+        return Population.from_groups(self.cells, rows, n_strata=self.n_strata, weights=weights)

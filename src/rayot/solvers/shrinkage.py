@@ -1,12 +1,13 @@
 """How far along its map the held-out cells say that a cell should go."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from rayot.solvers.energy import distances
-from rayot.solvers.problem import Population
+from rayot.solvers.fold import Fold
 from rayot.solvers.ray import TransportMap
 
 SIGNIFICANCE = 0.05
@@ -17,9 +18,7 @@ LIMIT = 512
 
 
 @torch.no_grad()
-def shrink(
-    transport: TransportMap, source: Population, target: Population, p_values: Tensor
-) -> None:
+def shrink(transport: TransportMap, folds: Sequence[Sequence[Fold]], p_values: Tensor) -> None:
     """Set each problem's strength to what held-out cells support.
 
     Where the permutation test finds no effect, cells stay where they are: moving them would fit
@@ -30,36 +29,45 @@ def shrink(
     ----------
     transport
         A fitted map, changed in place.
-    source, target
-        Cells apart from training.
+    folds
+        Of each problem; their maps get its strength too.
     p_values
         (P,), of :func:`rayot.solvers.permutation_test`.
     """
-    n_strata = source.n_strata
-    for problem in range(source.n_problems):
-        if p_values[problem] > SIGNIFICANCE:
-            transport.strength[problem] = 0.0
-            continue
-        groups = range(problem * n_strata, (problem + 1) * n_strata)
-        own = transport.take([problem])
-        found = [_energies(own, source, target, group) for group in groups]
-        energies = torch.stack([each[0] for each in found]).mean(0)
-        best = int(energies.argmin())
-        # Strata are sampled apart, so the variances of their means add up.
-        variance = sum(_variance(each[1][-1] - each[1][best], each[2]) for each in found)
-        error = math.sqrt(variance) / n_strata
-        gain = float(energies[-1] - energies[best])
-        transport.strength[problem] = STRENGTHS[best] if gain > error else STRENGTHS[-1]
+    for problem, own in enumerate(folds):
+        strength = 0.0
+        if p_values[problem] <= SIGNIFICANCE:
+            strength = _supported(own)
+        transport.strength[problem] = strength
+        for fold in own:
+            fold.transport.strength[fold.number] = strength
 
 
-def _energies(
-    transport: TransportMap, source: Population, target: Population, group: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Energy distance (L,) of a group at each strength, but for a constant.
+def _supported(folds: Sequence[Fold]) -> float:
+    """Strength that the held-out cells of all folds and strata support."""
+    found = [each for fold in folds for each in _energies(fold)]
+    energies = torch.stack([each[0] for each in found]).mean(0)
+    best = int(energies.argmin())
+    # Strata and folds are sampled apart, so the variances of their means add up.
+    variance = sum(_variance(each[1][-1] - each[1][best], each[2]) for each in found)
+    error = math.sqrt(variance) / len(found)
+    gain = float(energies[-1] - energies[best])
+    return float(STRENGTHS[best] if gain > error else STRENGTHS[-1])
+
+
+def _energies(fold: Fold) -> list[tuple[Tensor, Tensor, Tensor]]:
+    """For each stratum, energy distance (L,) at each strength, but for a constant.
 
     With it the influence (L, n) of each source cell on it, 2 E‖T(x) − y‖ − 2 E‖T(x) − T(x')‖, and
     the cells' weights (n,).
     """
+    n_strata, transport = fold.source.n_strata, fold.map
+    groups = range(fold.number * n_strata, (fold.number + 1) * n_strata)
+    return [_energies_of(transport, fold, group) for group in groups]
+
+
+def _energies_of(transport: TransportMap, fold: Fold, group: int) -> tuple[Tensor, Tensor, Tensor]:
+    source, target = fold.source, fold.target
     limit = max(2, LIMIT // source.n_strata)
     (positions, sizes), (others, other_sizes) = (
         population.first_of_groups(limit) for population in (source, target)

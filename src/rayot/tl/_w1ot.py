@@ -45,6 +45,7 @@ def w1ot(
     max_steps: int | None = None,
     batch_size: int | None = None,
     validation_size: float = 0.1,
+    n_folds: int = 5,
     early_stopping: bool = False,
     early_stopping_patience: int = 10,
     checkpoint_dir: str | Path | None = None,
@@ -88,6 +89,7 @@ def w1ot(
     {max_steps}
     {batch_size}
     {validation_size}
+    {n_folds}
     {early_stopping}
     {early_stopping_patience}
     {checkpoint_dir}
@@ -180,6 +182,7 @@ def w1ot(
             max_steps=max_steps,
             batch_size=batch_size,
             validation_size=validation_size,
+            n_folds=n_folds,
             early_stopping=early_stopping,
             early_stopping_patience=early_stopping_patience,
             checkpoint_dir=checkpoint_dir,

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import pickle
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -15,6 +16,7 @@ from rayot.solvers import Population, TransportMap, W1Settings
 from rayot.train.options import TrainingOptions
 
 RUN_FILE = "run.json"
+FOLDS = "folds"
 
 
 def fingerprint_of(
@@ -40,6 +42,7 @@ def fingerprint_of(
         "seed": seed,
         "problems": transport.names,
         "validation_size": options.validation_size,
+        "n_folds": options.n_folds,
         "early_stopping": options.early_stopping,
         "early_stopping_patience": options.early_stopping_patience,
         "cells": digest.hexdigest(),
@@ -73,6 +76,8 @@ def claim(folder: Path, fingerprint: dict[str, Any], phases: Sequence[str], resu
         return
     for phase in phases:
         checkpoint_path(folder, phase).unlink(missing_ok=True)
+    if (folder / FOLDS).is_dir():
+        shutil.rmtree(folder / FOLDS)
     partial = path.with_suffix(".partial")
     partial.write_text(json.dumps(fingerprint, indent=1))
     partial.replace(path)

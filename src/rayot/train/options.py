@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from inspect import signature
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,9 @@ class TrainingOptions:
     ----------
     validation_size
         Share of the training cells set apart, after a shuffle.
+    n_folds
+        Folds that a problem with fewer than 100 training cells of a side is cross-fitted on; 1
+        turns that off.
     early_stopping
         Whether a phase ends when its held-out value has not improved.
     early_stopping_patience
@@ -49,6 +53,7 @@ class TrainingOptions:
     """
 
     validation_size: float = 0.1
+    n_folds: int = 5
     early_stopping: bool = False
     early_stopping_patience: int = 10
     checkpoint_dir: str | Path | None = None
@@ -65,6 +70,10 @@ class TrainingOptions:
         if not 0 < self.validation_size < 0.9:
             raise ValueError(
                 f"validation_size must be between 0 and 0.9, found {self.validation_size}."
+            )
+        if not isinstance(self.n_folds, Integral) or self.n_folds < 1:
+            raise ValueError(
+                f"n_folds must be a whole number of at least 1, found {self.n_folds!r}."
             )
         for name in ("early_stopping_patience", "checkpoint_every"):
             if getattr(self, name) < 1:

@@ -1,9 +1,8 @@
-"""Fit every ray of a map, phase after phase, with Lightning."""
+"""Fit a stack of maps and what judges them."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-import lightning.pytorch as pl
 import numpy as np
 from torch import Tensor
 from tqdm.auto import tqdm
@@ -18,20 +17,12 @@ from rayot.solvers import (
     shrink,
 )
 from rayot.train.block import BlockTraining
-from rayot.train.callbacks import Checkpoint, Progress, blocks_between
-from rayot.train.checkpoints import checkpoint_path, claim, fingerprint_of, load_checkpoint
-from rayot.train.lightning import interruptible, quiet
+from rayot.train.checkpoints import FOLDS, claim, fingerprint_of
+from rayot.train.folds import cross_fit, fold_counts, stacks_of
 from rayot.train.options import TrainingOptions
-from rayot.train.potential import PotentialTraining
+from rayot.train.phases import failures_of, fit_phases, phases_of
 from rayot.train.standardise import standardise
-from rayot.train.step import AdversarialStepTraining, EnergyStepTraining, StepTraining
 from rayot.train.threads import threads_for
-from rayot.train.unmatched import matched_only, set_limits
-
-STEP_TRAINING: dict[str, type[StepTraining]] = {
-    "adversarial": AdversarialStepTraining,
-    "energy": EnergyStepTraining,
-}
 
 
 @dataclass(frozen=True)
@@ -60,7 +51,10 @@ def train_transport(
     labels: tuple[Tensor, Tensor] | None = None,
     p_values: Tensor | None = None,
 ) -> Fit:
-    """Fit the potential and the step size of each ray in turn.
+    """Fit the potential and the step size of each ray in turn, and judge the maps.
+
+    A problem with fewer than 100 cells of a side is cross-fitted too: further maps are fitted
+    without a part of its cells each, and judged on that part in its stead.
 
     Parameters
     ----------
@@ -94,104 +88,55 @@ def train_transport(
     options.check()
     if settings.standardise or transport.basis is not None:
         standardise(transport, source, target)
-    source_parts, target_parts = (
-        population.split(
-            [generator(seed, name, "validation", side) for name in transport.names],
-            options.validation_size,
-        )
-        for side, population in (("source", source), ("target", target))
+    training, validation = zip(
+        *(
+            population.split(
+                [generator(seed, name, "validation", side) for name in transport.names],
+                options.validation_size,
+            )
+            for side, population in (("source", source), ("target", target))
+        ),
+        strict=True,
     )
-    phases: list[BlockTraining] = [
-        kind(
-            transport,
-            ray,
-            source_parts[0],
-            target_parts[0],
-            (source_parts[1], target_parts[1]),
-            settings,
-            seed,
-            options.early_stopping_patience if options.early_stopping else None,
-        )
-        for ray in range(settings.n_rays)
-        for kind in (PotentialTraining, STEP_TRAINING[settings.step])
-    ]
+    phases = phases_of(transport, training, validation, settings, seed, options)
+    counts = fold_counts(source, target, options.n_folds)
     folder = None
     if options.checkpoint_dir is not None:
         folder = Path(options.checkpoint_dir)
         fingerprint = fingerprint_of(transport, source, target, settings, seed, options)
         claim(folder, fingerprint, [phase.name for phase in phases], options.resume)
-    total = sum(phase.n_steps for phase in phases)
+    total = sum(phase.n_steps for phase in phases) * (1 + len(stacks_of(counts)))
     n_problems, n_features = source.n_problems, transport.n_features
     largest = n_problems * 2 * settings.batch_size * max(n_features, settings.width)
     with (
         threads_for(largest * settings.width),
         tqdm(total=total, unit="step", disable=not options.progress) as bar,
     ):
-        for number, phase in enumerate(phases):
-            _fit(phase, folder, options, bar)
-            if settings.unbalanced and number == 0:
-                _leave_unmatched(phases, settings)
-        transport.to("cpu")
-        held_out = phases[-1].validation[0].on("cpu"), phases[-1].validation[1].on("cpu")
+        apart = fit_phases(phases, folder, options, bar)
+        failures = failures_of(phases)
+        # A problem that failed is poor whatever its folds would say.
+        counts = [1 if problem in failures else count for problem, count in enumerate(counts)]
+        crossed = cross_fit(
+            transport.names,
+            counts,
+            source,
+            target,
+            settings,
+            seed,
+            options,
+            None if folder is None else folder / FOLDS,
+            bar,
+        )
+        folds = [crossed.folds.get(problem, [own]) for problem, own in enumerate(apart)]
         if p_values is None:
             draws = [generator(seed, name, "permutation") for name in transport.names]
             p_values = permutation_test(source, target, draws).p_values
         if settings.shrink:
-            shrink(transport, *held_out, p_values)
-        report = diagnostics(transport, *held_out, p_values, labels)
-    for phase in phases:
-        for problem, message in phase.failures.items():
-            report[problem].update(certificate="poor", reason=message)
+            shrink(transport, folds, p_values)
+        report = diagnostics(folds, p_values, labels)
+    for problem, message in (failures | crossed.failures).items():
+        report[problem].update(certificate="poor", reason=message)
     return Fit({phase.name: _columns(phase) for phase in phases}, report)
-
-
-def _fit(phase: BlockTraining, folder: Path | None, options: TrainingOptions, bar: tqdm) -> None:
-    progress = Progress(bar)
-    callbacks: list[pl.Callback] = [progress, *options.callbacks]
-    path = None
-    if folder is not None:
-        path = checkpoint_path(folder, phase.name)
-        callbacks.append(Checkpoint(path, blocks_between(options.checkpoint_every)))
-    saved = path if path is not None and path.exists() else None
-    if saved is not None:
-        checkpoint = load_checkpoint(saved)
-        phase.on_load_checkpoint(checkpoint)
-        progress.seen = phase.steps_done
-        bar.update(phase.steps_done)
-        if phase.finished:
-            phase.setup("fit")
-            phase.load_state_dict(checkpoint["state_dict"])
-            return
-    with quiet(), interruptible():
-        trainer = pl.Trainer(
-            max_epochs=phase.n_blocks,
-            **options.devices_for_trainer(),
-            callbacks=callbacks,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-            **options.trainer_kwargs,
-        )
-        trainer.fit(phase, ckpt_path=saved, weights_only=True if saved else None)
-    if not phase.finished:
-        raise RuntimeError(
-            f"The trainer stopped in {phase.name} after {phase.steps_done} of {phase.n_steps} "
-            "steps, by a limit or a callback; raise the limit, and continue from checkpoint_dir if "
-            "one is set."
-        )
-
-
-def _leave_unmatched(phases: list[BlockTraining], settings: W1Settings) -> None:
-    """Weigh the cells of all later phases by what the first potential matches."""
-    first = phases[0]
-    transport = first.transport
-    set_limits(transport, first.source, first.target, settings)
-    source, target = matched_only(transport, first.source, first.target)
-    validation = matched_only(transport, *first.validation)
-    for phase in phases[1:]:
-        phase.source, phase.target, phase.validation = source, target, validation
 
 
 def _columns(phase: BlockTraining) -> dict[str, np.ndarray]:

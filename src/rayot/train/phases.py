@@ -1,0 +1,138 @@
+"""Fit the phases of a stack of maps one after the other, with Lightning."""
+
+from pathlib import Path
+
+import lightning.pytorch as pl
+from tqdm.auto import tqdm
+
+from rayot.solvers import Fold, Population, TransportMap, W1Settings
+from rayot.train.block import BlockTraining
+from rayot.train.callbacks import Checkpoint, Progress, blocks_between
+from rayot.train.checkpoints import checkpoint_path, load_checkpoint
+from rayot.train.lightning import interruptible, quiet
+from rayot.train.options import TrainingOptions
+from rayot.train.potential import PotentialTraining
+from rayot.train.step import AdversarialStepTraining, EnergyStepTraining, StepTraining
+from rayot.train.unmatched import matched_only, set_limits
+
+STEP_TRAINING: dict[str, type[StepTraining]] = {
+    "adversarial": AdversarialStepTraining,
+    "energy": EnergyStepTraining,
+}
+
+Sides = tuple[Population, Population]
+"""Source and target of each map of a stack."""
+
+
+def phases_of(
+    transport: TransportMap,
+    training: Sides,
+    validation: Sides,
+    settings: W1Settings,
+    seed: int,
+    options: TrainingOptions,
+) -> list[BlockTraining]:
+    """Potential and step size of each ray in turn, not fitted yet.
+
+    Parameters
+    ----------
+    transport
+        The stack, in whose units ``standardise`` has put it where the settings ask for that.
+    training, validation
+        Cells that the maps are fitted on, and cells apart from these.
+    settings, seed, options
+        As in :func:`rayot.train.train_transport`.
+    """
+    patience = options.early_stopping_patience if options.early_stopping else None
+    return [
+        kind(transport, ray, *training, validation, settings, seed, patience)
+        for ray in range(settings.n_rays)
+        for kind in (PotentialTraining, STEP_TRAINING[settings.step])
+    ]
+
+
+def fit_phases(
+    phases: list[BlockTraining], folder: Path | None, options: TrainingOptions, bar: tqdm
+) -> list[Fold]:
+    """Fit all phases of a stack; its maps are then on the CPU.
+
+    Parameters
+    ----------
+    phases
+        Of :func:`phases_of`.
+    folder
+        Of their checkpoints; None writes none.
+    options
+        How the fit runs.
+    bar
+        Is moved by the steps that are done.
+
+    Returns
+    -------
+    The fold of each map: the cells apart from its training, those without a match weighed zero.
+    """
+    first, last = phases[0], phases[-1]
+    stores = [side.cells for side in first.validation]
+    for phase in phases:
+        _fit(phase, folder, options, bar)
+        if first.settings.unbalanced and phase is first:
+            _leave_unmatched(phases)
+    first.transport.to("cpu")
+    # Cells themselves need not come back from the device.
+    apart = [side.on("cpu", cells) for side, cells in zip(last.validation, stores, strict=True)]
+    return Fold.stack(first.transport, *apart)
+
+
+def failures_of(phases: list[BlockTraining]) -> dict[int, str]:
+    """By map, what happened where a loss was not finite."""
+    return {number: what for phase in phases for number, what in phase.failures.items()}
+
+
+def _fit(phase: BlockTraining, folder: Path | None, options: TrainingOptions, bar: tqdm) -> None:
+    progress = Progress(bar)
+    callbacks: list[pl.Callback] = [progress, *options.callbacks]
+    path = None
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        path = checkpoint_path(folder, phase.name)
+        callbacks.append(Checkpoint(path, blocks_between(options.checkpoint_every)))
+    saved = path if path is not None and path.exists() else None
+    if saved is not None:
+        checkpoint = load_checkpoint(saved)
+        phase.on_load_checkpoint(checkpoint)
+        progress.seen = phase.steps_done
+        bar.update(phase.steps_done)
+        if phase.finished:
+            phase.setup("fit")
+            phase.load_state_dict(checkpoint["state_dict"])
+            return
+    with quiet(), interruptible():
+        trainer = pl.Trainer(
+            max_epochs=phase.n_blocks,
+            **options.devices_for_trainer(),
+            callbacks=callbacks,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            **options.trainer_kwargs,
+        )
+        trainer.fit(phase, ckpt_path=saved, weights_only=True if saved else None)
+    if not phase.finished:
+        raise RuntimeError(
+            f"The trainer stopped in {phase.name} after {phase.steps_done} of {phase.n_steps} "
+            "steps, by a limit or a callback; raise the limit, and continue from checkpoint_dir if "
+            "one is set."
+        )
+
+
+def _leave_unmatched(phases: list[BlockTraining]) -> None:
+    """Weigh the cells of all later phases by what the first potential matches."""
+    first = phases[0]
+    transport = first.transport
+    set_limits(transport, first.source, first.target, first.settings)
+    source, target = matched_only(transport, first.source, first.target)
+    validation = matched_only(transport, *first.validation)
+    for phase in phases[1:]:
+        phase.source, phase.target, phase.validation = source, target, validation

@@ -9,7 +9,7 @@ from sphinx.application import Sphinx
 
 from rayot import datasets, metrics
 from rayot.data.keys import Key
-from rayot.solvers import PRESETS, W1Settings
+from rayot.solvers import W1Settings
 
 WRITTEN = {
     'layers["{}"]': [Key.layers.predicted, Key.layers.spread],
@@ -91,7 +91,7 @@ def result() -> str:
 def presets() -> str:
     """Settings of each preset that any preset changes."""
     paper = W1Settings()
-    named = {preset: W1Settings(**changes) for preset, changes in PRESETS.items()}
+    named = {preset: W1Settings(**changes) for preset, changes in W1Settings.presets.items()}
     rows = []
     for field in fields(W1Settings):
         values = {preset: getattr(settings, field.name) for preset, settings in named.items()}

@@ -116,6 +116,70 @@ PARAMETERS = {
     Dimension d of a cell.
 generators
     One CPU generator a problem; their number is P.""",
+    "common_settings": """decode
+    ``"direct"``: predicted genes are the decoded representation. ``"delta"``: the change of
+    the decoded representation is added to the cell's own genes, which keeps what the
+    representation lost.
+standardise
+    Whether cells are centred and divided by one scale, which makes the root mean square
+    distance of source and target cells to their common mean equal to 3.
+n_components
+    Leading principal components of the training cells that the map works on, where cells have
+    more features; what lies outside of them stays as it is. None works on all features.
+shrink
+    Whether moves are shortened to what held-out cells support, and to nothing where source and
+    target do not differ by an energy distance permutation test.
+batch_size
+    Cells drawn from the source, and as many from the target, at each step.""",
+    "stack": """n_features
+    Dimension d of a cell.
+names
+    Name of each of the P problems; keys the initial values.
+settings
+    Of the method.
+seed
+    Keys the initial values.""",
+    "flow_settings": """width, n_layers
+    Hidden units and layers of the velocity.
+n_steps
+    Optimisation steps.
+lr, lr_end
+    First and last learning rate, joined by a cosine.
+betas
+    Adam's exponential decay rates.
+integration_steps
+    Steps of the midpoint rule from time 0 to time 1.""",
+    "method": """adata
+    Annotated data; a MuData needs ``modality``.
+data
+    What :meth:`setup_anndata` returned.
+source_key, target_key
+    Categories of the column it named: where cells start, and whose response is learned.
+preset
+    ``"paper"``: as published. ``"fast"``: the best we know. None takes the method's default.
+representation
+    A representation of its own, such as :class:`rayot.representation.SCVI`; None takes the
+    one that ``data`` names.
+modality
+    Modality of a MuData.
+strata
+    ``"balanced"``: one map, to which all strata count alike. ``"separate"``: one map for each
+    stratum; cells of other strata get their combination, with the spread between maps as
+    uncertainty.
+small_strata
+    ``"drop"``: strata with fewer than 10 training cells of a condition are left out, with a
+    warning. ``"raise"``: they are an error.
+n_seeds
+    Members of an ensemble, fitted in one stack. The prediction is their mean; their spread is
+    written beside it.
+seed
+    Keys every draw.
+**plan_kwargs
+    Settings that differ from the preset's, see the settings of the method in
+    :doc:`/api/model`.""",
+    "method_name": """method
+    Name of the method that is fitted: ``"w1ot"``, ``"w2ot"``, ``"genot"`` or any other whose
+    problems are independent.""",
     "key_added": """key_added
     Name under which results are written.""",
 }

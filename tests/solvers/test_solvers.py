@@ -10,7 +10,6 @@ from scipy import sparse
 from scipy.spatial.distance import cdist
 
 from rayot.solvers import (
-    PRESETS,
     Fold,
     Population,
     SparseCells,
@@ -121,7 +120,7 @@ def test_sparse_cells_are_the_dense_ones(seed, density):
     assert torch.equal(SparseCells.from_scipy(matrix)[rows], expected)
 
 
-@pytest.mark.parametrize("preset", sorted(PRESETS))
+@pytest.mark.parametrize("preset", sorted(W1Settings.presets))
 def test_a_cell_moves_by_its_step_along_the_gradient(preset):
     settings_ = W1Settings.from_preset(preset, n_rays=1)
     transport = TransportMap(5, ["a"], settings_, seed=0)

@@ -3,12 +3,27 @@
 from typing import TYPE_CHECKING
 
 from rayot._lazy import attach
+from rayot.model.methods import METHODS
 
 if TYPE_CHECKING:
+    from rayot.model.celltype_shift import CellTypeShift
+    from rayot.model.discrete_ot import DiscreteOT
+    from rayot.model.fixed_step import FixedStep
+    from rayot.model.gaussian_ot import GaussianOT
+    from rayot.model.genot import GENOT
+    from rayot.model.identity import Identity
+    from rayot.model.mean_shift import MeanShift
+    from rayot.model.otcfm import OTCFM
     from rayot.model.prediction import Prediction
     from rayot.model.screen import Screen
     from rayot.model.w1ot import W1OT
+    from rayot.model.w2ot import W2OT
 
 __getattr__, __dir__, __all__ = attach(
-    __name__, {"Prediction": "prediction", "Screen": "screen", "W1OT": "w1ot"}
+    __name__,
+    {
+        "Prediction": "prediction",
+        "Screen": "screen",
+        **{method: file for file, method in METHODS.items()},
+    },
 )

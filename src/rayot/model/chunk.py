@@ -11,8 +11,9 @@ import torch
 
 import rayot
 from rayot.model.encoding import Block, as_tensor
+from rayot.model.methods import method_of
 from rayot.model.problems import Problems
-from rayot.solvers import Population, W1Settings
+from rayot.solvers import Population, Settings, Stack
 from rayot.train import TrainingOptions
 
 
@@ -24,6 +25,8 @@ class Chunk:
 
     Attributes
     ----------
+    method
+        Name of the method, see :mod:`rayot.model.methods`.
     problems
         What is fitted for each perturbation.
     control, treated
@@ -40,6 +43,7 @@ class Chunk:
         How it is fitted.
     """
 
+    method: str
     problems: tuple[Problems, ...]
     control: Block
     treated: Block
@@ -47,7 +51,7 @@ class Chunk:
     weights: tuple[np.ndarray, np.ndarray] | None
     labels: tuple[np.ndarray, np.ndarray]
     n_types: int
-    settings: W1Settings
+    settings: Settings
     seed: int
     options: TrainingOptions
 
@@ -55,6 +59,11 @@ class Chunk:
     def names(self) -> list[str]:
         """Name of each problem of the stack."""
         return [name for each in self.problems for name in each.names]
+
+    def stack(self, n_features: int) -> Stack:
+        """Maps that are not fitted."""
+        stack_type = method_of(self.method).stack_type
+        return stack_type(n_features, self.names, self.settings, self.seed)
 
     def populations(self, problems: Sequence[Problems]) -> list[tuple[Population, Population]]:
         """Source and target of the problems of each perturbation."""
@@ -78,6 +87,7 @@ class Chunk:
         options = self.options
         plain = [
             rayot.__version__,
+            self.method,
             asdict(self.settings),
             self.seed,
             self.names,

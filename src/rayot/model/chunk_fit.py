@@ -16,7 +16,7 @@ from rayot.solvers import (
     SIGNIFICANCE,
     Combination,
     Population,
-    TransportMap,
+    Stack,
     choose_combination,
     generator,
     permutation_test,
@@ -110,7 +110,7 @@ def fit_chunk(chunk: Chunk, p_values: Sequence[float] | None) -> FittedChunk:
     pairs = chunk.populations(chunk.problems)
     source, target = (Population.join([pair[side] for pair in pairs]) for side in (0, 1))
     sizes = [len(each) for each in chunk.problems]
-    transport = TransportMap(source.cells.shape[1], chunk.names, chunk.settings, chunk.seed)
+    transport = chunk.stack(source.cells.shape[1])
     known = None
     if p_values is not None:
         # The screen has decided that these have an effect; none is shrunk to nothing for its own.
@@ -147,13 +147,13 @@ def fit_chunk(chunk: Chunk, p_values: Sequence[float] | None) -> FittedChunk:
     return FittedChunk(_state(transport), fit.history, fit.diagnostics, combinations, displacement)
 
 
-def _state(transport: TransportMap) -> dict[str, np.ndarray]:
+def _state(transport: Stack) -> dict[str, np.ndarray]:
     return {name: value.cpu().numpy() for name, value in transport.state_dict().items()}
 
 
 def _failed(chunk: Chunk, d: int, message: str) -> FittedChunk:
     """Maps that stay where they are, since no problem of the chunk could be fitted."""
-    transport = TransportMap(d, chunk.names, chunk.settings, chunk.seed)
+    transport = chunk.stack(d)
     transport.strength.zero_()
     n_problems = len(chunk.names)
     report = [
@@ -166,7 +166,7 @@ def _failed(chunk: Chunk, d: int, message: str) -> FittedChunk:
 
 @torch.no_grad()
 def _displacement(
-    transport: TransportMap, source: Population, labels: torch.Tensor, chunk: Chunk
+    transport: Stack, source: Population, labels: torch.Tensor, chunk: Chunk
 ) -> np.ndarray:
     found = np.full((source.n_problems, 1 + chunk.n_types, transport.centre.shape[-1]), np.nan)
     bounds = source.problem_offsets.tolist()

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from rayot.data.matrix import dense
 from rayot.model.encoding import DENSE_ELEMENTS, Block, Encode
-from rayot.solvers import Combination, TransportMap, W1Settings
+from rayot.solvers import Combination, Settings, Stack
 from rayot.train.standardise import LARGEST_SAMPLE, leading_components
 
 SAMPLE_ELEMENTS = 2**27
@@ -82,20 +82,18 @@ class Components:
 
         return coordinates
 
-    def reduced(
-        self, transport: TransportMap, settings: W1Settings, seed: int
-    ) -> tuple[TransportMap, W1Settings]:
+    def reduced(self, transport: Stack, settings: Settings, seed: int) -> tuple[Stack, Settings]:
         """A new map of the coordinates in place of ``transport``, and the settings to fit it."""
         settings = self.settings(settings)
-        return TransportMap(self.basis.shape[1], transport.names, settings, seed), settings
+        return type(transport)(self.basis.shape[1], transport.names, settings, seed), settings
 
-    def settings(self, settings: W1Settings) -> W1Settings:
+    def settings(self, settings: Settings) -> Settings:
         """Settings of the map of coordinates, by those of the map of cells."""
         return replace(settings, n_components=None, standardise=True)
 
     @torch.no_grad()
     def lift(
-        self, fitted: TransportMap, transport: TransportMap, combination: Combination | None
+        self, fitted: Stack, transport: Stack, combination: Combination | None
     ) -> Combination | None:
         """Make ``transport`` for the cells what ``fitted`` is for coordinates.
 
@@ -104,13 +102,13 @@ class Components:
         values = fitted.state_dict()
         values["centre"] = self.centre + values["centre"] @ self.basis.T
         values["basis"] = self.basis.expand(len(fitted.names), -1, -1)
-        transport.load_state_dict(values)
+        transport.restore(values)
         if combination is None:
             return None
         return replace(combination, centres=self.centre + combination.centres @ self.basis.T)
 
 
-def in_components(settings: W1Settings, n_cells: int, n_features: int) -> bool:
+def in_components(settings: Settings, n_cells: int, n_features: int) -> bool:
     """Whether so many training cells are held as coordinates.
 
     It follows from the settings and the size of the data alone, not from where they lie.

@@ -17,11 +17,12 @@ from rayot._docs import shared
 from rayot.data import checks
 from rayot.data.modality import modality_of
 from rayot.model.encoding import check_cells
+from rayot.model.method import Method
+from rayot.model.methods import method_of
 from rayot.model.problems import Problems
 from rayot.model.screen_persistence import PersistentScreen
 from rayot.model.streaming import check_target, predict_to_file
-from rayot.model.w1ot import W1OT
-from rayot.solvers import TransportMap, W1Settings
+from rayot.solvers import Settings
 
 
 class FittedScreen(PersistentScreen):
@@ -37,7 +38,8 @@ class FittedScreen(PersistentScreen):
 
     def parameters(self) -> dict[str, Any]:
         """Everything that was chosen for this screen, as plain values."""
-        chosen = {"preset": self.preset, "strata": self.strata, "n_seeds": self.n_seeds}
+        names = ("method", "preset", "strata", "n_seeds")
+        chosen = {name: getattr(self, name) for name in names}
         return {**chosen, **asdict(self.settings), **self.training_}
 
     def _reports(self, name: str) -> list[dict[str, Any]]:
@@ -66,7 +68,7 @@ class FittedScreen(PersistentScreen):
         found = self.stack.mean_displacement(list(self.table["perturbation"]))
         return found if self.components is None else found @ self.components.basis.numpy().T
 
-    def in_components(self) -> tuple[W1Settings, int]:
+    def in_components(self) -> tuple[Settings, int]:
         """Settings and dimension that the stack itself has."""
         if self.components is None:
             return self.settings, self.representation.n_features
@@ -94,7 +96,7 @@ class FittedScreen(PersistentScreen):
     __eq__ = object.__eq__
     __hash__ = object.__hash__
 
-    def __getitem__(self, perturbation: str) -> W1OT:
+    def __getitem__(self, perturbation: str) -> Method:
         """The model of one perturbation; it shares no memory with the screen."""
         self._check_trained()
         perturbation = str(perturbation)
@@ -104,7 +106,7 @@ class FittedScreen(PersistentScreen):
             hint = f" Did you mean {close[0]!r}?" if close else ""
             raise KeyError(f"The screen has no perturbation {perturbation!r}.{hint}")
         fitted = self.stack.problems.get(perturbation)
-        model = W1OT.assembled(
+        model = method_of(self.method).assembled(
             self.data,
             self.control,
             perturbation,
@@ -121,7 +123,7 @@ class FittedScreen(PersistentScreen):
             model.diagnostics_ = [report] * self.n_maps
         else:
             settings, n_features = self.in_components()
-            module = TransportMap(n_features, model.module.names, settings, self.seed)
+            module = model.stack_type(n_features, model.module.names, settings, self.seed)
             self.stack.fill(module, perturbation)
             combination = self.stack.combinations.get(perturbation)
             if self.components is not None:
@@ -245,13 +247,13 @@ def still(p_value: float, q_value: float) -> dict[str, Any]:
     }
 
 
-class _Chosen(Mapping[str, W1OT]):
+class _Chosen(Mapping[str, Method]):
     """Some perturbations of a screen, whose models are made when they are asked for."""
 
     def __init__(self, screen: FittedScreen, names: Sequence[str]) -> None:
         self.screen, self.names = screen, names
 
-    def __getitem__(self, perturbation: str) -> W1OT:
+    def __getitem__(self, perturbation: str) -> Method:
         return self.screen[perturbation]
 
     def __iter__(self) -> Iterator[str]:

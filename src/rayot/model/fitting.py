@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rayot.solvers import TransportMap, W1Settings, choose_combination
+from rayot.solvers import Settings, Stack, choose_combination
 from rayot.train import TrainingOptions, train_transport
 from rayot.train.runner import Fit
 
 if TYPE_CHECKING:
-    from rayot.model.w1ot import W1OT
+    from rayot.model.method import Method
 
 
-def fit(model: W1OT, settings: W1Settings, options: TrainingOptions) -> tuple[TransportMap, Fit]:
+def fit(model: Method, settings: Settings, options: TrainingOptions) -> tuple[Stack, Fit]:
     """Fit a new map of cells; sets ``model.combination``.
 
     Parameters

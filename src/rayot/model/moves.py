@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from rayot.model.problems import Problems
-from rayot.solvers import Combination, TransportMap
+from rayot.solvers import Combination, Stack, TransportMap
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Moves:
         (M, n, d), the moves of the single maps whose spread is the prediction's uncertainty: the
         members of an ensemble, or all maps where strata have their own.
     potential
-        (n,), mean over the maps that were used.
+        (n,), mean over the maps that were used; None where the method has no potential.
     combined
         (n,) bool, cells of a stratum that has no map of its own.
     """
@@ -34,13 +34,13 @@ class Moves:
     mean: Tensor
     members: Tensor
     maps: Tensor
-    potential: Tensor
+    potential: Tensor | None
     combined: np.ndarray
 
 
 @torch.no_grad()
 def moves_of(
-    transport: TransportMap,
+    transport: Stack,
     problems: Problems,
     combination: Combination | None,
     cells: Tensor,
@@ -63,7 +63,9 @@ def moves_of(
     """
     stack = cells[None].expand(len(problems), -1, -1)
     found = (transport(stack) - stack)[problems.members]
-    potential = of_own_stratum(transport.potential(stack), problems, strata)
+    potential = None
+    if isinstance(transport, TransportMap):
+        potential = of_own_stratum(transport.potential(stack), problems, strata)
     if combination is None:
         # One map; or maps of strata that could not be fitted, none of which moves a cell.
         found = found[:, 0]

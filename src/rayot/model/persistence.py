@@ -17,13 +17,13 @@ from rayot.model import files
 from rayot.model.problems import Problems
 from rayot.representation import Representation
 from rayot.representation.resolve import representation_from_saved
-from rayot.solvers import Combination, TransportMap
+from rayot.solvers import Combination, Stack
 
 
 class PersistentModel(BaseModelClass):
     """A model that is written to JSON and safetensors, and read back without an AnnData."""
 
-    module: TransportMap
+    module: Stack
     data: DataSpec
     source_key: str
     target_key: str
@@ -135,7 +135,7 @@ class PersistentModel(BaseModelClass):
             values["representation"], groups.get("representation", {}), representation
         )
         model = cls._from_saved(values, representation)
-        model.module.load_state_dict(
+        model.module.restore(
             {name: torch.from_numpy(value) for name, value in groups["module"].items()}
         )
         if values["combination"] is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -10,13 +10,14 @@ from anndata import AnnData
 
 from rayot.data.matrix import dense, row_chunks
 from rayot.model.moves import of_own_stratum
+from rayot.solvers import TransportMap
 
 if TYPE_CHECKING:
-    from rayot.model.w1ot import W1OT
+    from rayot.model.method import Method
 
 
 @torch.no_grad()
-def matched_mass(model: W1OT, adata: AnnData) -> np.ndarray | None:
+def matched_mass(model: Method, adata: AnnData) -> np.ndarray | None:
     """Mass with which each cell is matched, (n_obs,) float32; None if all mass is.
 
     Of source and target cells it is 1 on average over training cells, and 0 for those that are
@@ -25,23 +26,22 @@ def matched_mass(model: W1OT, adata: AnnData) -> np.ndarray | None:
     if not model.settings.unbalanced:
         return None
     mass = np.full(adata.n_obs, np.nan, dtype=np.float32)
-    module = model.module
-    for condition, share, sign, limits in (
-        (model.source_key, model.settings.unmatched_source, 1, module.highest_source),
-        (model.target_key, model.settings.unmatched_target, -1, module.lowest_target),
-    ):
+    sides: tuple[tuple[str, Literal["source", "target"]], ...] = (
+        (model.source_key, "source"),
+        (model.target_key, "target"),
+    )
+    for condition, side in sides:
         for rows in row_chunks(model.data.rows(adata, condition)):
             cells = torch.from_numpy(dense(model._encode(adata, rows)[0]))
-            values = module.potential(cells[None].expand(len(module.names), -1, -1))
-            matched = (sign * values <= sign * limits).float()
-            matched = of_own_stratum(matched, model.problems, model._strata(adata, rows))
-            mass[rows] = matched.numpy() / (1 - share)
+            found = model.module.mass(cells[None].expand(len(model.problems), -1, -1), side)
+            found = of_own_stratum(found, model.problems, model._strata(adata, rows))
+            mass[rows] = found.numpy()
     return mass
 
 
 @torch.no_grad()
-def potential_grid(model: W1OT, cells: np.ndarray, n: int = 100) -> dict[str, np.ndarray] | None:
-    """Potential of the first ray on a grid around 2-D cells; None in other dimensions.
+def potential_grid(model: Method, cells: np.ndarray, n: int = 100) -> dict[str, np.ndarray] | None:
+    """Potential of the first ray on a grid around 2-D cells; None where there is none.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def potential_grid(model: W1OT, cells: np.ndarray, n: int = 100) -> dict[str, np
     -------
     ``x`` and ``y`` (n,), and ``values`` (n, n) with ``values[i, j]`` at (``x[j]``, ``y[i]``).
     """
-    if cells.shape[1] != 2:
+    if cells.shape[1] != 2 or not isinstance(model.module, TransportMap):
         return None
     low, high = cells.min(0), cells.max(0)
     margin = 0.1 * (high - low).max()

@@ -25,7 +25,7 @@ class Prediction:
     step
         (n,) float32, ‖T(x) − x‖ there.
     potential
-        (n,) float32, f(x) of the first ray, the mean over an ensemble.
+        (n,) float32, f(x) of the first ray, the mean over an ensemble; None for methods without.
     combined
         (n,) bool, cells predicted by the combination of separate strata's maps.
     n_clipped
@@ -42,7 +42,7 @@ class Prediction:
 
     representation: np.ndarray | None
     step: np.ndarray
-    potential: np.ndarray
+    potential: np.ndarray | None
     combined: np.ndarray
     n_clipped: int = 0
     genes: np.ndarray | None = None
@@ -77,7 +77,9 @@ class Prediction:
 
     def obs(self, key: str) -> dict[str, np.ndarray]:
         """Columns of ``obs``, by name."""
-        columns = {Key.obs.step(key): self.step, Key.obs.potential(key): self.potential}
+        columns = {Key.obs.step(key): self.step}
+        if self.potential is not None:
+            columns[Key.obs.potential(key)] = self.potential
         if self.step_sd is not None:
             columns[Key.obs.step_sd(key)] = self.step_sd
         return columns

@@ -22,6 +22,7 @@ from rayot.data.strata import check_strata
 from rayot.model.base import worst
 from rayot.model.encoding import check_cells
 from rayot.model.fitted_screen import FittedScreen, still
+from rayot.model.methods import method_of
 from rayot.model.problems import Problems
 from rayot.model.screen_cells import ScreenCells
 from rayot.model.screen_fit import (
@@ -34,7 +35,6 @@ from rayot.model.screen_fit import (
 from rayot.model.screen_stack import ScreenStack
 from rayot.representation import Representation, representation_of
 from rayot.representation.resolve import has_decoder
-from rayot.solvers import W1Settings
 from rayot.train import TrainingOptions
 
 FIGURES = (
@@ -66,6 +66,7 @@ class Screen(FittedScreen):
         What :meth:`W1OT.setup_anndata` returned.
     control
         Category of the column it named: where cells start.
+    {method_name}
     {perturbations}
     preset
         ``"paper"`` or ``"fast"``.
@@ -82,7 +83,7 @@ class Screen(FittedScreen):
     seed
         Keys every draw.
     **plan_kwargs
-        Settings that differ from the preset's, see :class:`rayot.solvers.W1Settings`.
+        Settings that differ from the preset's, see the settings of the method.
 
     Raises
     ------
@@ -106,6 +107,7 @@ class Screen(FittedScreen):
         data: DataSpec,
         control: str,
         *,
+        method: str = "w1ot",
         perturbations: Sequence[str] | None = None,
         preset: str = "fast",
         representation: Representation | None = None,
@@ -119,7 +121,8 @@ class Screen(FittedScreen):
         **plan_kwargs: Any,  # noqa: ANN401
     ) -> None:
         check_strata(strata, small_strata, data.strata_key)
-        self.settings = W1Settings.from_preset(preset, **plan_kwargs)
+        settings_type = method_of(method).stack_type.settings_type
+        self.method, self.settings = method, settings_type.from_preset(preset, **plan_kwargs)
         self.control, self.preset, self.seed = str(control), preset, seed
         self.strata, self.n_seeds = strata, n_seeds
         cells = modality_of(adata, modality)
@@ -128,6 +131,7 @@ class Screen(FittedScreen):
             data,
             control,
             perturbations,
+            method=method,
             min_cells=min_cells,
             small_perturbations=small_perturbations,
             small_strata=small_strata,
@@ -257,7 +261,7 @@ class Screen(FittedScreen):
         gpu = options.devices_for_trainer()["accelerator"] in ("gpu", "cuda")
         pieces = chunks_of(
             list(problems.values()),
-            problems_that_fit(max_memory, settings, n_features, n_cells, gpu),
+            problems_that_fit(max_memory, self.method, settings, n_features, n_cells, gpu),
             lambda each: 1 if each.separate else len(cells.groups[each.target]),
         )
         chunks = (cells.chunk(piece, settings, self.seed, options) for piece in pieces)

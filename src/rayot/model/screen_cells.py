@@ -20,7 +20,7 @@ from rayot.model.components import Components, in_components
 from rayot.model.encoding import Block, Encode, encoded, together
 from rayot.model.problems import Problems
 from rayot.representation import Representation
-from rayot.solvers import W1Settings
+from rayot.solvers import Settings
 from rayot.train import TrainingOptions
 
 logger = logging.getLogger(__name__)
@@ -39,6 +39,8 @@ class ScreenCells:
         Category of ``obs[data.groupby]`` that cells start from.
     perturbations
         Categories whose response is learned; None takes all others.
+    method
+        Name of the method that is fitted.
     min_cells
         Training cells that a perturbation needs.
     small_perturbations
@@ -59,6 +61,7 @@ class ScreenCells:
         control: str,
         perturbations: Sequence[str] | None,
         *,
+        method: str,
         min_cells: int,
         small_perturbations: str,
         small_strata: str,
@@ -70,7 +73,7 @@ class ScreenCells:
         if min_cells < checks.MIN_CELLS:
             raise ValueError(f"min_cells must be at least {checks.MIN_CELLS}, found {min_cells}.")
         assert data.groupby is not None
-        self.adata, self.data = adata, data
+        self.adata, self.data, self.method = adata, data, method
         self.control_rows = data.training_rows(adata, control)
         names = perturbations_of(adata, data.groupby, control, perturbations)
         self.groups: dict[str, dict[str, list[np.ndarray]]] = {}
@@ -123,7 +126,7 @@ class ScreenCells:
         return np.concatenate([self.control_rows, *treated])
 
     def encode_control(
-        self, representation: Representation, settings: W1Settings, seed: int
+        self, representation: Representation, settings: Settings, seed: int
     ) -> Components | None:
         """Keep the control's cells in the space of the maps, once for all chunks.
 
@@ -159,7 +162,7 @@ class ScreenCells:
     def chunk(
         self,
         problems: Sequence[Problems],
-        settings: W1Settings,
+        settings: Settings,
         seed: int,
         options: TrainingOptions,
     ) -> Chunk:
@@ -184,6 +187,7 @@ class ScreenCells:
             for rows in sides
         ]
         return Chunk(
+            self.method,
             tuple(problems),
             self.control,
             self._encode(treated),

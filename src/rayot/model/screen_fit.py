@@ -19,9 +19,10 @@ from tqdm.auto import tqdm
 
 from rayot.model.chunk import Chunk
 from rayot.model.chunk_fit import FittedChunk, find_effects, fit_chunk
+from rayot.model.methods import method_of
 from rayot.model.problems import Problems
 from rayot.model.screen_cells import ScreenCells
-from rayot.solvers import TransportMap, W1Settings
+from rayot.solvers import Settings
 from rayot.train import TrainingOptions
 from rayot.train.block import BLOCK_STEPS
 
@@ -38,7 +39,7 @@ Result = TypeVar("Result")
 
 def test_perturbations(
     cells: ScreenCells,
-    settings: W1Settings,
+    settings: Settings,
     seed: int,
     options: TrainingOptions,
     fdr: float | None,
@@ -113,7 +114,7 @@ def chunks_of(
 
 
 def problems_that_fit(
-    max_memory: float, settings: W1Settings, n_features: int, n_cells: int, gpu: bool
+    max_memory: float, method: str, settings: Settings, n_features: int, n_cells: int, gpu: bool
 ) -> int:
     """Problems of a chunk, at least one.
 
@@ -124,21 +125,22 @@ def problems_that_fit(
     ----------
     max_memory
         GB (10⁹ bytes) that the chunk may take.
-    settings, n_features, n_cells
+    method, settings, n_features, n_cells
         Of a problem: what is fitted, dimension of a cell, and cells of control and perturbation.
     gpu
         Whether it is fitted on a GPU, which gains from larger chunks than a processor.
     """
-    transport = TransportMap(n_features, ["size"], settings, seed=0)
+    transport = method_of(method).stack_type(n_features, ["size"], settings, seed=0)
     n_map = sum(values.numel() for values in transport.state_dict().values())
     r, batch = transport.n_features, settings.batch_size
+    width = getattr(settings, "width", 1) + getattr(settings, "step_width", 0)
     numbers = (
         # Parameters with gradients, Adam's two moments and the copy of a block's start.
         5 * n_map
         # Cells and directions, carried to a ray.
         + 2 * n_cells * r
         # Activations of both batches and their gradients, and the distances between cells.
-        + 8 * batch * (settings.width + settings.step_width) * settings.n_layers
+        + 8 * batch * width * getattr(settings, "n_layers", 1)
         + 10 * batch**2
         # Row numbers of a block's draws count twice.
         + 4 * BLOCK_STEPS * batch

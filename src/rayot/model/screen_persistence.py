@@ -15,23 +15,25 @@ import rayot
 from rayot.data.spec import DataSpec
 from rayot.model import files
 from rayot.model.components import Components
+from rayot.model.method import Method
+from rayot.model.methods import method_of
 from rayot.model.persistence import checked_representation
 from rayot.model.screen_stack import ScreenStack
-from rayot.model.w1ot import W1OT
 from rayot.representation import Representation
-from rayot.solvers import W1Settings
+from rayot.solvers import Settings
 
 
-class PersistentScreen(Mapping[str, W1OT]):
+class PersistentScreen(Mapping[str, Method]):
     """A screen that is written to JSON and safetensors, and read back without an AnnData."""
 
     data: DataSpec
     control: str
+    method: str
     preset: str
     seed: int
     strata: str
     n_seeds: int
-    settings: W1Settings
+    settings: Settings
     representation: Representation
     components: Components | None
     cell_types: list[str]
@@ -67,6 +69,7 @@ class PersistentScreen(Mapping[str, W1OT]):
             "model": "Screen",
             "version": rayot.__version__,
             "control": self.control,
+            "method": self.method,
             "seed": self.seed,
             "preset": self.preset,
             "strata": self.strata,
@@ -111,7 +114,8 @@ class PersistentScreen(Mapping[str, W1OT]):
         screen.representation = checked_representation(
             values["representation"], own, representation
         )
-        screen.settings = W1Settings.from_json(values["settings"])
+        settings_type = method_of(values["method"]).stack_type.settings_type
+        screen.settings = settings_type.from_json(values["settings"])
         screen.data = DataSpec.from_json(values["data"])
         screen.table = pd.DataFrame(values["table"])
         screen.stack = ScreenStack.from_saved(values["stack"], arrays)
@@ -120,6 +124,6 @@ class PersistentScreen(Mapping[str, W1OT]):
         if "components/basis" in arrays:
             centre, basis = arrays["components/centre"], arrays["components/basis"]
             screen.components = Components(torch.from_numpy(centre), torch.from_numpy(basis))
-        for name in ("control", "seed", "preset", "strata", "n_seeds", "cell_types"):
+        for name in ("control", "method", "seed", "preset", "strata", "n_seeds", "cell_types"):
             setattr(screen, name, values[name])
         return screen

@@ -14,7 +14,7 @@ import torch
 
 from rayot.model.chunk_fit import FittedChunk
 from rayot.model.problems import Problems
-from rayot.solvers import Combination, TransportMap
+from rayot.solvers import Combination, Stack
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class ScreenStack:
     problems
         What is fitted for each perturbation, by its name, in the order of the stack.
     state
-        Arrays of a :class:`rayot.solvers.TransportMap`; the first axis counts problems.
+        Arrays of a :class:`rayot.solvers.Stack`; the first axis counts problems.
     history
         For each phase, the mean curve over problems.
     diagnostics
@@ -77,6 +77,7 @@ class ScreenStack:
             for name, values in part.state.items():
                 if name not in state:
                     state[name] = np.empty((len(names), *values.shape[1:]), values.dtype)
+                state[name], values = _equally_long(state[name], values)
                 state[name][rows] = values
             for row, report in zip(rows, part.diagnostics, strict=True):
                 diagnostics[row] = report
@@ -107,11 +108,11 @@ class ScreenStack:
         """Problems of a perturbation."""
         return self._slices[perturbation]
 
-    def fill(self, module: TransportMap, perturbation: str) -> None:
+    def fill(self, module: Stack, perturbation: str) -> None:
         """Load what was fitted for a perturbation into a map of its problems."""
         rows = self.rows(perturbation)
         state = {name: torch.from_numpy(values[rows]) for name, values in self.state.items()}
-        module.load_state_dict(state)
+        module.restore(state)
 
     def mean_displacement(self, names: Sequence[str]) -> np.ndarray:
         """Mean over the problems of each perturbation, zero where none was fitted: (n, 1 + T, d).
@@ -176,3 +177,15 @@ def _mean_curve(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     weight, steps = together.pop("weight"), together["step"]
     total = together.drop(columns="step").mul(weight, axis=0).groupby(steps).sum()
     return total.div(weight.groupby(steps).sum(), axis=0)
+
+
+def _equally_long(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Arrays whose second axis may differ, the shorter one with its last entry repeated."""
+    if first.shape[1:] == second.shape[1:]:
+        return first, second
+    n = max(first.shape[1], second.shape[1])
+    padded = [
+        np.pad(each, [(0, 0), (0, n - each.shape[1]), *[(0, 0)] * (each.ndim - 2)], mode="edge")
+        for each in (first, second)
+    ]
+    return padded[0], padded[1]

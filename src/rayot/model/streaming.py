@@ -55,7 +55,7 @@ def predictions(
         yield Prediction(
             representation=moved if write_representation else None,
             step=moves.mean.norm(dim=1).numpy(),
-            potential=moves.potential.numpy(),
+            potential=None if moves.potential is None else moves.potential.numpy(),
             combined=moves.combined,
             **found,
         )

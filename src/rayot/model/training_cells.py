@@ -17,7 +17,7 @@ from rayot.data.strata import weights_of
 from rayot.model.components import Components, in_components
 from rayot.model.encoding import Block, Encode, held
 from rayot.model.problems import Problems
-from rayot.solvers import Population, W1Settings
+from rayot.solvers import Population, Settings
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def training_cells(
     problems: Problems,
     encode: Encode,
     weights_key: str | None,
-    settings: W1Settings,
+    settings: Settings,
     seed: int,
 ) -> TrainingCells:
     """Take the training cells out of an AnnData, in one pass over them.

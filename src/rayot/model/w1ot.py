@@ -2,35 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, replace
-from pathlib import Path
-from typing import Any, Self
-
-import lightning.pytorch as pl
-import numpy as np
-import pandas as pd
-from anndata import AnnData
-from mudata import MuData
-
 from rayot._docs import shared
-from rayot.data import checks
-from rayot.data.files import unchanged
-from rayot.data.modality import modality_of
-from rayot.data.spec import DataSpec
-from rayot.data.strata import check_strata, training_strata
-from rayot.model.base import TransportModel
-from rayot.model.fitting import fit
-from rayot.model.problems import Problems
-from rayot.model.training_cells import training_cells
-from rayot.representation import Representation, representation_of
-from rayot.representation.resolve import has_decoder
-from rayot.solvers import TransportMap, W1Settings
-from rayot.train import TrainingOptions
+from rayot.model.method import Method
+from rayot.solvers import TransportMap
 
 
 @shared
-class W1OT(TransportModel):
+class W1OT(Method):
     """Wasserstein-1 optimal transport from one condition to another.
 
     A 1-Lipschitz potential f gives each cell its direction, a step size η ≥ 0 how far it goes:
@@ -38,33 +16,12 @@ class W1OT(TransportModel):
 
     Parameters
     ----------
-    adata
-        Annotated data; a MuData needs ``modality``.
-    data
-        What :meth:`setup_anndata` returned.
-    source_key, target_key
-        Categories of the column it named: where cells start, and whose response is learned.
-    preset
-        ``"paper"`` or ``"fast"``.
-    representation
-        A representation of its own, such as :class:`rayot.representation.SCVI`; None takes the
-        one that ``data`` names.
-    modality
-        Modality of a MuData.
-    {strata}
-    {small_strata}
-    {n_seeds}
-    seed
-        Keys every draw.
-    **plan_kwargs
-        Settings that differ from the preset's, see :class:`rayot.solvers.W1Settings`.
+    {method}
 
     Raises
     ------
     KeyError, ValueError
         If conditions are missing, equal or too small, values are NaN, or a setting is unknown.
-    OSError
-        If training cells beyond 512 MB have no room in the temporary folder.
 
     Examples
     --------
@@ -77,182 +34,7 @@ class W1OT(TransportModel):
     (5, 2)
     """
 
-    def __init__(
-        self,
-        adata: AnnData | MuData,
-        data: DataSpec,
-        source_key: str,
-        target_key: str,
-        *,
-        preset: str = "paper",
-        representation: Representation | None = None,
-        modality: str | None = None,
-        strata: str = "balanced",
-        small_strata: str = "drop",
-        n_seeds: int = 1,
-        seed: int = 0,
-        **plan_kwargs: Any,  # noqa: ANN401
-    ) -> None:
-        checks.different(source_key, target_key)
-        check_strata(strata, small_strata, data.strata_key)
-        self.settings = W1Settings.from_preset(preset, **plan_kwargs)
-        cells = modality_of(adata, modality)
-        by_condition = {
-            str(category): data.training_rows(cells, category)
-            for category in (source_key, target_key)
-        }
-        names: tuple[str, ...] = ()
-        groups = [list(by_condition.values())]
-        if data.strata_key is not None:
-            found = training_strata(cells, data.strata_key, by_condition, small_strata)
-            groups, names = list(found.values()), tuple(found)
-        problems = Problems(str(target_key), names, strata, n_seeds)
-        training = np.concatenate([rows for group in groups for rows in group])
-        # Every cell that will be fitted or transported.
-        rows = np.union1d(training, data.rows(cells, source_key))
-        with unchanged(cells):
-            checked = representation is None and has_decoder(cells, data.use_rep)
-            if checked:
-                data.check_expression(cells, rows)
-            representation = representation or representation_of(cells, data, training)
-            super().__init__(data, str(source_key), str(target_key), representation, seed, problems)
-            if not checked:
-                self._check_cells(cells, rows)
-            self.preset = preset
-            self.decode = self.settings.decode
-            taken = training_cells(
-                cells, groups, problems, self._encode, data.weights_key, self.settings, seed
-            )
-        self.source, self.target, self.labels = taken.source, taken.target, taken.labels
-        self.components = taken.components
-        self.data = replace(data, nonnegative=taken.nonnegative)
-        self.module = self.new_module(self.settings)
+    stack_type = TransportMap
+    default_preset = "paper"
 
-    def new_module(self, settings: W1Settings) -> TransportMap:
-        """A map that is not fitted."""
-        names = self.problems.names
-        return TransportMap(self.representation.n_features, names, settings, self.seed)
-
-    @shared
-    def train(
-        self,
-        *,
-        max_steps: int | None = None,
-        batch_size: int | None = None,
-        validation_size: float = 0.1,
-        n_folds: int = 5,
-        early_stopping: bool = False,
-        early_stopping_patience: int = 10,
-        checkpoint_dir: str | Path | None = None,
-        checkpoint_every: int = 1000,
-        resume: bool = True,
-        accelerator: str = "auto",
-        devices: int | str | list[int] = "auto",
-        show_progress_bar: bool = True,
-        callbacks: Sequence[pl.Callback] = (),
-        **trainer_kwargs: Any,  # noqa: ANN401
-    ) -> None:
-        """Fit the potential and the step size of each ray; fills ``history``.
-
-        Parameters
-        ----------
-        {max_steps}
-        {batch_size}
-        {validation_size}
-        {n_folds}
-        {early_stopping}
-        {early_stopping_patience}
-        {checkpoint_dir}
-        {checkpoint_every}
-        {resume}
-        {accelerator}
-        {progress}
-        {callbacks}
-        {trainer_kwargs}
-
-        Raises
-        ------
-        ValueError
-            If an option is out of range, or ``checkpoint_dir`` holds another fit.
-        RuntimeError
-            If the model was loaded, or the trainer was stopped by a limit or a callback.
-        FloatingPointError
-            If a loss becomes NaN or infinite.
-        KeyboardInterrupt
-            If the user interrupts; the last checkpoint stays.
-        """
-        if not hasattr(self, "source"):
-            raise RuntimeError(
-                "A loaded model holds no training cells; construct a new one to train."
-            )
-        options = TrainingOptions(
-            validation_size=validation_size,
-            n_folds=n_folds,
-            early_stopping=early_stopping,
-            early_stopping_patience=early_stopping_patience,
-            checkpoint_dir=checkpoint_dir,
-            checkpoint_every=checkpoint_every,
-            resume=resume,
-            accelerator=accelerator,
-            devices=devices,
-            progress=show_progress_bar,
-            callbacks=callbacks,
-            trainer_kwargs=trainer_kwargs,
-        )
-        options.check()
-        settings = self.settings.with_limits(max_steps, batch_size)
-        self.module, fitted = fit(self, settings, options)
-        self.history_ = {
-            phase: pd.DataFrame(columns).set_index("step")
-            for phase, columns in fitted.history.items()
-        }
-        self.diagnostics_ = fitted.diagnostics
-        self.training_ = {
-            "validation_size": validation_size,
-            "n_folds": n_folds,
-            "early_stopping": early_stopping,
-            "early_stopping_patience": early_stopping_patience,
-            "potential_steps": settings.potential_steps,
-            "step_steps": settings.step_steps,
-            "batch_size": settings.batch_size,
-        }
-        self.is_trained_ = True
-
-    def settings_json(self) -> dict[str, Any]:
-        """Preset and settings."""
-        return {"preset": self.preset, **asdict(self.settings)}
-
-    @classmethod
-    def assembled(
-        cls,
-        data: DataSpec,
-        source_key: str,
-        target_key: str,
-        representation: Representation,
-        seed: int,
-        problems: Problems,
-        settings: W1Settings,
-        preset: str,
-    ) -> Self:
-        """A model without training cells, whose map still has to be filled."""
-        model = cls.__new__(cls)
-        model.settings, model.preset, model.decode = settings, preset, settings.decode
-        TransportModel.__init__(model, data, source_key, target_key, representation, seed, problems)
-        model.module = model.new_module(settings).eval()
-        return model
-
-    @classmethod
-    def _from_saved(cls, values: dict[str, Any], representation: Representation) -> Self:
-        settings = dict(values["settings"])
-        preset = settings.pop("preset")
-        strata, target = values["strata"], values["target_key"]
-        return cls.assembled(
-            DataSpec.from_json(values["data"]),
-            values["source_key"],
-            target,
-            representation,
-            values["seed"],
-            Problems(target, tuple(strata["names"]), strata["mode"], strata["n_seeds"]),
-            W1Settings.from_json(settings),
-            preset,
-        )
+    module: TransportMap

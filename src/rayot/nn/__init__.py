@@ -2,6 +2,7 @@
 
 from rayot.nn.funnel import FunnelPotential
 from rayot.nn.groupsort import group_sort, max_min
+from rayot.nn.icnn import ConvexNetwork
 from rayot.nn.lipschitz import LipschitzNetwork
 from rayot.nn.mlp import StackedMLP
 from rayot.nn.norm_network import NormNetwork
@@ -9,6 +10,7 @@ from rayot.nn.orthogonal import bjorck, cayley
 from rayot.nn.potential import Potential
 
 __all__ = [
+    "ConvexNetwork",
     "FunnelPotential",
     "LipschitzNetwork",
     "NormNetwork",

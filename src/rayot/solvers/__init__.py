@@ -3,32 +3,58 @@
 from rayot.solvers.cells import SparseCells
 from rayot.solvers.certificate import certificate
 from rayot.solvers.combination import Combination, choose_combination
+from rayot.solvers.coupling import entropic_plan, exact_plan
 from rayot.solvers.diagnostics import diagnostics
+from rayot.solvers.discrete import DiscreteMap, DiscreteSettings
 from rayot.solvers.dual import dual_value, matched, unbalanced_dual_value
 from rayot.solvers.energy import energy_distance, energy_loss
+from rayot.solvers.fixed_step import FixedStepMap, FixedStepSettings
+from rayot.solvers.flow import FlowMap, FlowSettings
 from rayot.solvers.fold import Fold
+from rayot.solvers.gaussian import GaussianMap, GaussianSettings
+from rayot.solvers.genot import GenotMap, GenotSettings
 from rayot.solvers.permutation import permutation_test
 from rayot.solvers.problem import Cells, Population
 from rayot.solvers.random import generator
 from rayot.solvers.ray import Ray, TransportMap
-from rayot.solvers.settings import PRESETS, W1Settings
+from rayot.solvers.settings import Settings
+from rayot.solvers.shift import IdentityMap, ShiftMap, ShiftSettings
 from rayot.solvers.shrinkage import SIGNIFICANCE, shrink
+from rayot.solvers.stack import Stack
 from rayot.solvers.step import StepSize, critic_loss, generator_loss
 from rayot.solvers.stored_cells import StoredCells
+from rayot.solvers.w1_settings import W1Settings
+from rayot.solvers.w2 import W2Map, W2Settings
 
 __all__ = [
-    "PRESETS",
     "SIGNIFICANCE",
     "Cells",
     "Combination",
+    "DiscreteMap",
+    "DiscreteSettings",
+    "FixedStepMap",
+    "FixedStepSettings",
+    "FlowMap",
+    "FlowSettings",
     "Fold",
+    "GaussianMap",
+    "GaussianSettings",
+    "GenotMap",
+    "GenotSettings",
+    "IdentityMap",
     "Population",
     "Ray",
+    "Settings",
+    "ShiftMap",
+    "ShiftSettings",
     "SparseCells",
+    "Stack",
     "StepSize",
     "StoredCells",
     "TransportMap",
     "W1Settings",
+    "W2Map",
+    "W2Settings",
     "certificate",
     "choose_combination",
     "critic_loss",
@@ -36,6 +62,8 @@ __all__ = [
     "dual_value",
     "energy_distance",
     "energy_loss",
+    "entropic_plan",
+    "exact_plan",
     "generator",
     "generator_loss",
     "matched",

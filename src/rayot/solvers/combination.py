@@ -10,7 +10,7 @@ from torch import Tensor
 
 from rayot.solvers.energy import energy_distance
 from rayot.solvers.problem import Population
-from rayot.solvers.ray import TransportMap
+from rayot.solvers.stack import Stack
 
 RULES = ("mean", "median", "nearest")
 SHARES = (1.0, 0.85, 0.7)
@@ -67,7 +67,7 @@ class Combination:
 
 @torch.no_grad()
 def choose_combination(
-    transport: TransportMap, members: Tensor, source: Population, target: Population
+    transport: Stack, members: Tensor, source: Population, target: Population
 ) -> Combination:
     """The rule that predicts each stratum best from the maps of the others.
 

@@ -15,6 +15,8 @@ from rayot.solvers.dual import dual_value
 from rayot.solvers.energy import distances, energy_distance
 from rayot.solvers.fold import Fold
 from rayot.solvers.problem import Population
+from rayot.solvers.ray import TransportMap
+from rayot.solvers.stack import Stack
 
 LIMIT = 512
 """Cells of each side looked at."""
@@ -67,6 +69,7 @@ def diagnostics(
     - ``p_value``: of the energy distance permutation test between source and target.
     - ``strength``: share of its way that each cell goes; below 1 where a fit shrinks its moves.
     - ``smallest_gradient_norm``, ``largest_gradient_norm``: ‖∇f‖ over source cells; 1 on rays.
+      These, ``held_out_dual`` and ``gap`` are NaN for methods without such a potential.
     - ``changed_type``, ``floor_changed_type``: how often the nearest target cell of a transported
       cell is of another type than the cell it came from, and how often that of a target cell is;
       NaN without cell types.
@@ -99,21 +102,28 @@ def _figures(fold: Fold, labels: tuple[Tensor, Tensor] | None) -> dict[str, floa
     cells, truth = first.cells, second.cells
     own = fold.map
     moved = own(cells)
-    _, _, norms = own.ray(0).direction(own.standardise(cells))
-    values, other_values = own.potential(cells), own.potential(truth)
-    steps = (moved - cells).norm(dim=-1)
+    steps, still = (moved - cells).norm(dim=-1), torch.zeros(truth.shape[:2])
     return {
-        "held_out_dual": _mean(dual_value, (first, values), (second, other_values)),
-        "mean_step": _mean(dual_value, (first, steps), (second, torch.zeros_like(other_values))),
+        **_potential(own, first, second),
+        "mean_step": _mean(dual_value, (first, steps), (second, still)),
         "initial_energy_distance": _mean(energy_distance, (first, cells), (second, truth)),
         "residual_energy_distance": _mean(energy_distance, (first, moved), (second, truth)),
         "floor_energy_distance": _floor(second),
         **_exact(first, moved, second),
-        "smallest_gradient_norm": float(norms.min()),
-        "largest_gradient_norm": float(norms.max()),
         **_types(first, moved, second, labels),
         "n_cells": min(cells.shape[1], truth.shape[1]),
     }
+
+
+def _potential(transport: Stack, first: "_Side", second: "_Side") -> dict[str, float]:
+    """Figures of the first ray's potential; NaN where the method has none."""
+    names = ("held_out_dual", "smallest_gradient_norm", "largest_gradient_norm")
+    if not isinstance(transport, TransportMap):
+        return dict.fromkeys(names, float("nan"))
+    values, other_values = transport.potential(first.cells), transport.potential(second.cells)
+    _, _, norms = transport.ray(0).direction(transport.standardise(first.cells))
+    dual = _mean(dual_value, (first, values), (second, other_values))
+    return dict(zip(names, (dual, float(norms.min()), float(norms.max())), strict=True))
 
 
 def _over_folds(found: Sequence[dict[str, float]]) -> dict[str, float]:

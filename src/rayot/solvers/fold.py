@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rayot.solvers.problem import Population
-from rayot.solvers.ray import TransportMap
+from rayot.solvers.stack import Stack
 
 
 @dataclass(frozen=True)
@@ -25,17 +25,17 @@ class Fold:
         Of the map in the stack.
     """
 
-    transport: TransportMap
+    transport: Stack
     source: Population
     target: Population
     number: int
 
     @classmethod
-    def stack(cls, transport: TransportMap, source: Population, target: Population) -> list[Fold]:
+    def stack(cls, transport: Stack, source: Population, target: Population) -> list[Fold]:
         """The fold of each map of a stack."""
         return [cls(transport, source, target, number) for number in range(source.n_problems)]
 
     @property
-    def map(self) -> TransportMap:
+    def map(self) -> Stack:
         """A copy of the map alone."""
         return self.transport.take([self.number])

@@ -8,10 +8,14 @@ import torch
 from torch import Tensor
 
 from rayot.solvers.cells import SparseCells
+from rayot.solvers.random import generator
 from rayot.solvers.stored_cells import StoredCells
 
 Cells: TypeAlias = Tensor | SparseCells | StoredCells
 """Rows by number: dense, or made dense batch by batch."""
+
+
+CHUNK_ROWS = 8192
 
 
 @dataclass(frozen=True)
@@ -166,6 +170,56 @@ class Population:
         if isinstance(self.cells, Tensor):
             return self.cells.index_select(0, rows).view(*positions.shape, -1)
         return self.cells[rows].view(*positions.shape, -1)
+
+    def group_means(self) -> Tensor:
+        """Weighted mean cell of each stratum of each problem, (P, S, d)."""
+        bounds = zip(self.offsets[:-1].tolist(), self.offsets[1:].tolist(), strict=True)
+        return torch.stack([self._mean(*each) for each in bounds]).view(
+            self.n_problems, self.n_strata, -1
+        )
+
+    def _mean(self, start: int, end: int) -> Tensor:
+        total, mass = torch.zeros(self.cells.shape[1], dtype=torch.float64), 0.0
+        for positions in torch.arange(start, end).split(CHUNK_ROWS):
+            weights = self.weights_at(positions)
+            shares = torch.ones(len(positions)) if weights is None else weights
+            total += (shares[:, None] * self.take(positions)).sum(0, dtype=torch.float64)
+            mass += float(shares.sum())
+        return (total / mass).float()
+
+    def sample(
+        self,
+        seed: int,
+        names: Sequence[str],
+        what: str,
+        limit: int,
+        *,
+        by_stratum: bool = False,
+    ) -> list[Tensor]:
+        """Cells (n, d) of each problem, or of each of its strata.
+
+        All of them where there are up to ``limit`` and they count alike; else so many draws, in
+        which strata and weights count.
+        """
+        found = []
+        for problem, name in enumerate(names):
+            first = problem * self.n_strata
+            alone = replace(self, offsets=self.offsets[first : first + self.n_strata + 1])
+            n = max(2, limit // self.n_strata)
+            alike = self.weights is None and (by_stratum or self.n_strata == 1)
+            groups = torch.arange(int(alone.offsets[0]), int(alone.offsets[-1])).split(
+                alone.group_sizes.tolist()
+            )
+            draws = generator(seed, name, what)
+            if alike:
+                chosen = [
+                    group[torch.randperm(len(group), generator=draws)[:n]] for group in groups
+                ]
+            else:
+                chosen = list(alone.draw([draws], n)[0].split(n))
+            cells = [self.take(positions) for positions in chosen]
+            found += cells if by_stratum else [torch.cat(cells)]
+        return found
 
     def split(self, generators: Sequence[torch.Generator], share: float) -> list["Population"]:
         """Shuffle each group's cells and set a share apart: [rest, share].

@@ -1,15 +1,17 @@
 """Transport along the rays of a potential, and maps composed of several rays."""
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 
+from rayot._docs import shared
 from rayot.nn import FunnelPotential, LipschitzNetwork, Potential
 from rayot.solvers.random import generator
-from rayot.solvers.settings import W1Settings
+from rayot.solvers.stack import Stack
 from rayot.solvers.step import StepSize
+from rayot.solvers.w1_settings import W1Settings
 
 
 class Ray(nn.Module):
@@ -57,24 +59,13 @@ class Ray(nn.Module):
         return cells + self.step(cells)[..., None] * self.direction(cells)[0]
 
 
-class TransportMap(nn.Module):
+@shared
+class TransportMap(Stack):
     """P maps, each a composition of rays fitted one after the other, in units of the data.
-
-    The maps work on standardised cells, (x − centre) / scale with one scale for all features:
-    straight rays, their order and the Lipschitz constant are the same in both units. Where there
-    are more features than ``settings.n_components``, they work on the coordinates in an orthonormal
-    basis of so many vectors, and what lies outside of it stays.
 
     Parameters
     ----------
-    n_features
-        Dimension d of a cell.
-    names
-        Name of each of the P problems; keys the initial values.
-    settings
-        Architecture of the rays.
-    seed
-        Keys the initial values.
+    {stack}
 
     Examples
     --------
@@ -85,83 +76,53 @@ class TransportMap(nn.Module):
     torch.Size([2, 5, 3])
     """
 
-    centre: Tensor
-    scale: Tensor
-    strength: Tensor
+    settings_type = W1Settings
+    has_potential = True
+
+    settings: W1Settings
     highest_source: Tensor
     lowest_target: Tensor
-    basis: Tensor | None
 
     def __init__(
         self, n_features: int, names: Sequence[str], settings: W1Settings, seed: int
     ) -> None:
-        super().__init__()
-        self.names = list(names)
-        self.settings = settings
-        self.seed = seed
-        self.standardised = settings.standardise
-        n_problems = len(self.names)
-        self.register_buffer("centre", torch.zeros(n_problems, 1, n_features))
-        self.register_buffer("scale", torch.ones(n_problems, 1, 1))
-        # Share of the way along its rays that a cell goes: 1 unless the fit shrinks it.
-        self.register_buffer("strength", torch.ones(n_problems, 1, 1))
+        super().__init__(n_features, names, settings, seed)
         # Potential beyond which a source cell (above) or a target cell (below) has no match.
+        n_problems = len(self.names)
         self.register_buffer("highest_source", torch.full((n_problems, 1), torch.inf))
         self.register_buffer("lowest_target", torch.full((n_problems, 1), -torch.inf))
-        basis = None
-        if settings.n_components is not None and settings.n_components < n_features:
-            basis = torch.eye(n_features, settings.n_components).repeat(n_problems, 1, 1)
-            n_features = settings.n_components
-        self.register_buffer("basis", basis)
-        self.n_features = n_features
         self.rays = nn.ModuleList()
         for number in range(settings.n_rays):
             draws = [
                 [generator(seed, name, part, number) for name in names]
                 for part in ("potential", "step")
             ]
-            potential = _new_potential(n_features, draws[0], settings)
+            potential = _new_potential(self.n_features, draws[0], settings)
             step = StepSize(
-                n_features, draws[1], width=settings.step_width, n_layers=settings.step_layers
+                self.n_features, draws[1], width=settings.step_width, n_layers=settings.step_layers
             )
             self.rays.append(Ray(potential, step))
-
-    def take(self, problems: Sequence[int]) -> "TransportMap":
-        """A stack of its own with some of the problems, detached."""
-        names = [self.names[problem] for problem in problems]
-        part = TransportMap(self.centre.shape[-1], names, self.settings, self.seed)
-        chosen = {name: values[list(problems)] for name, values in self.state_dict().items()}
-        part.load_state_dict(chosen)
-        return part.to(self.centre.device).train(self.training)
 
     def ray(self, number: int) -> Ray:
         """One of the composed rays, from 0."""
         return cast(Ray, self.rays[number])
 
-    def standardise(self, cells: Tensor) -> Tensor:
-        """Cells (P, n, d) or (1, n, d) in the rays' coordinates and units, (P, n, r)."""
-        if self.basis is not None:
-            return (cells - self.centre) @ self.basis / self.scale
-        if not self.standardised:
-            return cells
-        return (cells - self.centre) / self.scale
-
-    def forward(self, cells: Tensor) -> Tensor:
-        """T(x), (P, n, d), in the units of ``cells``."""
-        standardised = self.standardise(cells)
-        moved = standardised
+    def move(self, cells: Tensor) -> Tensor:
+        """Where standardised cells (P, n, r) go, ray after ray."""
         for ray in self.rays:
-            moved = ray(moved)
-        moves = (moved - standardised) * (self.scale * self.strength)
-        return cells + (moves if self.basis is None else moves @ self.basis.mT)
-
-    def in_data_units(self, distances: Tensor) -> Tensor:
-        """Distances (P,) or (P, n) in the rays' units, in those of the data."""
-        return distances * self.scale.view(-1, *[1] * (distances.ndim - 1))
+            cells = ray(cells)
+        return cells
 
     def potential(self, cells: Tensor) -> Tensor:
         """Potential of the first ray, (P, n), in the units of ``cells``."""
         return self.ray(0).potential(self.standardise(cells)) * self.scale[..., 0]
+
+    def mass(self, cells: Tensor, side: Literal["source", "target"]) -> Tensor:
+        """Mass (P, n) with which cells (P, n, d) of a side are matched, 1 on average."""
+        values = self.potential(cells)
+        if side == "source":
+            return (values <= self.highest_source).float() / (1 - self.settings.unmatched_source)
+        return (values >= self.lowest_target).float() / (1 - self.settings.unmatched_target)
 
 
 def _new_potential(

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from rayot.solvers.energy import distances
 from rayot.solvers.fold import Fold
-from rayot.solvers.ray import TransportMap
+from rayot.solvers.stack import Stack
 
 SIGNIFICANCE = 0.05
 """p-value above which a perturbation is said to have no detectable effect."""
@@ -18,7 +18,7 @@ LIMIT = 512
 
 
 @torch.no_grad()
-def shrink(transport: TransportMap, folds: Sequence[Sequence[Fold]], p_values: Tensor) -> None:
+def shrink(transport: Stack, folds: Sequence[Sequence[Fold]], p_values: Tensor) -> None:
     """Set each problem's strength to what held-out cells support.
 
     Where the permutation test finds no effect, cells stay where they are: moving them would fit
@@ -66,7 +66,7 @@ def _energies(fold: Fold) -> list[tuple[Tensor, Tensor, Tensor]]:
     return [_energies_of(transport, fold, group) for group in groups]
 
 
-def _energies_of(transport: TransportMap, fold: Fold, group: int) -> tuple[Tensor, Tensor, Tensor]:
+def _energies_of(transport: Stack, fold: Fold, group: int) -> tuple[Tensor, Tensor, Tensor]:
     source, target = fold.source, fold.target
     limit = max(2, LIMIT // source.n_strata)
     (positions, sizes), (others, other_sizes) = (

@@ -1,8 +1,9 @@
 """Tools: fit maps, and say how good they are."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rayot._lazy import attach
+from rayot.model.methods import METHODS
 
 if TYPE_CHECKING:
     from rayot.tl._calibration import calibration
@@ -10,9 +11,8 @@ if TYPE_CHECKING:
     from rayot.tl._log_fold_change import log_fold_change
     from rayot.tl._screen import screen
     from rayot.tl._similarity import similarity
-    from rayot.tl._w1ot import w1ot
 
-__getattr__, __dir__, __all__ = attach(
+_of_modules, _, _others = attach(
     __name__,
     {
         "calibration": "_calibration",
@@ -20,6 +20,20 @@ __getattr__, __dir__, __all__ = attach(
         "log_fold_change": "_log_fold_change",
         "screen": "_screen",
         "similarity": "_similarity",
-        "w1ot": "_w1ot",
     },
 )
+__all__ = sorted([*_others, *METHODS])
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401
+    if name not in METHODS:
+        return _of_modules(name)
+    from rayot.tl._verb import verb
+
+    # Kept, so that the verb is the same object each time.
+    found = globals()[name] = verb(name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return __all__

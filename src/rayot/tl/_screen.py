@@ -29,6 +29,7 @@ def screen(
     adata: AnnData | MuData,
     control: str,
     *,
+    method: str = "w1ot",
     groupby: str = Key.obs.perturbation,
     perturbations: Sequence[str] | None = None,
     use_rep: str | Representation | None = None,
@@ -80,6 +81,7 @@ def screen(
     {adata}
     control
         Category of ``obs[groupby]`` that cells start from.
+    {method_name}
     {groupby}
     {perturbations}
     {use_rep}
@@ -184,6 +186,7 @@ def screen(
         cells,
         data,
         control,
+        method=method,
         perturbations=perturbations,
         preset=preset,
         representation=given,

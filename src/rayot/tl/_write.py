@@ -15,12 +15,12 @@ from rayot.data.keys import Key
 from rayot.data.matrix import dense, row_chunks
 
 if TYPE_CHECKING:
-    from rayot.model import W1OT
+    from rayot.model.method import Method
 
 
 def write_result(
     adata: AnnData,
-    model: W1OT,
+    model: Method,
     key: str,
     *,
     write_genes: bool,
@@ -77,7 +77,9 @@ def write_result(
     if planar:
         assert prediction.representation is not None
         corners = _corners(adata, model, prediction.representation)
-        result[Key.result.potential_grid] = potential_grid(model, corners)
+        grid = potential_grid(model, corners)
+        if grid is not None:
+            result[Key.result.potential_grid] = grid
     if prediction.genes is not None and model.problems.n_seeds > 1:
         result[Key.result.member_means] = _member_means(adata, model, rows, clip)
     n_obs = adata.n_obs
@@ -171,7 +173,7 @@ def check_key(adata: AnnData, key: str, copy: bool) -> None:
 
 
 def _member_means(
-    adata: AnnData, model: W1OT, rows: np.ndarray, clip: bool | str
+    adata: AnnData, model: Method, rows: np.ndarray, clip: bool | str
 ) -> dict[str, np.ndarray]:
     """What members predict for held-out source cells, or for all where none were held out."""
     from rayot.model.members import member_means
@@ -198,7 +200,7 @@ def _scatter(values: np.ndarray, rows: np.ndarray, n_obs: int) -> np.ndarray:
     return full
 
 
-def _corners(adata: AnnData, model: W1OT, predicted: np.ndarray) -> np.ndarray:
+def _corners(adata: AnnData, model: Method, predicted: np.ndarray) -> np.ndarray:
     """Lowest and highest coordinates of all cells, (2, 2)."""
     rows = np.concatenate(
         [model.data.rows(adata, name) for name in (model.source_key, model.target_key)]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from rayot.solvers import Population, TransportMap, W1Settings, generator
+from rayot.solvers import Population, Settings, Stack, generator
 from rayot.train.carried import CarriedCells
 from rayot.train.distributed import average, process
 from rayot.train.held_out import HeldOut
@@ -23,7 +23,7 @@ BLOCK_STEPS = 100
 
 
 class BlockTraining(pl.LightningModule):
-    """One phase of a fit: a part of one ray, trained for a number of steps.
+    """One phase of a fit: a part of a stack, trained for a number of steps.
 
     Draws are keyed by seed, problem, phase and block, so that a run that resumes at a block repeats
     an uninterrupted one. Losses are summed over the P problems, never averaged: a problem does not
@@ -32,20 +32,17 @@ class BlockTraining(pl.LightningModule):
     Parameters
     ----------
     transport
-        The map whose ray is fitted.
-    ray
-        Number of the ray, from 0.
+        The maps that are fitted.
     source, target
         Training cells of each problem.
     validation
         Source and target cells set apart.
     settings, seed
-        As in :class:`~rayot.solvers.TransportMap`.
+        As in :class:`~rayot.solvers.stack.Stack`.
     patience
         Blocks without improvement after which a problem ends; None trains all steps.
     """
 
-    part: str
     monitor: str
     monitor_sign: int
     distances: frozenset[str] = frozenset()
@@ -55,19 +52,17 @@ class BlockTraining(pl.LightningModule):
 
     def __init__(
         self,
-        transport: TransportMap,
-        ray: int,
+        transport: Stack,
         source: Population,
         target: Population,
         validation: tuple[Population, Population],
-        settings: W1Settings,
+        settings: Settings,
         seed: int,
         patience: int | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.transport = transport
-        self.ray = ray
         self.source = source
         self.target = target
         self.validation = validation
@@ -81,9 +76,9 @@ class BlockTraining(pl.LightningModule):
         self.failures: dict[int, str] = {}
 
     @property
+    @abstractmethod
     def name(self) -> str:
         """Name of the phase in the history and on the progress bar."""
-        return f"ray {self.ray + 1} {self.part}"
 
     @property
     @abstractmethod
@@ -103,7 +98,7 @@ class BlockTraining(pl.LightningModule):
     @property
     @abstractmethod
     def module(self) -> nn.Module:
-        """The part of the ray that the phase trains."""
+        """The part of the maps that the phase trains."""
 
     @abstractmethod
     def learning_rates(self) -> tuple[float, float]:

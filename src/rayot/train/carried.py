@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from rayot.solvers import Population, TransportMap
+from rayot.solvers import Population, Stack, TransportMap
 
 CACHE_ELEMENTS = 2**26
 """Numbers kept at most in each table below; above, rays are followed again for each batch."""
@@ -31,7 +31,7 @@ class CarriedCells:
 
     def __init__(
         self,
-        transport: TransportMap,
+        transport: Stack,
         population: Population,
         n_rays: int = 0,
         with_direction: bool = False,
@@ -66,8 +66,10 @@ class CarriedCells:
     def _follow(self, positions: Tensor) -> list[Tensor]:
         cells = self.transport.standardise(self.population.take(positions))
         with torch.no_grad():
-            for ray in self.transport.rays[: self.n_rays]:
-                cells = ray(cells)
+            for number in range(self.n_rays):
+                assert isinstance(self.transport, TransportMap)
+                cells = self.transport.ray(number)(cells)
         if not self.with_direction:
             return [cells]
+        assert isinstance(self.transport, TransportMap)
         return [cells, self.transport.ray(self.n_rays).direction(cells)[0]]

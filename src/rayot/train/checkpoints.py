@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rayot.solvers import Population, TransportMap, W1Settings
+from rayot.solvers import Population, Settings, Stack
 from rayot.train.options import TrainingOptions
 
 RUN_FILE = "run.json"
@@ -20,10 +20,10 @@ FOLDS = "folds"
 
 
 def fingerprint_of(
-    transport: TransportMap,
+    transport: Stack,
     source: Population,
     target: Population,
-    settings: W1Settings,
+    settings: Settings,
     seed: int,
     options: TrainingOptions,
 ) -> dict[str, Any]:

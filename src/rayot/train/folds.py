@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from rayot.solvers import Fold, Population, TransportMap, W1Settings, generator
+from rayot.solvers import Fold, Population, Stack, generator
 from rayot.train.options import TrainingOptions
 from rayot.train.phases import Sides, failures_of, fit_phases, phases_of
 from rayot.train.standardise import standardise
@@ -68,11 +68,10 @@ def stacks_of(counts: Sequence[int]) -> list[list[int]]:
 
 
 def cross_fit(
-    names: Sequence[str],
+    stack: Stack,
     counts: Sequence[int],
     source: Population,
     target: Population,
-    settings: W1Settings,
     seed: int,
     options: TrainingOptions,
     folder: Path | None,
@@ -85,13 +84,13 @@ def cross_fit(
 
     Parameters
     ----------
-    names
-        Of the problems.
+    stack
+        The problems' own maps.
     counts
         Folds of each problem, of :func:`fold_counts`.
     source, target
         All training cells of each problem.
-    settings, seed, options
+    seed, options
         As in :func:`rayot.train.train_transport`.
     folder
         Of checkpoints, one folder a stack; None writes none.
@@ -99,17 +98,18 @@ def cross_fit(
         Is moved by the steps that are done.
     """
     found = CrossFit()
+    names, settings = stack.names, stack.settings
     for number, problems in enumerate(stacks_of(counts), 1):
         owners = [problem for problem in problems for _ in range(counts[problem])]
         of_stack = [f"{names[p]}, fold {k + 1}" for p in problems for k in range(counts[p])]
         outside, inside = _divided(names, problems, counts, (source, target), seed)
         own = None if folder is None else folder / str(number)
-        maps = TransportMap(source.cells.shape[1], of_stack, settings, seed)
+        maps = type(stack)(source.cells.shape[1], of_stack, settings, seed)
         if settings.standardise or maps.basis is not None:
             standardise(maps, *outside)
         phases = phases_of(maps, outside, inside, settings, seed, options)
         try:
-            folds = fit_phases(phases, own, options, bar)
+            folds = fit_phases(maps, phases, outside, inside, own, options, bar)
         except FloatingPointError as error:
             # The problems' own maps are fitted, and are judged by the cells set apart from them.
             found.failures.update(dict.fromkeys(problems, str(error)))

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from rayot.solvers import Population, TransportMap
+from rayot.solvers import Population, Stack
 from rayot.train.carried import CarriedCells
 
 LIMIT = 512
@@ -27,7 +27,7 @@ class HeldOut:
 
     def __init__(
         self,
-        transport: TransportMap,
+        transport: Stack,
         source: Population,
         target: Population,
         n_rays: int,

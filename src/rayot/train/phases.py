@@ -5,19 +5,26 @@ from pathlib import Path
 import lightning.pytorch as pl
 from tqdm.auto import tqdm
 
-from rayot.solvers import Fold, Population, TransportMap, W1Settings
+from rayot.solvers import Fold, Population, Settings, Stack, TransportMap, W1Settings
 from rayot.train.block import BlockTraining
 from rayot.train.callbacks import Checkpoint, Progress, blocks_between
 from rayot.train.checkpoints import checkpoint_path, load_checkpoint
 from rayot.train.lightning import interruptible, quiet
+from rayot.train.objective import ObjectiveTraining
 from rayot.train.options import TrainingOptions
 from rayot.train.potential import PotentialTraining
-from rayot.train.step import AdversarialStepTraining, EnergyStepTraining, StepTraining
+from rayot.train.step import (
+    AdversarialStepTraining,
+    EnergyStepTraining,
+    FixedStep,
+    StepTraining,
+)
 from rayot.train.unmatched import matched_only, set_limits
 
 STEP_TRAINING: dict[str, type[StepTraining]] = {
     "adversarial": AdversarialStepTraining,
     "energy": EnergyStepTraining,
+    "fixed": FixedStep,
 }
 
 Sides = tuple[Population, Population]
@@ -25,41 +32,53 @@ Sides = tuple[Population, Population]
 
 
 def phases_of(
-    transport: TransportMap,
+    stack: Stack,
     training: Sides,
     validation: Sides,
-    settings: W1Settings,
+    settings: Settings,
     seed: int,
     options: TrainingOptions,
 ) -> list[BlockTraining]:
-    """Potential and step size of each ray in turn, not fitted yet.
+    """Phases of a method, not fitted yet: of rays, or those that its solver names.
 
     Parameters
     ----------
-    transport
-        The stack, in whose units ``standardise`` has put it where the settings ask for that.
+    stack
+        The maps, in whose units ``standardise`` has put them where the settings ask for that.
     training, validation
         Cells that the maps are fitted on, and cells apart from these.
     settings, seed, options
         As in :func:`rayot.train.train_transport`.
     """
     patience = options.early_stopping_patience if options.early_stopping else None
-    return [
-        kind(transport, ray, *training, validation, settings, seed, patience)
-        for ray in range(settings.n_rays)
-        for kind in (PotentialTraining, STEP_TRAINING[settings.step])
-    ]
+    if isinstance(stack, TransportMap):
+        assert isinstance(settings, W1Settings)
+        return [
+            kind(stack, ray, *training, validation, settings, seed, patience)
+            for ray in range(settings.n_rays)
+            for kind in (PotentialTraining, STEP_TRAINING[settings.step])
+        ]
+    given = stack, *training, validation, settings, seed, patience
+    return [ObjectiveTraining(objective, *given) for objective in stack.objectives()]
 
 
 def fit_phases(
-    phases: list[BlockTraining], folder: Path | None, options: TrainingOptions, bar: tqdm
+    stack: Stack,
+    phases: list[BlockTraining],
+    training: Sides,
+    validation: Sides,
+    folder: Path | None,
+    options: TrainingOptions,
+    bar: tqdm,
 ) -> list[Fold]:
-    """Fit all phases of a stack; its maps are then on the CPU.
+    """Fit a stack: what needs no steps, then all its phases; its maps are then on the CPU.
 
     Parameters
     ----------
+    stack, training, validation
+        As in :func:`phases_of`.
     phases
-        Of :func:`phases_of`.
+        What it returned.
     folder
         Of their checkpoints; None writes none.
     options
@@ -71,16 +90,18 @@ def fit_phases(
     -------
     The fold of each map: the cells apart from its training, those without a match weighed zero.
     """
-    first, last = phases[0], phases[-1]
-    stores = [side.cells for side in first.validation]
-    for phase in phases:
+    stack.fit(*training)
+    stores = [side.cells for side in validation]
+    for number, phase in enumerate(phases):
         _fit(phase, folder, options, bar)
-        if first.settings.unbalanced and phase is first:
-            _leave_unmatched(phases)
-    first.transport.to("cpu")
+        if isinstance(stack, TransportMap) and stack.settings.unbalanced and not number:
+            _leave_unmatched(stack, phases)
+    stack.to("cpu")
+    if phases:
+        validation = phases[-1].validation
     # Cells themselves need not come back from the device.
-    apart = [side.on("cpu", cells) for side, cells in zip(last.validation, stores, strict=True)]
-    return Fold.stack(first.transport, *apart)
+    apart = [side.on("cpu", cells) for side, cells in zip(validation, stores, strict=True)]
+    return Fold.stack(stack, *apart)
 
 
 def failures_of(phases: list[BlockTraining]) -> dict[int, str]:
@@ -127,11 +148,10 @@ def _fit(phase: BlockTraining, folder: Path | None, options: TrainingOptions, ba
         )
 
 
-def _leave_unmatched(phases: list[BlockTraining]) -> None:
+def _leave_unmatched(transport: TransportMap, phases: list[BlockTraining]) -> None:
     """Weigh the cells of all later phases by what the first potential matches."""
     first = phases[0]
-    transport = first.transport
-    set_limits(transport, first.source, first.target, first.settings)
+    set_limits(transport, first.source, first.target, transport.settings)
     source, target = matched_only(transport, first.source, first.target)
     validation = matched_only(transport, *first.validation)
     for phase in phases[1:]:

@@ -5,12 +5,13 @@ from torch import Tensor
 
 from rayot.nn import Potential
 from rayot.solvers import dual_value, generator, unbalanced_dual_value
-from rayot.train.block import BlockTraining, apply_gradients
+from rayot.train.block import apply_gradients
 from rayot.train.carried import CarriedCells
 from rayot.train.held_out import HeldOut
+from rayot.train.ray import RayTraining
 
 
-class PotentialTraining(BlockTraining):
+class PotentialTraining(RayTraining):
     """Maximise E f(source) − E f(target) over 1-Lipschitz f (paper, equation 13)."""
 
     part = "potential"

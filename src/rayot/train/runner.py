@@ -9,8 +9,8 @@ from tqdm.auto import tqdm
 
 from rayot.solvers import (
     Population,
-    TransportMap,
-    W1Settings,
+    Settings,
+    Stack,
     diagnostics,
     generator,
     permutation_test,
@@ -42,16 +42,16 @@ class Fit:
 
 
 def train_transport(
-    transport: TransportMap,
+    transport: Stack,
     source: Population,
     target: Population,
-    settings: W1Settings,
+    settings: Settings,
     seed: int,
     options: TrainingOptions,
     labels: tuple[Tensor, Tensor] | None = None,
     p_values: Tensor | None = None,
 ) -> Fit:
-    """Fit the potential and the step size of each ray in turn, and judge the maps.
+    """Fit a stack of maps phase after phase, and judge the maps.
 
     A problem with fewer than 100 cells of a side is cross-fitted too: further maps are fitted
     without a part of its cells each, and judged on that part in its stead.
@@ -88,7 +88,7 @@ def train_transport(
     options.check()
     if settings.standardise or transport.basis is not None:
         standardise(transport, source, target)
-    training, validation = zip(
+    (training, validation) = zip(
         *(
             population.split(
                 [generator(seed, name, "validation", side) for name in transport.names],
@@ -107,21 +107,21 @@ def train_transport(
         claim(folder, fingerprint, [phase.name for phase in phases], options.resume)
     total = sum(phase.n_steps for phase in phases) * (1 + len(stacks_of(counts)))
     n_problems, n_features = source.n_problems, transport.n_features
-    largest = n_problems * 2 * settings.batch_size * max(n_features, settings.width)
+    width = getattr(settings, "width", 1)
+    largest = n_problems * 2 * settings.batch_size * max(n_features, width)
     with (
-        threads_for(largest * settings.width),
+        threads_for(largest * width),
         tqdm(total=total, unit="step", disable=not options.progress) as bar,
     ):
-        apart = fit_phases(phases, folder, options, bar)
+        apart = fit_phases(transport, phases, training, validation, folder, options, bar)
         failures = failures_of(phases)
         # A problem that failed is poor whatever its folds would say.
         counts = [1 if problem in failures else count for problem, count in enumerate(counts)]
         crossed = cross_fit(
-            transport.names,
+            transport,
             counts,
             source,
             target,
-            settings,
             seed,
             options,
             None if folder is None else folder / FOLDS,

@@ -4,7 +4,7 @@ import torch
 from sklearn.utils.extmath import randomized_svd
 from torch import Tensor
 
-from rayot.solvers import Population, TransportMap
+from rayot.solvers import Population, Stack
 from rayot.train.carried import CHUNK_ROWS
 
 RADIUS = 3.0
@@ -14,7 +14,7 @@ LARGEST_SAMPLE = 8192
 """Cells that components are taken from."""
 
 
-def standardise(transport: TransportMap, source: Population, target: Population) -> None:
+def standardise(transport: Stack, source: Population, target: Population) -> None:
     """Set the centre, the basis and the scale of each problem from its training cells.
 
     The centre is the mean of both populations, the basis their leading principal components, and
@@ -47,7 +47,7 @@ def _moments(source: Population, target: Population, problem: int) -> tuple[Tens
 
 
 def _components(
-    source: Population, target: Population, problem: int, centre: Tensor, transport: TransportMap
+    source: Population, target: Population, problem: int, centre: Tensor, transport: Stack
 ) -> tuple[Tensor, Tensor]:
     """Leading principal components (d, r) of both sides, and the variance along each (r,)."""
     rows = [_rows(side, problem) for side in (source, target)]

@@ -13,15 +13,16 @@ from rayot.solvers import (
     generator,
     generator_loss,
 )
-from rayot.train.block import BlockTraining, apply_gradients
+from rayot.train.block import apply_gradients
 from rayot.train.carried import CarriedCells
 from rayot.train.held_out import HeldOut
+from rayot.train.ray import RayTraining
 
 SAMPLE = 1024
 """Cells of each side that the first length of the steps is taken from."""
 
 
-class StepTraining(BlockTraining):
+class StepTraining(RayTraining):
     """What both ways of training a step size share: a done potential, whose directions stay."""
 
     part = "step"
@@ -110,6 +111,27 @@ class EnergyStepTraining(StepTraining):
         loss = self.mean_of_strata(energy_loss(transported, target))
         apply_gradients(loss.sum(), self.trained, self.adams[0])
         return {"step_loss": loss.detach()}
+
+
+class FixedStep(EnergyStepTraining):
+    """All cells go equally far, by the dual value of the potential (Milne et al. 2022)."""
+
+    distances = frozenset()
+
+    @property
+    def n_steps(self) -> int:
+        """One, in which nothing is trained."""
+        return 1
+
+    def on_fit_start(self) -> None:
+        """Fix the step size."""
+        super().on_fit_start()
+        if self.block == 0:
+            self.module.fix()
+
+    def optimise(self, step: int) -> dict[str, Tensor]:
+        """Nothing to train."""
+        return {}
 
 
 class AdversarialStepTraining(StepTraining):

@@ -1,0 +1,125 @@
+"""A coupling of training cells, extended to new cells by their nearest training cell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from rayot._docs import shared
+from rayot.solvers.coupling import entropic_plan, exact_plan, squared_euclidean
+from rayot.solvers.energy import distances
+from rayot.solvers.problem import Population
+from rayot.solvers.settings import Settings
+from rayot.solvers.stack import Stack
+
+CHUNK_ROWS = 4096
+
+
+@shared
+@dataclass(frozen=True)
+class DiscreteSettings(Settings):
+    """Settings of a discrete coupling.
+
+    Attributes
+    ----------
+    coupling
+        ``"exact"``: by network simplex. ``"entropic"``: by Sinkhorn's algorithm.
+    extension
+        Where a new cell goes. ``"displacement"``: as its nearest training source cell moves.
+        ``"barycentric"``: to where that cell goes.
+    epsilon
+        Strength of the entropic regularisation, for costs divided by their mean.
+    largest_coupling
+        Training cells of each side that are coupled, at most.
+    {common_settings}
+    """
+
+    coupling: Literal["exact", "entropic"] = "exact"
+    extension: Literal["displacement", "barycentric"] = "displacement"
+    epsilon: float = 0.01
+    largest_coupling: int = 3000
+
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "paper": {},
+        "fast": {"decode": "delta", "standardise": True, "n_components": 50},
+    }
+
+
+@shared
+class DiscreteMap(Stack):
+    """P couplings by squared Euclidean cost: cells move as their nearest training cell does.
+
+    A training cell goes to the mean of the target cells that it is coupled with (barycentric
+    projection); cells are coupled within their stratum.
+
+    Parameters
+    ----------
+    {stack}
+
+    Examples
+    --------
+    >>> import torch
+    >>> DiscreteMap(3, ["a"], DiscreteSettings(), seed=0)(torch.zeros(1, 5, 3)).shape
+    torch.Size([1, 5, 3])
+    """
+
+    settings_type = DiscreteSettings
+    sized_by_data = frozenset({"anchors", "moves"})
+    settings: DiscreteSettings
+    anchors: Tensor
+    moves: Tensor
+
+    def __init__(
+        self, n_features: int, names: Sequence[str], settings: DiscreteSettings, seed: int
+    ) -> None:
+        super().__init__(n_features, names, settings, seed)
+        for name in ("anchors", "moves"):
+            self.register_buffer(name, torch.zeros(len(self.names), 1, self.n_features))
+
+    def fit(self, source: Population, target: Population) -> None:
+        """Couple training cells, stratum by stratum."""
+        limit = self.settings.largest_coupling
+        sides = [
+            side.sample(self.seed, self.names, "coupling", limit, by_stratum=True)
+            for side in (source, target)
+        ]
+        n_strata = source.n_strata
+        found = []
+        for problem in range(len(self.names)):
+            own = self.take([problem])
+            groups = range(problem * n_strata, (problem + 1) * n_strata)
+            pairs = [[own.standardise(side[group][None]) for side in sides] for group in groups]
+            moves = [self._moves(*pair) for pair in pairs]
+            anchors = torch.cat([pair[0][0] for pair in pairs])
+            found.append((anchors, torch.cat(moves)))
+        n = max(len(anchors) for anchors, _ in found)
+        # Problems with fewer cells repeat their last one, which changes no nearest cell.
+        rows = [torch.arange(n).clamp_max(len(anchors) - 1) for anchors, _ in found]
+        for name, part in (("anchors", 0), ("moves", 1)):
+            stacked = [each[part][row] for each, row in zip(found, rows, strict=True)]
+            self._buffers[name] = torch.stack(stacked)
+
+    def _moves(self, source: Tensor, target: Tensor) -> Tensor:
+        """Moves (n, r) of source cells (1, n, r)."""
+        cost = squared_euclidean(source, target)
+        if self.settings.coupling == "exact":
+            plan = exact_plan(cost)[0]
+        else:
+            plan = entropic_plan(cost, self.settings.epsilon)[0]
+        shares = (plan / plan.sum(1, keepdim=True)).to(target.dtype)
+        return shares @ target[0] - source[0]
+
+    def move(self, cells: Tensor) -> Tensor:
+        """Where the nearest training cell says."""
+        parts = []
+        for chunk in cells.split(CHUNK_ROWS, dim=1):
+            nearest = distances(chunk, self.anchors).argmin(2)[..., None].expand_as(chunk)
+            start = chunk
+            if self.settings.extension == "barycentric":
+                start = self.anchors.gather(1, nearest)
+            parts.append(start + self.moves.gather(1, nearest))
+        return torch.cat(parts, dim=1)

@@ -1,0 +1,239 @@
+"""Generative entropic neural optimal transport (Klein et al. 2024), within one space."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from rayot._docs import shared
+from rayot.nn import StackedMLP
+from rayot.solvers.coupling import Cost, cost_of, draw_pairs, entropic_plan
+from rayot.solvers.flow import FlowSettings, Velocity, matching_loss
+from rayot.solvers.objective import Objective, Player, by_stratum
+from rayot.solvers.random import generator
+from rayot.solvers.stack import Stack
+
+
+@shared
+@dataclass(frozen=True)
+class GenotSettings(FlowSettings):
+    """Settings of a conditional flow from noise to the targets of a cell.
+
+    Attributes
+    ----------
+    cost
+        ``"squared_euclidean"``, ``"euclidean"``, ``"cosine"``, or a function of standardised source
+        cells (P, n, d) and target cells (P, m, d) that gives (P, n, m).
+    epsilon
+        Strength of the entropic regularisation, for costs divided by their mean.
+    tau_source, tau_target
+        How firmly the marginal of a batch is kept, from above 0 (hardly) to 1 (wholly).
+    n_targets
+        Targets drawn for each source cell of a batch.
+    steps_per_coupling
+        Steps for which a batch and its coupling are kept; pairs and noise are drawn at each.
+    n_samples
+        Samples of p(y | x) that a cell's prediction is the mean of; 1 predicts a single sample,
+        whose spread over cells is that of the targets.
+    {flow_settings}
+    {common_settings}
+    """
+
+    cost: str | Cost = "squared_euclidean"
+    epsilon: float = 0.01
+    tau_source: float = 1.0
+    tau_target: float = 1.0
+    n_targets: int = 1
+    steps_per_coupling: int = 1
+    n_samples: int = 1
+
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "paper": {"n_steps": 10_000, "lr": 1e-4, "lr_end": 1e-4},
+        "fast": {
+            "n_components": 50,
+            "decode": "delta",
+            "shrink": True,
+            "n_steps": 2000,
+            "width": 128,
+            "lr": 3e-3,
+            "steps_per_coupling": 10,
+        },
+    }
+
+    @property
+    def unbalanced(self) -> bool:
+        """Whether mass may be left unmatched."""
+        return self.tau_source < 1 or self.tau_target < 1
+
+    def check(self) -> None:
+        """Raise a ValueError that names the first setting out of range."""
+        super().check()
+        cost_of(self.cost)
+        for name in ("tau_source", "tau_target"):
+            if not 0 < getattr(self, name) <= 1:
+                raise ValueError(
+                    f"{name} must be above 0 and at most 1, found {getattr(self, name)!r}."
+                )
+
+
+@shared
+class GenotMap(Stack):
+    """P conditional flows from noise to the targets of a cell, p(y | x) of an entropic coupling.
+
+    Where mass may be left unmatched, two networks learn with which mass each source and each target
+    cell is matched, 1 on average.
+
+    Parameters
+    ----------
+    {stack}
+
+    Examples
+    --------
+    >>> import torch
+    >>> GenotMap(3, ["a"], GenotSettings(), seed=0).samples(torch.zeros(1, 5, 3), 2).shape
+    torch.Size([2, 1, 5, 3])
+    """
+
+    settings_type = GenotSettings
+    settings: GenotSettings
+    hashing: Tensor
+
+    def __init__(
+        self, n_features: int, names: Sequence[str], settings: GenotSettings, seed: int
+    ) -> None:
+        super().__init__(n_features, names, settings, seed)
+        draws = [generator(seed, name, "velocity") for name in names]
+        d = self.n_features
+        self.velocity = Velocity(d, d, draws, width=settings.width, n_layers=settings.n_layers)
+        # Directions that tell cells apart, from which their noise follows.
+        self.register_buffer(
+            "hashing",
+            torch.stack(
+                [
+                    torch.randn(d, d, generator=generator(seed, name, "noise"), dtype=torch.float64)
+                    for name in names
+                ]
+            ),
+        )
+        self.source_mass = self.target_mass = None
+        if settings.unbalanced:
+            self.source_mass, self.target_mass = (
+                StackedMLP(d, [generator(seed, name, side) for name in names], n_layers=3)
+                for side in ("source mass", "target mass")
+            )
+
+    def noise(self, cells: Tensor, number: int) -> Tensor:
+        """Standard normal noise (P, n, d) of the sample of this number, a function of the cell.
+
+        A cell has the same noise in whatever batch it is predicted.
+        """
+        shift = 0.754877666 * (number + 1)
+        place = cells.double() @ self.hashing * 1e3 + shift * torch.arange(
+            1, self.n_features + 1, device=cells.device
+        )
+        uniform = place.frac().abs().clamp(1e-9, 1 - 1e-9)
+        return torch.special.ndtri(uniform).to(cells.dtype)
+
+    def move(self, cells: Tensor) -> Tensor:
+        """Mean of the samples of p(y | x)."""
+        numbers = range(self.settings.n_samples)
+        found = [self._sample(cells, number) for number in numbers]
+        return torch.stack(found).mean(0)
+
+    def _sample(self, cells: Tensor, number: int) -> Tensor:
+        noise = self.noise(cells, number)
+        return self.velocity.follow(noise, self.settings.integration_steps, cells)
+
+    def samples(self, cells: Tensor, n_samples: int) -> Tensor:
+        """Samples (n_samples, P, n, d) of p(y | x), in the units of ``cells`` (P, n, d)."""
+        standardised = self.standardise(cells)
+        moved = (self._sample(standardised, number) for number in range(n_samples))
+        return torch.stack([self.in_space(cells, each - standardised) for each in moved])
+
+    def mass(self, cells: Tensor, side: Literal["source", "target"]) -> Tensor:
+        """Mass (P, n) with which cells (P, n, d) of a side are matched, 1 on average."""
+        network = self.source_mass if side == "source" else self.target_mass
+        if network is None:
+            return super().mass(cells, side)
+        return torch.nn.functional.softplus(network(self.standardise(cells))).squeeze(-1)
+
+    def objectives(self) -> list[Objective]:
+        """One phase."""
+        return [EntropicMatching(self)]
+
+
+class EntropicMatching(Objective):
+    """The velocity from noise to a target of the cell, drawn from an entropic batch coupling."""
+
+    name = "velocity"
+    stack: GenotMap
+
+    def start_block(self) -> None:
+        """Start with a new coupling, so that a resumed fit repeats an uninterrupted one."""
+        self._steps = 0
+
+    @property
+    def n_steps(self) -> int:
+        """Steps of the phase."""
+        return self.stack.settings.n_steps
+
+    def players(self) -> list[Player]:
+        """The velocity with the networks of the masses."""
+        settings = self.stack.settings
+        return [Player("loss", self.stack, settings.lr, settings.lr_end, settings.betas)]
+
+    def loss(
+        self,
+        player: int,
+        source: Tensor,
+        target: Tensor,
+        generators: Sequence[torch.Generator],
+        n_strata: int,
+    ) -> Tensor:
+        """Loss of the velocity, and squared errors of the masses."""
+        settings = self.stack.settings
+        if self._steps % settings.steps_per_coupling == 0:
+            first, second = by_stratum(source, n_strata), by_stratum(target, n_strata)
+            plan = entropic_plan(
+                cost_of(settings.cost)(first, second),
+                settings.epsilon,
+                settings.tau_source,
+                settings.tau_target,
+            )
+            self._coupled = first, second, plan
+        self._steps += 1
+        first, second, plan = self._coupled
+        repeated = [each for each in generators for _ in range(n_strata)]
+        pairs = draw_pairs(plan, repeated, settings.n_targets)
+        cells, ends = (
+            each.gather(1, at[..., None].expand(-1, -1, each.shape[-1])).reshape(
+                len(generators), -1, each.shape[-1]
+            )
+            for each, at in zip((first, second), pairs, strict=True)
+        )
+        noise = torch.stack(
+            [torch.randn(ends.shape[1:], generator=each) for each in generators]
+        ).to(ends.device)
+        loss = matching_loss(self.stack.velocity, noise, ends, generators, cells)
+        if settings.unbalanced:
+            loss = loss + self._mass_errors(*self._coupled, len(generators))
+        return loss
+
+    def _mass_errors(self, source: Tensor, target: Tensor, plan: Tensor, n_problems: int) -> Tensor:
+        """Squared errors (P,) of the masses against the plan's marginals, 1 on average."""
+        errors = []
+        for network, cells, axis in (
+            (self.stack.source_mass, source, 2),
+            (self.stack.target_mass, target, 1),
+        ):
+            assert network is not None
+            marginal = plan.sum(axis) / plan.sum((1, 2))[:, None] * cells.shape[1]
+            together = cells.reshape(n_problems, -1, cells.shape[2])
+            learned = torch.nn.functional.softplus(network(together)).squeeze(-1)
+            error = learned - marginal.to(learned.dtype).view_as(learned)
+            errors.append(error.square().mean(1))
+        return torch.stack(errors).sum(0)

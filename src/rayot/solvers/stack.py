@@ -1,0 +1,127 @@
+"""P maps of one method, in the units of the data."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+import torch
+from torch import Tensor, nn
+
+from rayot._docs import shared
+from rayot.solvers.settings import Settings
+
+if TYPE_CHECKING:
+    from rayot.solvers.objective import Objective
+    from rayot.solvers.problem import Population
+
+
+@shared
+class Stack(nn.Module, ABC):
+    """What every method is to the rooms above: P maps of cells, with everything learned in them.
+
+    A method says how standardised cells move (:meth:`move`), and how it learns: by the phases of
+    :meth:`objectives`, which are trained by gradient steps, or at once in :meth:`fit`.
+
+    Maps work on standardised cells, (x − centre) / scale with one scale for all features: straight
+    lines, their order and Lipschitz constants are the same in both units. Where there are more
+    features than ``settings.n_components``, they work on the coordinates in an orthonormal basis of
+    so many vectors, and what lies outside of it stays.
+
+    Parameters
+    ----------
+    {stack}
+    """
+
+    settings_type: ClassVar[type[Settings]] = Settings
+    """Settings of the method."""
+
+    has_potential: ClassVar[bool] = False
+    """Whether the maps follow the gradient of a 1-Lipschitz potential."""
+
+    sized_by_data: ClassVar[frozenset[str]] = frozenset()
+    """Buffers whose size follows from the training cells."""
+
+    centre: Tensor
+    scale: Tensor
+    strength: Tensor
+    basis: Tensor | None
+
+    def __init__(self, n_features: int, names: Sequence[str], settings: Any, seed: int) -> None:  # noqa: ANN401
+        super().__init__()
+        self.names = list(names)
+        self.settings = settings
+        self.seed = seed
+        self.standardised = settings.standardise
+        n_problems = len(self.names)
+        self.register_buffer("centre", torch.zeros(n_problems, 1, n_features))
+        self.register_buffer("scale", torch.ones(n_problems, 1, 1))
+        # Share of the way that a cell goes: 1 unless the fit shrinks it.
+        self.register_buffer("strength", torch.ones(n_problems, 1, 1))
+        basis = None
+        if settings.n_components is not None and settings.n_components < n_features:
+            basis = torch.eye(n_features, settings.n_components).repeat(n_problems, 1, 1)
+            n_features = settings.n_components
+        self.register_buffer("basis", basis)
+        self.n_features = n_features
+
+    @abstractmethod
+    def move(self, cells: Tensor) -> Tensor:
+        """Where standardised cells (P, n, r) go, (P, n, r)."""
+
+    def objectives(self) -> list[Objective]:
+        """What is trained by gradient steps, one phase after the other."""
+        return []
+
+    def fit(self, source: Population, target: Population) -> None:
+        """Learn what needs no gradient steps from training cells, in the units of the data."""
+
+    def mass(self, cells: Tensor, side: Literal["source", "target"]) -> Tensor:
+        """Mass (P, n) with which cells (P, n, d) of a side are matched, 1 on average."""
+        return torch.ones(len(self.names), cells.shape[1])
+
+    def take(self, problems: Sequence[int]) -> Self:
+        """A stack of its own with some of the problems, detached."""
+        if list(problems) == list(range(len(self.names))):
+            return deepcopy(self)
+        names = [self.names[problem] for problem in problems]
+        part = type(self)(self.centre.shape[-1], names, self.settings, self.seed)
+        part.restore({name: values[list(problems)] for name, values in self.state_dict().items()})
+        return part.to(self.centre.device).train(self.training)
+
+    def restore(self, values: dict[str, Tensor]) -> None:
+        """Take everything learned from a state dictionary.
+
+        Raises
+        ------
+        RuntimeError
+            If names or sizes of parameters do not fit.
+        """
+        for name, value in values.items():
+            if name in self.sized_by_data:
+                self._buffers[name] = value.to(self.centre.device)
+        self.load_state_dict(values)
+
+    def standardise(self, cells: Tensor) -> Tensor:
+        """Cells (P, n, d) or (1, n, d) in the maps' coordinates and units, (P, n, r)."""
+        if self.basis is not None:
+            return (cells - self.centre) @ self.basis / self.scale
+        if not self.standardised:
+            return cells
+        return (cells - self.centre) / self.scale
+
+    def forward(self, cells: Tensor) -> Tensor:
+        """T(x), (P, n, d), in the units of ``cells``."""
+        standardised = self.standardise(cells)
+        return self.in_space(cells, self.move(standardised) - standardised)
+
+    def in_space(self, cells: Tensor, moves: Tensor) -> Tensor:
+        """Where cells (P, n, d) go by moves (P, n, r) in the maps' coordinates, shrunk."""
+        moves = moves * (self.scale * self.strength)
+        return cells + (moves if self.basis is None else moves @ self.basis.mT)
+
+    def in_data_units(self, distances: Tensor) -> Tensor:
+        """Distances (P,) or (P, n) in the maps' units, in those of the data."""
+        return distances * self.scale.view(-1, *[1] * (distances.ndim - 1))

@@ -1,0 +1,181 @@
+"""Wasserstein-2 maps by the minimax dual over convex potentials."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from rayot._docs import shared
+from rayot.nn import ConvexNetwork
+from rayot.solvers.objective import Objective, Player, Score
+from rayot.solvers.random import generator
+from rayot.solvers.settings import Settings
+from rayot.solvers.stack import Stack
+
+
+@shared
+@dataclass(frozen=True)
+class W2Settings(Settings):
+    """Settings of a Wasserstein-2 map; the defaults are the published ones.
+
+    Attributes
+    ----------
+    flavor
+        ``"cellot"`` (Bunne et al. 2023) or ``"ot_icnn"`` (Makkuva et al. 2020): they differ in how
+        the map's potential is kept convex and in its first weights.
+    width, n_layers
+        Units and hidden layers of both potentials.
+    n_steps
+        Steps of the target's potential.
+    inner_steps
+        Steps of the map's potential for each of them.
+    lr, lr_end
+        First and last learning rate, joined by a cosine.
+    betas
+        Adam's exponential decay rates.
+    {common_settings}
+    """
+
+    flavor: Literal["cellot", "ot_icnn"] = "cellot"
+    width: int = 64
+    n_layers: int = 4
+    n_steps: int = 100_000
+    inner_steps: int = 10
+    lr: float = 1e-4
+    lr_end: float = 1e-4
+    betas: tuple[float, float] = (0.5, 0.9)
+
+    phase_steps: ClassVar[tuple[str, ...]] = ("n_steps",)
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "paper": {},
+        "fast": {
+            "standardise": True,
+            "n_components": 50,
+            "decode": "delta",
+            "shrink": True,
+            "n_steps": 500,
+            "inner_steps": 3,
+            "lr": 3e-3,
+            "lr_end": 1e-4,
+        },
+    }
+
+
+@shared
+class W2Map(Stack):
+    r"""P maps T(x) = ∇ψ(x) of convex potentials ψ (paper, equation 8).
+
+    φ and ψ play :math:`\sup_φ \inf_ψ -E φ(y) - E[⟨x, ∇ψ(x)⟩ - φ(∇ψ(x))]` (paper, equation 7;
+    Makkuva et al. 2020). ∇φ is the map back, from target to source.
+
+    Parameters
+    ----------
+    {stack}
+
+    Examples
+    --------
+    >>> import torch
+    >>> W2Map(3, ["a"], W2Settings(), seed=0)(torch.zeros(1, 5, 3)).shape
+    torch.Size([1, 5, 3])
+    """
+
+    settings_type = W2Settings
+    settings: W2Settings
+
+    def __init__(
+        self, n_features: int, names: Sequence[str], settings: W2Settings, seed: int
+    ) -> None:
+        super().__init__(n_features, names, settings, seed)
+        self.forward_potential, self.backward_potential = (
+            ConvexNetwork(
+                self.n_features,
+                [generator(seed, name, part) for name in names],
+                width=settings.width,
+                n_layers=settings.n_layers,
+                bound=0.1 if settings.flavor == "cellot" else settings.width**-0.5,
+            )
+            for part in ("forward", "backward")
+        )
+
+    def move(self, cells: Tensor) -> Tensor:
+        """∇ψ(x)."""
+        return self.forward_potential.gradient(cells)
+
+    def back(self, cells: Tensor) -> Tensor:
+        """Where target cells (P, n, d) come from, by ∇φ, in the units of the data."""
+        standardised = self.standardise(cells)
+        moves = self.backward_potential.gradient(standardised) - standardised
+        return self.in_space(cells, moves)
+
+    def objectives(self) -> list[Objective]:
+        """One phase."""
+        return [Minimax(self)]
+
+
+class Minimax(Objective):
+    """Both potentials in turn: ψ several steps, then φ one."""
+
+    monitor = "validation_dual"
+    monitor_sign = 1
+    stack: W2Map
+
+    @property
+    def n_steps(self) -> int:
+        """Steps of the target's potential."""
+        return self.stack.settings.n_steps
+
+    def players(self) -> list[Player]:
+        """The map's potential, then the target's."""
+        settings = self.stack.settings
+        rates = settings.lr, settings.lr_end, settings.betas
+        return [
+            Player("forward_loss", self.stack.forward_potential, *rates, settings.inner_steps),
+            Player("backward_loss", self.stack.backward_potential, *rates),
+        ]
+
+    def loss(
+        self,
+        player: int,
+        source: Tensor,
+        target: Tensor,
+        generators: Sequence[torch.Generator],
+        n_strata: int,
+    ) -> Tensor:
+        """E[φ(∇ψ(x)) − ⟨x, ∇ψ(x)⟩] of ψ, and E φ(y) − E φ(∇ψ(x)) of φ, both to be small."""
+        psi, phi = self.stack.forward_potential, self.stack.backward_potential
+        if player == 1:
+            with torch.no_grad():
+                moved = psi.gradient(source)
+            return phi(target).mean(1) - phi(moved).mean(1)
+        moved = psi.gradient(source)
+        loss = (phi(moved) - (source * moved).sum(-1)).mean(1)
+        weight = 1.0 if self.stack.settings.flavor == "cellot" else 0.1
+        return loss + weight * psi.penalty()
+
+    def after_step(self, player: int) -> None:
+        """φ is kept convex by a clamp, ψ by its penalty."""
+        if player == 1:
+            self.stack.backward_potential.clamp()
+
+    def validate(self, source: Tensor, target: Tensor, score: Score) -> Tensor:
+        """Dual value on held-out cells, whose square root is in the units of cells."""
+        psi, phi = self.stack.forward_potential, self.stack.backward_potential
+        moved = psi.gradient(source)
+        of_source = source.square().sum(-1) / 2 - (source * moved).sum(-1) + phi(moved)
+        of_target = target.square().sum(-1) / 2 - phi(target)
+        found = score(_sum_of_means, of_source, of_target)
+        return found.clamp_min(0).mul(2).sqrt()
+
+
+def _sum_of_means(
+    first: Tensor, second: Tensor, v: Tensor | None = None, w: Tensor | None = None
+) -> Tensor:
+    return _mean(first, v) + _mean(second, w)
+
+
+def _mean(values: Tensor, weights: Tensor | None) -> Tensor:
+    return values.mean(-1) if weights is None else (values * weights).sum(-1) / weights.sum(-1)

@@ -1,0 +1,123 @@
+"""Training of one phase of any method, by the losses that its solver names."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from rayot.solvers import Population, Settings, Stack, generator
+from rayot.solvers.objective import Objective
+from rayot.train.block import BlockTraining, apply_gradients
+from rayot.train.carried import CarriedCells
+from rayot.train.held_out import HeldOut
+
+
+class ObjectiveTraining(BlockTraining):
+    """Each player takes its steps in turn.
+
+    Parameters
+    ----------
+    objective
+        Losses of the phase, and what they train.
+    stack, source, target, validation, settings, seed, patience
+        As in :class:`BlockTraining`.
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        stack: Stack,
+        source: Population,
+        target: Population,
+        validation: tuple[Population, Population],
+        settings: Settings,
+        seed: int,
+        patience: int | None = None,
+    ) -> None:
+        self.monitor, self.monitor_sign = objective.monitor, objective.monitor_sign
+        self.objective, self.players = objective, objective.players()
+        super().__init__(stack, source, target, validation, settings, seed, patience)
+
+    @property
+    def name(self) -> str:
+        """Name of the phase."""
+        return self.objective.name
+
+    @property
+    def n_steps(self) -> int:
+        """Steps of the whole phase."""
+        return self.objective.n_steps
+
+    @property
+    def module(self) -> nn.Module:
+        """The maps."""
+        return self.transport
+
+    def learning_rates(self) -> tuple[float, float]:
+        """Those of the first player."""
+        return self.players[0].lr, self.players[0].lr_end
+
+    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
+        """Adam on each player."""
+        return [self.adam(player.module, player.betas) for player in self.players]
+
+    def on_fit_start(self) -> None:
+        """Bring the cells into the maps' coordinates, once for the whole phase."""
+        super().on_fit_start()
+        self.parameters_of = [list(player.module.parameters()) for player in self.players]
+        self.carried = CarriedCells(self.transport, self.source)
+        self.held_out = HeldOut(self.transport, *self.validation, 0, False)
+
+    def draw_block(self, n_steps: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Positions of the batches of every player's steps in the block."""
+        self.objective.start_block()
+        names = self.transport.names
+        self.generators = [
+            generator(self.seed, name, self.name, self.block, "noise") for name in names
+        ]
+        return super().draw_block(n_steps * sum(player.n_inner for player in self.players))
+
+    def optimise(self, step: int) -> dict[str, Tensor]:
+        """The steps of every player."""
+        losses = {}
+        for number, player in enumerate(self.players):
+            share = (1 + math.cos(math.pi * step / self.n_steps)) / 2
+            rate = player.lr_end + (player.lr - player.lr_end) * share
+            self.adams[number].param_groups[0]["lr"] = rate
+            for _ in range(player.n_inner):
+                source, target = next(self.draws)
+                loss = self.objective.loss(
+                    number,
+                    self.carried.take(source)[0],
+                    self.targets.take(target)[0],
+                    self.generators,
+                    self.source.n_strata,
+                )
+                apply_gradients(loss.sum(), self.parameters_of[number], self.adams[number])
+                self.objective.after_step(number)
+            losses[player.name] = loss.detach()
+        return losses
+
+    @torch.no_grad()
+    def validate(self) -> dict[str, Tensor]:
+        """The objective's held-out value."""
+        (source,), target = self.held_out.source, self.held_out.target
+        found = self.objective.validate(source, target, self.held_out.score)
+        return {self.monitor: self.transport.in_data_units(found)}
+
+
+def phases_of(
+    stack: Stack,
+    source: Population,
+    target: Population,
+    validation: tuple[Population, Population],
+    settings: Settings,
+    seed: int,
+    patience: int | None,
+) -> list[BlockTraining]:
+    """One phase for each objective of the method."""
+    given = stack, source, target, validation, settings, seed, patience
+    return [ObjectiveTraining(objective, *given) for objective in stack.objectives()]

@@ -1,0 +1,41 @@
+"""What the phases of a ray share."""
+
+from rayot.solvers import Population, TransportMap, W1Settings
+from rayot.train.block import BlockTraining
+
+
+class RayTraining(BlockTraining):
+    """A part of one ray, its potential or its step size.
+
+    Parameters
+    ----------
+    transport
+        The map whose ray is fitted.
+    ray
+        Number of the ray, from 0.
+    source, target, validation, settings, seed, patience
+        As in :class:`BlockTraining`.
+    """
+
+    part: str
+    transport: TransportMap
+    settings: W1Settings
+
+    def __init__(
+        self,
+        transport: TransportMap,
+        ray: int,
+        source: Population,
+        target: Population,
+        validation: tuple[Population, Population],
+        settings: W1Settings,
+        seed: int,
+        patience: int | None = None,
+    ) -> None:
+        super().__init__(transport, source, target, validation, settings, seed, patience)
+        self.ray = ray
+
+    @property
+    def name(self) -> str:
+        """Name of the phase."""
+        return f"ray {self.ray + 1} {self.part}"

@@ -1,0 +1,119 @@
+"""What holds for every method: the same verbs, words and guarantees."""
+
+import numpy as np
+import pytest
+
+import rayot as rt
+from rayot.model.methods import METHODS, method_of
+
+SOURCE, TARGET = "control", "perturbed"
+NAMES = sorted(METHODS)
+
+
+def fit(name, cells, quick, **options):
+    return getattr(rt.tl, name)(cells, SOURCE, TARGET, use_rep="X_pca", **{**quick, **options})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_method_writes_the_same_keys_and_is_loaded_as_it_was(name, cells, quick, tmp_path):
+    model = fit(name, cells, quick)
+    source = (cells.obs["perturbation"] == SOURCE).to_numpy()
+    assert isinstance(model, method_of(name))
+    assert np.isfinite(cells.layers[name][source]).all()
+    assert np.isnan(cells.layers[name][~source]).all()
+    assert np.isfinite(cells.obsm[f"X_{name}"][source]).all()
+    assert (cells.obs[f"{name}_step"][source] >= 0).all()
+    assert cells.uns[name]["diagnostics"]["certificate"] in ("good", "check", "poor")
+    assert (f"{name}_potential" in cells.obs) == model.module.has_potential
+    model.save(tmp_path / "model")
+    loaded = type(model).load(tmp_path / "model")
+    np.testing.assert_array_equal(loaded.predict(cells[:7]).X, model.predict(cells[:7]).X)
+    assert name in rt.tl.evaluate(cells, name, metrics=("energy_distance",)).index
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_cells_prediction_does_not_depend_on_the_others(name, cells, quick):
+    model = fit(name, cells, quick)
+    together, alone = model.predict(cells[:20]).X, model.predict(cells[3:6]).X
+    np.testing.assert_allclose(together[3:6], alone, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_equal_seeds_repeat_a_fit_bit_for_bit(name, cells, quick):
+    first = fit(name, cells.copy(), quick).predict(cells[:9]).X
+    np.testing.assert_array_equal(first, fit(name, cells.copy(), quick).predict(cells[:9]).X)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_strata_and_ensembles(name, cells, quick):
+    cells.obs["patient"] = np.resize(["a", "b"], cells.n_obs)
+    for strata in ("balanced", "separate"):
+        model = fit(name, cells, quick, strata_key="patient", strata=strata, n_seeds=2)
+        assert len(model.problems) == (2 if strata == "balanced" else 4)
+        assert f"{name}_step_sd" in cells.obs
+        source = (cells.obs["perturbation"] == SOURCE).to_numpy()
+        assert np.isfinite(cells.layers[name][source]).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_genes_beyond_the_components_are_handled(name, cells, quick):
+    model = getattr(rt.tl, name)(cells, SOURCE, TARGET, **quick, plan_kwargs={"n_components": 4})
+    assert model.predict(cells[:3]).X.shape == (3, 30)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_bad_input_is_refused_before_anything_is_written(name, cells, quick):
+    before = set(cells.layers)
+    for options, message in (
+        ({"preset": "best"}, "preset must be one of"),
+        ({"plan_kwargs": {"nonsense": 1}}, "unknown settings"),
+        ({"max_steps": 0}, "at least 1"),
+        ({"batch_size": 1}, "batch_size must be"),
+    ):
+        if "max_steps" in options and not method_of(name).stack_type.settings_type.phase_steps:
+            continue
+        with pytest.raises(ValueError, match=message):
+            fit(name, cells, quick, **options)
+    assert set(cells.layers) == before
+
+
+@pytest.mark.parametrize("name", ["discrete_ot", "mean_shift", "w2ot"])
+def test_a_screen_of_any_method_is_its_single_fits(name, cells, quick, tmp_path):
+    treated = (cells.obs["perturbation"] == TARGET).to_numpy().nonzero()[0]
+    labels = cells.obs["perturbation"].astype(str).to_numpy()
+    labels[treated[::3]] = "other"
+    cells.obs["perturbation"] = labels
+    screen = rt.tl.screen(
+        cells, SOURCE, method=name, use_rep="X_pca", fdr=None, max_memory=1e-9, **quick
+    )
+    alone = fit(name, cells, quick)
+    np.testing.assert_allclose(
+        screen[TARGET].predict(cells[:5]).X, alone.predict(cells[:5]).X, atol=1e-5
+    )
+    screen.save(tmp_path / "screen")
+    loaded = rt.model.Screen.load(tmp_path / "screen")
+    assert type(loaded[TARGET]) is method_of(name)
+
+
+def test_a_screen_of_an_unknown_method(cells):
+    with pytest.raises(ValueError, match="method must be one of"):
+        rt.tl.screen(cells, SOURCE, method="magic")
+
+
+def test_the_mean_shift_is_that_of_evaluate(cells, quick):
+    """Two ways to the same baseline, in genes and not clipped."""
+    rt.tl.mean_shift(
+        cells, SOURCE, TARGET, clip=False, validation_size=1e-3, show_progress_bar=False
+    )
+    table = rt.tl.evaluate(cells, "mean_shift", metrics=("l2",))
+    assert np.isclose(table.loc["mean_shift", "l2"], table.loc["mean shift", "l2"], rtol=0.1)
+
+
+def test_cell_types_shift_by_their_own_means(cells):
+    model = rt.tl.celltype_shift(cells, SOURCE, TARGET, clip=False, show_progress_bar=False)
+    moves = cells.layers["celltype_shift"] - cells.X.toarray()
+    source = (cells.obs["perturbation"] == SOURCE).to_numpy()
+    for stratum in model.problems.strata:
+        own = moves[source & (cells.obs["cell_type"] == stratum).to_numpy()]
+        np.testing.assert_allclose(own, own[:1].repeat(len(own), 0), atol=1e-4)
+    assert len(np.unique(moves[source].round(3), axis=0)) == len(model.problems.strata)

@@ -1,0 +1,191 @@
+"""Maps against what theory says they are."""
+
+import numpy as np
+import ot
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rayot.nn import ConvexNetwork
+from rayot.solvers import (
+    DiscreteMap,
+    FixedStepMap,
+    FlowMap,
+    GaussianMap,
+    GenotMap,
+    IdentityMap,
+    Population,
+    ShiftMap,
+    TransportMap,
+    W2Map,
+    generator,
+)
+from rayot.solvers.coupling import COSTS, draw_pairs, entropic_plan, exact_plan, squared_euclidean
+from rayot.train import TrainingOptions, train_transport
+
+ALL = [
+    DiscreteMap,
+    FixedStepMap,
+    FlowMap,
+    GaussianMap,
+    GenotMap,
+    IdentityMap,
+    ShiftMap,
+    TransportMap,
+    W2Map,
+]
+
+
+def fit(kind, source, target, seed=0, **changes):
+    chosen = kind.settings_type.from_preset("fast", **changes)
+    stack = kind(source.shape[1], ["a"], chosen, seed)
+    cells, rows = torch.cat([source, target]), torch.arange(len(source) + len(target))
+    sides = [
+        Population.from_groups(cells, [part]) for part in (rows[: len(source)], rows[len(source) :])
+    ]
+    train_transport(stack, *sides, chosen, seed, TrainingOptions(progress=False))
+    return stack.eval()
+
+
+def moved(stack, cells):
+    with torch.no_grad():
+        return stack(cells[None])[0]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in ALL if kind is not IdentityMap])
+def test_a_translation_is_found(kind):
+    """By every method: W1 and W2 maps of a translation are the translation."""
+    draw = torch.Generator().manual_seed(0)
+    source = torch.randn(800, 3, generator=draw)
+    shift = torch.tensor([3.0, -2.0, 1.0])
+    target = torch.randn(800, 3, generator=draw) + shift
+    moves = moved(fit(kind, source, target), source) - source
+    assert torch.allclose(moves.mean(0), shift, atol=0.25)
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_equal_distributions_stay(kind):
+    draw = torch.Generator().manual_seed(1)
+    source, target = torch.randn(2, 600, 4, generator=draw)
+    moves = moved(fit(kind, source, target), source) - source
+    assert float(moves.mean(0).norm()) < 0.2
+
+
+def gaussians(d, n=4000):
+    """Samples of two Gaussians, and the Wasserstein-2 map between them by POT."""
+    rng = np.random.default_rng(d)
+    roots = [rng.normal(size=(d, d)) / d**0.5 for _ in range(2)]
+    covariances = [root @ root.T + 0.3 * np.eye(d) for root in roots]
+    means = np.zeros(d), np.ones(d)
+    cells = [
+        rng.multivariate_normal(mean, covariance, n).astype(np.float32)
+        for mean, covariance in zip(means, covariances, strict=True)
+    ]
+    matrix, offset = ot.gaussian.bures_wasserstein_mapping(*means, *covariances)
+    return *map(torch.from_numpy, cells), torch.tensor(matrix).float(), torch.tensor(offset).float()
+
+
+def error(found, truth):
+    """Squared error of a map over the variance of where it should go."""
+    return float((found - truth).square().sum() / (truth - truth.mean(0)).square().sum())
+
+
+@pytest.mark.parametrize("d", [2, 20])
+def test_the_gaussian_map_is_the_closed_form(d):
+    source, target, matrix, offset = gaussians(d)
+    assert error(moved(fit(GaussianMap, source, target), source), source @ matrix + offset) < 0.02
+
+
+@pytest.mark.parametrize("d", [2, 20])
+def test_convex_potentials_find_the_map_between_gaussians(d):
+    source, target, matrix, offset = gaussians(d)
+    stack = fit(W2Map, source, target)
+    assert error(moved(stack, source), source @ matrix + offset) < 0.05
+    back = stack.back(moved(stack, source)[None])[0].detach()
+    assert error(back, source) < 0.1
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10_000), st.floats(0, 1))
+def test_convex_networks_are_convex(seed, share):
+    draw = generator(seed, "convex")
+    network = ConvexNetwork(4, [draw], width=8, n_layers=3)
+    x, y = torch.randn(2, 1, 50, 4, generator=draw) * 5
+    between = network(torch.lerp(x, y, share))
+    assert bool((between <= torch.lerp(network(x), network(y), share) + 1e-3).all())
+
+
+def test_the_gradient_of_a_convex_network_is_that_of_autograd():
+    network = ConvexNetwork(3, [torch.Generator().manual_seed(0)], width=8)
+    x = torch.randn(1, 1, 3, generator=torch.Generator().manual_seed(1))
+    steps = 1e-2 * torch.eye(3)
+    slopes = [(network(x + h) - network(x - h)) / 2e-2 for h in steps]
+    assert torch.allclose(network.gradient(x)[0, 0], torch.stack(slopes).flatten(), atol=1e-3)
+
+
+def test_exact_plans_cost_what_pot_says():
+    x, y = torch.randn(2, 2, 40, 3, generator=torch.Generator().manual_seed(0))
+    cost = squared_euclidean(x, y)
+    plan = exact_plan(cost)
+    for p in range(2):
+        expected = ot.emd2([], [], cost[p].double().numpy())
+        assert np.isclose(float((plan[p] * cost[p]).sum()), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("epsilon", [0.005, 0.1])
+def test_entropic_plans_have_their_marginals(epsilon):
+    x, y = torch.randn(2, 1, 60, 3, generator=torch.Generator().manual_seed(0))
+    plan = entropic_plan(squared_euclidean(x, y), epsilon)[0]
+    assert torch.allclose(plan.sum(1) * 60, torch.ones(60, dtype=plan.dtype), atol=0.1)
+    assert torch.allclose(plan.sum(0) * 60, torch.ones(60, dtype=plan.dtype), atol=0.1)
+
+
+def test_pairs_are_drawn_by_their_mass():
+    plan = torch.tensor([[[0.0, 0.5], [0.25, 0.25]]])
+    draws = [torch.Generator().manual_seed(0)]
+    first, second = draw_pairs(plan, draws, 4000)
+    counts = torch.bincount(first[0] * 2 + second[0], minlength=4) / first.shape[1]
+    assert torch.allclose(counts, torch.tensor([0.0, 0.5, 0.25, 0.25]), atol=0.02)
+
+
+@pytest.mark.parametrize("cost", sorted(COSTS))
+def test_costs(cost):
+    x, y = torch.randn(2, 1, 5, 3, generator=torch.Generator().manual_seed(0))
+    name = {"squared_euclidean": "sqeuclidean"}.get(cost, cost)
+    expected = ot.dist(x[0].numpy(), y[0].numpy(), metric=name)
+    np.testing.assert_allclose(COSTS[cost](x, y)[0].numpy(), expected, atol=1e-5)
+
+
+def test_genot_has_the_conditional_moments_of_the_entropic_plan():
+    """In one dimension, beside Sinkhorn's plan of the same cells."""
+    draw = torch.Generator().manual_seed(0)
+    source, target = torch.randn(400, 1, generator=draw), torch.randn(400, 1, generator=draw) + 2
+    epsilon = 0.3
+    stack = fit(GenotMap, source, target, epsilon=epsilon, steps_per_coupling=5, shrink=False)
+    with torch.no_grad():
+        samples = stack.samples(source[None, :200], 64)[:, 0, :, 0]
+    plan = entropic_plan(squared_euclidean(source[None], target[None]), epsilon)[0, :200]
+    shares = (plan / plan.sum(1, keepdim=True)).float()
+    mean = shares @ target[:, 0]
+    spread = (shares @ target[:, 0].square() - mean.square()).sqrt()
+    assert float((samples.mean(0) - mean).abs().mean()) < 0.2
+    assert float((samples.std(0) - spread).abs().mean()) < 0.15
+
+
+def test_unbalanced_weights_find_outliers():
+    """A tenth of the source far away from every target loses its mass."""
+    draw = torch.Generator().manual_seed(0)
+    inside, outside = torch.randn(450, 2, generator=draw), torch.randn(50, 2, generator=draw) + 12
+    target = torch.randn(500, 2, generator=draw) + torch.tensor([2.0, 0.0])
+    stack = fit(GenotMap, torch.cat([inside, outside]), target, tau_source=0.9, epsilon=0.05)
+    with torch.no_grad():
+        mass = [float(stack.mass(cells[None], "source").mean()) for cells in (inside, outside)]
+    assert mass[1] < 0.5 * mass[0]
+
+
+def test_a_fixed_step_is_as_long_for_all_cells():
+    draw = torch.Generator().manual_seed(0)
+    source, target = torch.randn(400, 3, generator=draw), torch.randn(400, 3, generator=draw) + 3
+    steps = (moved(fit(FixedStepMap, source, target), source) - source).norm(dim=1)
+    assert float(steps.std() / steps.mean()) < 1e-3

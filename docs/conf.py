@@ -58,8 +58,16 @@ nitpick_ignore = [
         "model.decoding.Decoder",
         "model.moves.Moves",
         "representation.autoencoder.AutoencoderNetwork",
+        "model.method.Method",
+        "solvers.discrete.DiscreteMap",
+        "solvers.fixed_step.FixedStepMap",
+        "solvers.flow.FlowMap",
+        "solvers.gaussian.GaussianMap",
         "solvers.problem.Population",
+        "solvers.profiles.ProfileMap",
         "solvers.ray.TransportMap",
+        "solvers.shift.IdentityMap",
+        "solvers.shift.ShiftMap",
     )
 ]
 intersphinx_mapping = {}

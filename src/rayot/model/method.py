@@ -52,6 +52,17 @@ class Method(TransportModel):
     verb_defaults: ClassVar[dict[str, Any]] = {}
     """Keywords of the verb whose default is not that of the other methods."""
 
+    verb_example: ClassVar[str] = """
+        >>> import rayot as rt
+        >>> adata = rt.datasets.simulated(n_cells=400, n_genes=50)
+        >>> model = rt.tl.NAME(
+        ...     adata, "control", "perturbed", max_steps=10, show_progress_bar=False
+        ... )
+        >>> adata.layers["NAME"].shape
+        (800, 50)
+        """
+    """Example in the description of the verb."""
+
     settings: Settings
     preset: str
 

@@ -18,6 +18,9 @@ METHODS = {
     "gaussian_ot": "GaussianOT",
     "mean_shift": "MeanShift",
     "celltype_shift": "CellTypeShift",
+    "nearest": "Nearest",
+    "additive": "Additive",
+    "ridge": "Ridge",
     "identity": "Identity",
 }
 """Name of each verb, and of its class, whose file has the name of the verb."""

@@ -15,6 +15,7 @@ from rayot.solvers.gaussian import GaussianMap, GaussianSettings
 from rayot.solvers.genot import GenotMap, GenotSettings
 from rayot.solvers.permutation import permutation_test
 from rayot.solvers.problem import Cells, Population
+from rayot.solvers.profiles import ProfileMap, ProfileSettings
 from rayot.solvers.random import generator
 from rayot.solvers.ray import Ray, TransportMap
 from rayot.solvers.settings import Settings
@@ -43,6 +44,8 @@ __all__ = [
     "GenotSettings",
     "IdentityMap",
     "Population",
+    "ProfileMap",
+    "ProfileSettings",
     "Ray",
     "Settings",
     "ShiftMap",

@@ -94,14 +94,6 @@ class Verb(Protocol):
     OSError
         If the file that the cells are read from is moved or changed meanwhile, or training cells
         beyond 512 MB have no room in the temporary folder.
-
-    Examples
-    --------
-    >>> import rayot as rt
-    >>> adata = rt.datasets.simulated(n_cells=400, n_genes=50)
-    >>> model = rt.tl.NAME(adata, "control", "perturbed", max_steps=10, show_progress_bar=False)
-    >>> adata.layers["NAME"].shape
-    (800, 50)
     """
 
     def __call__(
@@ -177,10 +169,10 @@ def verb(name: str) -> Verb:
     assert Verb.__doc__ is not None and method.__doc__ is not None
     description = cleandoc(method.__doc__).partition("\n\nParameters\n")[0]
     text = cleandoc(Verb.__doc__).replace("SUMMARY", description, 1)
-    function.__doc__ = text.replace("NAME", name)
+    example = cleandoc(method.verb_example).replace("NAME", name)
+    function.__doc__ = f"{text}\n\nExamples\n--------\n{example}\n"
     function.__signature__ = expected  # type: ignore[attr-defined]
     function.__name__ = function.__qualname__ = name
-    function.__module__ = "rayot.tl"
     return function
 
 

@@ -1,0 +1,140 @@
+"""Every method on real cells: python benchmarks/methods.py [--methods NAMES] [--seeds 0,1,2,3,4].
+
+50 principal components, scored in gene space on held-out cells and the top 50 differentially
+expressed genes. "i.i.d.": test cells are drawn by condition. "unseen": all cells of a type or of a
+patient are test cells, another group at each seed; methods then match cells within the groups of
+training (``strata_key``, balanced). Everything runs on one thread; ``seconds`` are processor time.
+"""
+
+import argparse
+import os
+
+os.environ["OMP_NUM_THREADS"] = "1"
+
+import time
+from functools import lru_cache
+
+import pandas as pd
+import torch
+from anndata import AnnData
+from rows import RESULTS, run
+from sets import SETS, prepare
+
+import rayot as rt
+
+METRICS = ("mmd", "energy_distance", "wasserstein1", "r2", "l2")
+SETTINGS = {
+    "i.i.d.": ("kang18", "gbm", "papalexi", "bcr"),
+    "unseen": ("kang18", "gbm", "bcr", "pma"),
+}
+METHODS = {
+    "w1ot": {"preset": "fast"},
+    "w1ot, paper": {"preset": "paper"},
+    "w2ot": {},
+    "otcfm": {},
+    "genot": {},
+    "discrete_ot": {},
+    "gaussian_ot": {},
+    "fixed_step": {},
+    "celltype_shift": {},
+    "mean_shift": {},
+}
+EXPENSIVE = ("w1ot, paper",)
+"""Not run unless they are named."""
+
+
+@lru_cache(maxsize=1)
+def cells(data: str, setting: str, seed: int) -> AnnData:
+    return prepare(
+        data, "pca", seed, unseen=unseen_group(data, seed) if setting == "unseen" else ""
+    )
+
+
+@lru_cache
+def unseen_group(data: str, seed: int) -> str:
+    """One of the groups with both conditions, by the seed."""
+    of = SETS[data]
+    obs = getattr(rt.datasets, of.loader)().obs
+    counts = pd.crosstab(obs[of.group], obs["perturbation"])[["control", of.target]].min(axis=1)
+    groups = sorted(counts.index[counts >= 50].astype(str))
+    return groups[seed % len(groups)]
+
+
+def measure(data: str, setting: str, seed: int, method: str) -> dict:
+    adata = cells(data, setting, seed)
+    torch.set_num_threads(1)
+    verb = method.partition(",")[0]
+    group = SETS[data].group
+    options = dict(METHODS[method])
+    if setting == "unseen" or verb == "celltype_shift":
+        options["strata_key"] = group
+    start = time.process_time()
+    model = getattr(rt.tl, verb)(
+        adata,
+        "control",
+        SETS[data].target,
+        use_rep="X_pca",
+        key_added="map",
+        seed=seed,
+        show_progress_bar=False,
+        **options,
+    )
+    seconds = time.process_time() - start
+    table = rt.tl.evaluate(adata, "map", metrics=METRICS, seed=seed)
+    parameters = sum(each.numel() for each in model.module.parameters())
+    row = {"seconds": round(seconds, 2), "parameters": parameters}
+    row |= {metric: round(float(table.loc["map", metric]), 5) for metric in METRICS}
+    row |= {
+        f"way {metric}": round(float(table.loc["map", f"way_{metric}"]), 4)
+        for metric in ("mmd", "energy_distance")
+    }
+    return row
+
+
+def reference(data: str, setting: str, seed: int, method: str) -> dict:
+    """Rows that need no fit: identity and observed."""
+    adata = cells(data, setting, seed)
+    if "map" not in adata.uns:
+        rt.tl.identity(adata, "control", SETS[data].target, key_added="map")
+    table = rt.tl.evaluate(adata, "map", metrics=METRICS, seed=seed)
+    row = {"seconds": 0.0, "parameters": 0}
+    row |= {metric: round(float(table.loc[method, metric]), 5) for metric in METRICS}
+    way = float(method == "observed")
+    return row | {"way mmd": way, "way energy_distance": way}
+
+
+def summary(rows: list[dict]) -> None:
+    """Means over sets and seeds of each setting, written beside the rows."""
+    table = pd.DataFrame(rows)
+    numbers = ["way mmd", "way energy_distance", *METRICS, "seconds", "parameters"]
+    table[numbers] = table[numbers].astype(float)
+    by_set = table.groupby(["setting", "method", "data"])[numbers].mean()
+    means = by_set.groupby(["setting", "method"]).mean()
+    means["seeds"] = table.groupby(["setting", "method"])["seed"].nunique()
+    means["sets"] = table.groupby(["setting", "method"])["data"].nunique()
+    digits = dict.fromkeys(numbers, 3) | {"mmd": 4, "seconds": 1, "parameters": 0}
+    ordered = means.round(digits).sort_values(["setting", "way energy_distance"], ascending=False)
+    ordered.to_csv(RESULTS / "methods_summary.csv")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--methods", help="names, joined by semicolons")
+    parser.add_argument("--seeds", default="0,1,2,3,4", help="joined by commas")
+    options = parser.parse_args()
+    cheap = [method for method in METHODS if method not in EXPENSIVE]
+    chosen = options.methods.split(";") if options.methods else [*cheap, "identity", "observed"]
+
+    def case(data: str, setting: str, seed: int, method: str) -> dict:
+        measured = reference if method in ("identity", "observed") else measure
+        return measured(data, setting, seed, method)
+
+    cases = [
+        {"data": data, "setting": setting, "seed": seed, "method": method}
+        for seed in map(int, options.seeds.split(","))
+        for setting, sets in SETTINGS.items()
+        for data in sets
+        for method in chosen
+        if method != "celltype_shift" or SETS[data].group
+    ]
+    summary(run("methods", cases, case))

@@ -1,0 +1,172 @@
+"""Methods that predict a perturbation from the mean profiles of others."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+import torch
+from anndata import AnnData
+from mudata import MuData
+
+from rayot._docs import shared
+from rayot.data import checks
+from rayot.data.files import unchanged
+from rayot.data.keys import Key
+from rayot.data.matrix import chunk_rows, dense, row_chunks
+from rayot.data.modality import modality_of
+from rayot.data.spec import DataSpec
+from rayot.model.base import TransportModel
+from rayot.model.method import Method
+from rayot.model.problems import Problems
+from rayot.representation import Representation, representation_of
+from rayot.solvers import ProfileMap
+from rayot.solvers.profiles import ProfileSettings, described
+
+
+@shared
+class ProfileMethod(Method):
+    """A shift of all cells that follows from the mean shifts of other perturbations.
+
+    The target needs no training cells, and its own are not looked at. Nothing is trained, and as
+    nothing is held out there are no figures to judge it by: see :func:`rayot.tl.evaluate`.
+
+    Parameters
+    ----------
+    {method}
+
+    Raises
+    ------
+    KeyError, ValueError
+        If conditions or vectors are missing, values are NaN, or a setting is unknown.
+    """
+
+    stack_type = ProfileMap
+    verb_example: ClassVar[str] = """
+        >>> import rayot as rt
+        >>> adata = rt.datasets.simulated_screen(n_perturbations=4, n_genes=30)
+        >>> names = ["control", "A", "B", "A+B", "B+C"]
+        >>> adata.obs["perturbation"] = adata.obs["perturbation"].cat.rename_categories(names)
+        >>> model = rt.tl.NAME(adata, "control", "A+B")
+        >>> model.predict(adata[:5]).shape
+        (5, 30)
+        """
+
+    settings: ProfileSettings
+
+    def __init__(
+        self,
+        adata: AnnData | MuData,
+        data: DataSpec,
+        source_key: str,
+        target_key: str,
+        *,
+        preset: str | None = None,
+        representation: Representation | None = None,
+        modality: str | None = None,
+        strata: str = "balanced",
+        small_strata: str = "drop",
+        n_seeds: int = 1,
+        seed: int = 0,
+        **plan_kwargs: Any,  # noqa: ANN401
+    ) -> None:
+        checks.different(source_key, target_key)
+        name = type(self).__name__
+        if data.strata_key is not None or data.weights_key is not None:
+            raise ValueError(f"{name} looks at means of all cells; it takes no strata or weights.")
+        self.preset = self.default_preset if preset is None else preset
+        self.settings = ProfileSettings.from_preset(self.preset, **plan_kwargs)
+        cells = modality_of(adata, modality)
+        assert data.groupby is not None
+        known = set(checks.column(cells, data.groupby).dropna().astype(str))
+        vectors = self._vectors(cells, (known | {str(target_key)}) - {str(source_key)})
+        data.training_rows(cells, str(source_key))
+        problems = Problems(str(target_key), (), "balanced", n_seeds)
+        with unchanged(cells):
+            rows = self._training_rows(cells, data)
+            representation = representation or representation_of(cells, data, rows)
+            TransportModel.__init__(
+                self, data, str(source_key), str(target_key), representation, seed, problems
+            )
+            self._check_cells(cells, np.union1d(rows, data.rows(cells, source_key)))
+            means, lowest = self._means(cells, rows)
+        self.decode = self.settings.decode
+        self.data = replace(data, nonnegative=lowest >= 0)
+        control = means.pop(str(source_key))
+        shifts = {name: mean - control for name, mean in means.items()}
+        self._shift = self.predicted_shift(str(target_key), shifts, vectors)
+        self.module = self.new_module(self.settings)
+
+    @abstractmethod
+    def predicted_shift(
+        self, target: str, shifts: Mapping[str, np.ndarray], vectors: Mapping[str, np.ndarray]
+    ) -> np.ndarray:
+        """Shift (d,) of the target, by the mean shifts and the vectors of perturbations."""
+
+    def train(self, **options: Any) -> None:  # noqa: ANN401
+        """Nothing is trained: the shift is known once the model is constructed."""
+        if not hasattr(self, "_shift"):
+            raise RuntimeError(
+                "A loaded model holds no training cells; construct a new one to train."
+            )
+        assert isinstance(self.module, ProfileMap)
+        self.module.shift[:] = torch.from_numpy(self._shift.astype(np.float32))
+        self.module.eval()
+        self.history_ = {}
+        report = {
+            "strength": 1.0,
+            "certificate": "check",
+            "reason": "The shift follows from other perturbations; nothing was held out to judge "
+            "it by.",
+        }
+        self.diagnostics_ = [dict(report) for _ in range(len(self.problems))]
+        self.training_ = {}
+        self.is_trained_ = True
+
+    def _training_rows(self, adata: AnnData, data: DataSpec) -> np.ndarray:
+        if data.split_key is None:
+            return np.arange(adata.n_obs)
+        return np.flatnonzero(checks.column(adata, data.split_key) == Key.obs.train)
+
+    def _means(self, adata: AnnData, rows: np.ndarray) -> tuple[dict[str, np.ndarray], float]:
+        """Mean (d,) of the training cells of each condition, and the lowest expression."""
+        assert self.data.groupby is not None
+        labels = checks.column(adata, self.data.groupby).iloc[rows]
+        rows, labels = rows[labels.notna()], labels[labels.notna()].astype(str)
+        codes, names = pd.factorize(labels)
+        totals = np.zeros((len(names), self.representation.n_features))
+        lowest = np.inf
+        for chunk in row_chunks(np.arange(len(rows)), chunk_rows(adata.n_vars)):
+            block, expression = self._encode(adata, rows[chunk])
+            np.add.at(totals, codes[chunk], dense(block))
+            if expression is not None:
+                lowest = min(lowest, float(expression.min()))
+        counts = np.bincount(codes)
+        return dict(zip(names, totals / counts[:, None], strict=True)), lowest
+
+    def _vectors(self, adata: AnnData, names: set[str]) -> dict[str, np.ndarray]:
+        """Vector of each perturbation, from ``uns`` or by the parts of its name."""
+        key = self.settings.embedding_key
+        ordered = sorted(names)
+        if key is None:
+            return dict(zip(ordered, described(ordered), strict=True))
+        if key not in adata.uns:
+            raise KeyError(f"adata.uns has no {key!r}; it has {sorted(adata.uns)}.")
+        table = adata.uns[key]
+        table = table.T if isinstance(table, pd.DataFrame) else table
+        found = {str(name): np.asarray(table[name], dtype=float) for name in table}
+        if missing := [name for name in ordered if name not in found]:
+            raise ValueError(
+                f"adata.uns[{key!r}] has no vector of {missing[:5]}; it has those of "
+                f"{sorted(found)[:5]} and {max(0, len(found) - 5)} others."
+            )
+        lengths = {len(vector) for vector in found.values()}
+        if len(lengths) > 1:
+            raise ValueError(
+                f"Vectors in adata.uns[{key!r}] must be equally long, found {sorted(lengths)}."
+            )
+        return found

@@ -1,0 +1,94 @@
+"""Predictions from the profiles of other perturbations."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import rayot as rt
+from rayot.solvers.profiles import additive_shift, described, nearest_shift, ridge_shift
+
+NAMES = ["control", "A", "B", "C", "A+B", "B+C"]
+
+
+@pytest.fixture
+def combinations():
+    """Cells of two combinations; those of the first are all test cells."""
+    data = rt.datasets.simulated_screen(n_perturbations=5, n_cells=60, n_genes=20, inactive=0)
+    data.obs["perturbation"] = data.obs["perturbation"].cat.rename_categories(NAMES)
+    data.obs["split"] = np.where(data.obs["perturbation"] == "A+B", "test", "train")
+    return data
+
+
+def mean_of(data, name):
+    return np.asarray(data[data.obs["perturbation"] == name].X.mean(0)).ravel()
+
+
+def test_a_combination_is_the_sum_of_its_parts(combinations, tmp_path):
+    model = rt.tl.additive(combinations, "control", "A+B", clip=False)
+    control = (combinations.obs["perturbation"] == "control").to_numpy()
+    found = combinations.layers["additive"][control].mean(0)
+    expected = mean_of(combinations, "A") + mean_of(combinations, "B")
+    np.testing.assert_allclose(found, expected - mean_of(combinations, "control"), atol=1e-4)
+    assert combinations.uns["additive"]["diagnostics"]["certificate"] == "check"
+    model.save(tmp_path / "model")
+    loaded = rt.model.Additive.load(tmp_path / "model")
+    np.testing.assert_array_equal(
+        loaded.predict(combinations[:4]).X, model.predict(combinations[:4]).X
+    )
+
+
+def test_the_nearest_has_a_part_in_common(combinations):
+    rt.tl.nearest(combinations, "control", "A+B", clip=False)
+    control = (combinations.obs["perturbation"] == "control").to_numpy()
+    found = combinations.layers["nearest"][control].mean(0)
+    # Of A and B alone, which are as near; B+C shares one part of two.
+    expected = (mean_of(combinations, "A") + mean_of(combinations, "B")) / 2
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_vectors_decide_what_is_near(combinations):
+    combinations.uns["drugs"] = pd.DataFrame(
+        [[1, 0], [0, 1], [1, 1], [0.9, 0.1], [-1, 0]], index=NAMES[1:], columns=["x", "y"]
+    )
+    rt.tl.nearest(
+        combinations, "control", "A+B", clip=False, plan_kwargs={"embedding_key": "drugs"}
+    )
+    control = (combinations.obs["perturbation"] == "control").to_numpy()
+    found = combinations.layers["nearest"][control].mean(0)
+    np.testing.assert_allclose(found, mean_of(combinations, "A"), atol=1e-4)
+
+
+def test_ridge_finds_effects_that_add_up():
+    rng = np.random.default_rng(0)
+    names = ["A", "B", "C", "D", "A+B", "C+D", "B+C", "A+D"]
+    single = dict(zip("ABCD", rng.normal(size=(4, 30)), strict=True))
+    shifts = {name: np.sum([single[part] for part in name.split("+")], axis=0) for name in names}
+    vectors = dict(zip([*names, "A+C"], described([*names, "A+C"]), strict=True))
+    found = ridge_shift("A+C", shifts, vectors, 10, 1e-6)
+    assert np.corrcoef(found, single["A"] + single["C"])[0, 1] > 0.95
+    np.testing.assert_allclose(additive_shift("A+C", shifts), single["A"] + single["C"])
+    assert len(nearest_shift("A+C", shifts, vectors)) == 30
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "options", "message"),
+    [
+        ("additive", "A", {}, "is no combination"),
+        ("additive", "A+D", {}, "No training cells of \\['D'\\]"),
+        ("nearest", "D", {}, "in common with"),
+        ("ridge", "A+B", {"embedding_key": "none"}, "adata.uns has no 'none'"),
+        ("ridge", "A+B", {"embedding_key": "uneven"}, "equally long"),
+        ("ridge", "A+B", {"embedding_key": "few"}, "no vector"),
+    ],
+)
+def test_bad_input(combinations, name, target, options, message):
+    combinations.uns["uneven"] = {name: [1.0] * (1 + (name == "B")) for name in NAMES}
+    combinations.uns["few"] = {"A": [1.0], "B": [2.0]}
+    with pytest.raises((KeyError, ValueError), match=message):
+        getattr(rt.tl, name)(combinations, "control", target, plan_kwargs=options)
+    assert name not in combinations.layers
+
+
+def test_a_target_without_any_cells(combinations):
+    model = rt.tl.additive(combinations, "control", "A+C")
+    assert model.predict(combinations[:3]).shape == (3, 20)

@@ -59,6 +59,7 @@ nitpick_ignore = [
         "model.moves.Moves",
         "representation.autoencoder.AutoencoderNetwork",
         "model.method.Method",
+        "solvers.cinema.CinemaMap",
         "solvers.discrete.DiscreteMap",
         "solvers.fixed_step.FixedStepMap",
         "solvers.flow.FlowMap",

@@ -3,12 +3,14 @@
 import numpy as np
 import ot
 import pytest
+import scipy.stats
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rayot.nn import ConvexNetwork
 from rayot.solvers import (
+    CinemaMap,
     DiscreteMap,
     FixedStepMap,
     FlowMap,
@@ -21,10 +23,12 @@ from rayot.solvers import (
     W2Map,
     generator,
 )
+from rayot.solvers.cinema import chatterjee
 from rayot.solvers.coupling import COSTS, draw_pairs, entropic_plan, exact_plan, squared_euclidean
 from rayot.train import TrainingOptions, train_transport
 
 ALL = [
+    CinemaMap,
     DiscreteMap,
     FixedStepMap,
     FlowMap,
@@ -189,3 +193,24 @@ def test_a_fixed_step_is_as_long_for_all_cells():
     source, target = torch.randn(400, 3, generator=draw), torch.randn(400, 3, generator=draw) + 3
     steps = (moved(fit(FixedStepMap, source, target), source) - source).norm(dim=1)
     assert float(steps.std() / steps.mean()) < 1e-3
+
+
+def test_chatterjees_coefficient_is_that_of_scipy():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=300)
+    for y in (x**2, rng.normal(size=300), (x > 0.3).astype(int)):
+        expected = scipy.stats.chatterjeexi(x, y).statistic
+        assert np.isclose(chatterjee(x, y), expected, atol=1e-8)
+
+
+def test_cinema_matches_by_the_confounder_and_not_by_the_effect():
+    """Two cell types that the treatment sends past each other: only the confounder tells them."""
+    draw = torch.Generator().manual_seed(0)
+    noise = torch.randn(2, 600, 3, generator=draw)
+    kind = torch.arange(600) % 2
+    place = torch.stack([8.0 * kind, torch.zeros(600), torch.zeros(600)], dim=1)
+    effect = torch.tensor([0.0, 9.0, 0.0])
+    source, target = noise[0] + place, noise[1] + place + effect
+    moves = moved(fit(CinemaMap, source, target), source) - source
+    for each in (0, 1):
+        assert torch.allclose(moves[kind == each].mean(0), effect, atol=0.6)

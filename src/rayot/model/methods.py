@@ -13,6 +13,7 @@ METHODS = {
     "w2ot": "W2OT",
     "genot": "GENOT",
     "otcfm": "OTCFM",
+    "cinemaot": "CinemaOT",
     "fixed_step": "FixedStep",
     "discrete_ot": "DiscreteOT",
     "gaussian_ot": "GaussianOT",

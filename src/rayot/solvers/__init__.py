@@ -2,6 +2,7 @@
 
 from rayot.solvers.cells import SparseCells
 from rayot.solvers.certificate import certificate
+from rayot.solvers.cinema import CinemaMap, CinemaSettings
 from rayot.solvers.combination import Combination, choose_combination
 from rayot.solvers.coupling import entropic_plan, exact_plan
 from rayot.solvers.diagnostics import diagnostics
@@ -30,6 +31,8 @@ from rayot.solvers.w2 import W2Map, W2Settings
 __all__ = [
     "SIGNIFICANCE",
     "Cells",
+    "CinemaMap",
+    "CinemaSettings",
     "Combination",
     "DiscreteMap",
     "DiscreteSettings",

@@ -80,6 +80,10 @@ class DiscreteMap(Stack):
         for name in ("anchors", "moves"):
             self.register_buffer(name, torch.zeros(len(self.names), 1, self.n_features))
 
+    def coordinates(self, cells: Tensor) -> Tensor:
+        """What standardised cells (P, n, r) are compared by."""
+        return cells
+
     def fit(self, source: Population, target: Population) -> None:
         """Couple training cells, stratum by stratum."""
         limit = self.settings.largest_coupling
@@ -93,7 +97,7 @@ class DiscreteMap(Stack):
             own = self.take([problem])
             groups = range(problem * n_strata, (problem + 1) * n_strata)
             pairs = [[own.standardise(side[group][None]) for side in sides] for group in groups]
-            moves = [self._moves(*pair) for pair in pairs]
+            moves = [own._moves(*pair) for pair in pairs]
             anchors = torch.cat([pair[0][0] for pair in pairs])
             found.append((anchors, torch.cat(moves)))
         n = max(len(anchors) for anchors, _ in found)
@@ -105,7 +109,7 @@ class DiscreteMap(Stack):
 
     def _moves(self, source: Tensor, target: Tensor) -> Tensor:
         """Moves (n, r) of source cells (1, n, r)."""
-        cost = squared_euclidean(source, target)
+        cost = squared_euclidean(self.coordinates(source), self.coordinates(target))
         if self.settings.coupling == "exact":
             plan = exact_plan(cost)[0]
         else:
@@ -116,8 +120,10 @@ class DiscreteMap(Stack):
     def move(self, cells: Tensor) -> Tensor:
         """Where the nearest training cell says."""
         parts = []
+        anchors = self.coordinates(self.anchors)
         for chunk in cells.split(CHUNK_ROWS, dim=1):
-            nearest = distances(chunk, self.anchors).argmin(2)[..., None].expand_as(chunk)
+            found = distances(self.coordinates(chunk), anchors).argmin(2)
+            nearest = found[..., None].expand_as(chunk)
             start = chunk
             if self.settings.extension == "barycentric":
                 start = self.anchors.gather(1, nearest)

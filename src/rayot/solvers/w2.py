@@ -59,7 +59,7 @@ class W2Settings(Settings):
             "shrink": True,
             "n_steps": 500,
             "inner_steps": 3,
-            "lr": 3e-3,
+            "lr": 1e-3,
             "lr_end": 1e-4,
         },
     }

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from rayot.metrics._mean import l2, r2
     from rayot.metrics._mmd import mmd
     from rayot.metrics._registry import METRICS, Metric, describe, get_metrics, score
+    from rayot.metrics._translation import foscttm, label_transfer_accuracy
     from rayot.metrics._wasserstein1 import wasserstein1
     from rayot.metrics._way import way
 
@@ -20,8 +21,10 @@ __getattr__, __dir__, __all__ = attach(
         "Metric": "_registry",
         "describe": "_registry",
         "energy_distance": "_energy_distance",
+        "foscttm": "_translation",
         "get_metrics": "_registry",
         "l2": "_mean",
+        "label_transfer_accuracy": "_translation",
         "log_fold_change": "_log_fold_change",
         "log_fold_change_error": "_log_fold_change",
         "mmd": "_mmd",

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rayot.model.genot import GENOT
     from rayot.model.identity import Identity
     from rayot.model.mean_shift import MeanShift
+    from rayot.model.modality_genot import ModalityGENOT
     from rayot.model.otcfm import OTCFM
     from rayot.model.prediction import Prediction
     from rayot.model.screen import Screen
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
+        "ModalityGENOT": "modality_genot",
         "Prediction": "prediction",
         "Screen": "screen",
         **{method: file for file, method in METHODS.items()},

@@ -8,6 +8,7 @@ from rayot.model.methods import METHODS
 if TYPE_CHECKING:
     from rayot.tl._calibration import calibration
     from rayot.tl._evaluate import evaluate
+    from rayot.tl._genot import genot
     from rayot.tl._log_fold_change import log_fold_change
     from rayot.tl._screen import screen
     from rayot.tl._similarity import similarity
@@ -17,16 +18,17 @@ _of_modules, _, _others = attach(
     {
         "calibration": "_calibration",
         "evaluate": "_evaluate",
+        "genot": "_genot",
         "log_fold_change": "_log_fold_change",
         "screen": "_screen",
         "similarity": "_similarity",
     },
 )
-__all__ = sorted([*_others, *METHODS])
+__all__ = sorted({*_others, *METHODS})
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401
-    if name not in METHODS:
+    if name in _others or name not in METHODS:
         return _of_modules(name)
     from rayot.tl._verb import verb
 

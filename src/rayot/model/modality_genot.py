@@ -1,0 +1,279 @@
+"""GENOT from one modality to another (Klein et al. 2024)."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+import torch
+from anndata import AnnData
+from mudata import MuData
+
+import rayot
+from rayot.data import checks
+from rayot.data.keys import Key
+from rayot.data.matrix import dense, expression_of
+from rayot.data.modality import modality_of
+from rayot.model import files
+from rayot.solvers.translation import Translation, TranslationSettings
+from rayot.train.translation import train_translation
+
+SAVED = "ModalityGENOT"
+
+
+class ModalityGENOT:
+    """Samples of what a cell of one modality is in another, from unpaired cells.
+
+    A coupling under which distances within both modalities agree (Gromov-Wasserstein), fused with
+    a comparison of what both have where ``fused_keys`` names it, and a flow from noise to the
+    cells that a cell is coupled with.
+
+    Parameters
+    ----------
+    mdata
+        Both modalities. Rows of equal names may be the same cells, which is not made use of.
+    source_modality, target_modality
+        Where cells come from, and what they are translated to.
+    source_rep, target_rep
+        Entries of their ``obsm``; None takes ``X``.
+    fused_keys
+        Entries of the ``obsm`` of source and target with as many features in both.
+    split_key
+        Column of ``obs`` of each modality with "train" and "test"; only training cells are fitted.
+        None, or no column of the default name, fits all.
+    preset
+        ``"fast"``, or ``"paper"``: entropic couplings of cosine distances.
+    seed
+        Keys every draw.
+    **plan_kwargs
+        Settings that differ, see :class:`rayot.solvers.translation.TranslationSettings`.
+
+    Raises
+    ------
+    KeyError, ValueError
+        If a modality, a representation or a setting is missing or unknown, values are NaN, or the
+        fused features of both sides are not as many.
+
+    Examples
+    --------
+    >>> import rayot as rt
+    >>> from mudata import MuData
+    >>> modalities = {name: rt.datasets.moons(n_samples=60, seed=0) for name in ("a", "b")}
+    >>> model = rt.model.ModalityGENOT(MuData(modalities), "a", "b")
+    >>> model.train(max_steps=10, show_progress_bar=False)
+    >>> model.predict(modalities["a"][:5]).shape
+    (5, 2)
+    """
+
+    def __init__(
+        self,
+        mdata: MuData,
+        source_modality: str,
+        target_modality: str,
+        *,
+        source_rep: str | None = None,
+        target_rep: str | None = None,
+        fused_keys: tuple[str, str] | None = None,
+        split_key: str | None = Key.obs.split,
+        preset: str = "fast",
+        seed: int = 0,
+        **plan_kwargs: Any,  # noqa: ANN401
+    ) -> None:
+        if source_modality == target_modality:
+            raise ValueError(
+                f"source_modality and target_modality are both {source_modality!r}; name two."
+            )
+        self.settings = TranslationSettings.from_preset(preset, **plan_kwargs)
+        self.preset, self.seed = preset, seed
+        self.modalities = (source_modality, target_modality)
+        self.representations = (source_rep, target_rep)
+        sides = [modality_of(mdata, name) for name in self.modalities]
+        training = [_training(side, split_key) for side in sides]
+        reps = zip(sides, training, self.representations, self.modalities, strict=True)
+        self._cells = [_features(side, rows, rep, name) for side, rows, rep, name in reps]
+        self._shared = None
+        if fused_keys is not None:
+            found = [
+                _features(side, rows, key, name)
+                for side, rows, key, name in zip(
+                    sides, training, fused_keys, self.modalities, strict=True
+                )
+            ]
+            widths = [each.shape[1] for each in found]
+            if widths[0] != widths[1]:
+                raise ValueError(
+                    f"fused_keys must name as many features in both modalities, found {widths}."
+                )
+            self._shared = (found[0], found[1])
+        self.target_names = _names(sides[1], target_rep)
+        sizes = [each.shape[1] for each in self._cells]
+        self.module = Translation(sizes[0], sizes[1], self.settings, seed)
+        self.is_trained_ = False
+
+    def train(
+        self,
+        *,
+        max_steps: int | None = None,
+        batch_size: int | None = None,
+        show_progress_bar: bool = True,
+    ) -> None:
+        """Couple the training cells and fit the flow; fills ``history``.
+
+        Parameters
+        ----------
+        max_steps, batch_size
+            Steps of the flow, and pairs drawn at each; None takes the preset's.
+        show_progress_bar
+            Whether a progress bar is shown.
+
+        Raises
+        ------
+        ValueError
+            If an option is out of range.
+        FloatingPointError
+            If the loss becomes NaN or infinite.
+        """
+        if not hasattr(self, "_cells"):
+            raise RuntimeError(
+                "A loaded model holds no training cells; construct a new one to train."
+            )
+        self.settings = self.settings.with_limits(max_steps, batch_size)
+        self.module.settings = self.settings
+        source, target = self._cells
+        columns = train_translation(
+            self.module, source, target, self._shared, progress=show_progress_bar
+        )
+        self.history = {"velocity": pd.DataFrame(columns).set_index("step")}
+        self.is_trained_ = True
+
+    def predict(
+        self,
+        adata: AnnData | MuData,
+        *,
+        n_samples: int | None = None,
+    ) -> AnnData:
+        """Translate cells of the source modality.
+
+        Parameters
+        ----------
+        adata
+            Cells of the source modality, or a MuData that has it.
+        n_samples
+            Samples of p(y | x) for each cell; None takes the setting.
+
+        Returns
+        -------
+        An AnnData in the target's features: ``X`` their mean, ``layers["sd"]`` their standard
+        deviation, and ``obs["genot_sd"]`` the root mean square of it over features.
+
+        Raises
+        ------
+        RuntimeError
+            If the model is not trained.
+        ValueError
+            If features are missing or NaN.
+        """
+        if not self.is_trained_:
+            raise RuntimeError("Train the model before it predicts.")
+        cells = modality_of(adata, self.modalities[0]) if isinstance(adata, MuData) else adata
+        rows = np.arange(cells.n_obs)
+        values = _features(cells, rows, self.representations[0], self.modalities[0])
+        if values.shape[1] != len(self.module.source_mean):
+            raise ValueError(
+                f"The model was fitted on {len(self.module.source_mean)} features, found "
+                f"{values.shape[1]}."
+            )
+        number = self.settings.n_samples if n_samples is None else n_samples
+        if number < 1:
+            raise ValueError(f"n_samples must be at least 1, found {number}.")
+        samples = self.module.samples(torch.from_numpy(values), number)
+        spread = samples.std(0, unbiased=False).numpy()
+        predicted = AnnData(
+            samples.mean(0).numpy(),
+            obs=checks.table_of(cells).copy(),
+            var=pd.DataFrame(index=pd.Index(self.target_names)),
+            layers={"sd": spread},
+        )
+        predicted.obs["genot_sd"] = np.sqrt((spread**2).mean(1))
+        return predicted
+
+    def parameters(self) -> dict[str, Any]:
+        """Everything that was chosen for this fit, as plain values."""
+        return {"preset": self.preset, **asdict(self.settings)}
+
+    def save(self, dir_path: str | Path, overwrite: bool = False) -> None:
+        """Save to a folder: JSON and safetensors, nothing that can run code on load."""
+        if not self.is_trained_:
+            raise RuntimeError("Train the model before it is saved.")
+        values = {
+            "model": SAVED,
+            "version": rayot.__version__,
+            "modalities": self.modalities,
+            "representations": self.representations,
+            "target_names": list(self.target_names),
+            "n_source": len(self.module.source_mean),
+            "preset": self.preset,
+            "seed": self.seed,
+            "settings": asdict(self.settings),
+        }
+        arrays = {name: value.numpy() for name, value in self.module.state_dict().items()}
+        arrays["history"] = self.history["velocity"].reset_index().to_numpy(dtype=np.float64)
+        files.write(dir_path, values, arrays, overwrite)
+
+    @classmethod
+    def load(cls, dir_path: str | Path) -> Self:
+        """Load a saved model; no data are needed."""
+        values, arrays = files.read(dir_path, SAVED)
+        model = cls.__new__(cls)
+        model.settings = TranslationSettings.from_json(values["settings"])
+        model.preset, model.seed = values["preset"], values["seed"]
+        model.modalities = tuple(values["modalities"])
+        model.representations = tuple(values["representations"])
+        model.target_names = values["target_names"]
+        history = arrays.pop("history")
+        model.history = {
+            "velocity": pd.DataFrame(
+                {"loss": history[:, 1]}, index=pd.Index(history[:, 0].astype(int), name="step")
+            )
+        }
+        n_target = len(model.target_names)
+        model.module = Translation(values["n_source"], n_target, model.settings, model.seed)
+        model.module.load_state_dict(
+            {name: torch.from_numpy(value) for name, value in arrays.items()}
+        )
+        model.module.eval()
+        model.is_trained_ = True
+        return model
+
+
+def _training(adata: AnnData, split_key: str | None) -> np.ndarray:
+    missing_default = split_key == Key.obs.split and split_key not in adata.obs.columns
+    if split_key is None or missing_default:
+        return np.arange(adata.n_obs)
+    rows = np.flatnonzero(checks.in_category(adata, split_key, Key.obs.train))
+    checks.enough_cells(len(rows), f"The training split of adata.obs[{split_key!r}]")
+    return rows
+
+
+def _features(adata: AnnData, rows: np.ndarray, rep: str | None, modality: str) -> np.ndarray:
+    if rep is None:
+        values = dense(expression_of(adata, None, rows))
+    else:
+        if rep not in adata.obsm:
+            raise KeyError(
+                f"The modality {modality!r} has no obsm[{rep!r}]; it has {sorted(adata.obsm)}."
+            )
+        values = np.asarray(adata.obsm[rep])[rows]
+    values = np.ascontiguousarray(values, dtype=np.float32)
+    if not np.isfinite(values).all():
+        raise ValueError(f"Cells of the modality {modality!r} have NaN or infinite values.")
+    return values
+
+
+def _names(adata: AnnData, rep: str | None) -> list[str]:
+    if rep is None:
+        return list(map(str, adata.var_names))
+    return [f"{rep}_{number + 1}" for number in range(np.asarray(adata.obsm[rep]).shape[1])]

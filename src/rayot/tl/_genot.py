@@ -1,0 +1,119 @@
+"""The verb ``tl.genot``, within one space and between two."""
+
+from __future__ import annotations
+
+from inspect import Parameter, cleandoc, signature
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import rayot
+from rayot.data.keys import Key
+from rayot.tl._verb import Verb, verb
+from rayot.tl._write import plain
+
+if TYPE_CHECKING:
+    from mudata import MuData
+
+    from rayot.model import ModalityGENOT
+
+BETWEEN = ("source_modality", "target_modality", "source_rep", "target_rep", "fused_keys")
+"""Keywords of a translation between the modalities of a MuData."""
+
+DESCRIPTION = """
+source_modality, target_modality
+    Modalities of a MuData, in the place of ``source_key`` and ``target_key``: cells of the one are
+    translated to the other, which :class:`rayot.model.ModalityGENOT` describes. Of the other
+    keywords ``split_key``, ``preset``, ``seed``, ``key_added``, ``max_steps``, ``batch_size``,
+    ``show_progress_bar`` and ``plan_kwargs`` count then. Written to the source modality:
+    ``obsm["X_" + key]``, the mean translation, ``obs[key + "_sd"]``, its spread, and ``uns[key]``.
+source_rep, target_rep
+    Entries of the modalities' ``obsm``; None takes ``X``.
+fused_keys
+    Entries of both modalities' ``obsm`` with features that both have, for a fused coupling.
+"""
+
+
+def _with_modalities(plain_verb: Verb) -> Verb:
+    """The verb, which also takes two modalities."""
+    known = list(signature(plain_verb).parameters.values())
+    expected = signature(plain_verb).replace(
+        parameters=[
+            *(
+                each.replace(default=None)
+                if each.name.endswith("_key") and each.kind is Parameter.POSITIONAL_OR_KEYWORD
+                else each
+                for each in known[:-1]
+            ),
+            *(Parameter(name, Parameter.KEYWORD_ONLY, default=None) for name in BETWEEN),
+            known[-1],
+        ]
+    )
+
+    def genot(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        given = {name: kwargs.pop(name) for name in BETWEEN if name in kwargs}
+        if given.get("source_modality") is None and given.get("target_modality") is None:
+            if given:
+                raise ValueError(
+                    f"{', '.join(given)} need source_modality and target_modality of a MuData."
+                )
+            return plain_verb(*args, **kwargs)
+        return _translate(*args, **{**given, **kwargs})
+
+    assert plain_verb.__doc__ is not None
+    split = "\n**trainer_kwargs"
+    genot.__doc__ = plain_verb.__doc__.replace(split, f"\n{cleandoc(DESCRIPTION)}{split}", 1)
+    genot.__signature__ = expected  # type: ignore[attr-defined]
+    genot.__qualname__ = "genot"
+    return genot
+
+
+def _translate(
+    mdata: MuData,
+    *,
+    source_modality: str | None = None,
+    target_modality: str | None = None,
+    source_rep: str | None = None,
+    target_rep: str | None = None,
+    fused_keys: tuple[str, str] | None = None,
+    split_key: str | None = Key.obs.split,
+    preset: str = "fast",
+    seed: int = 0,
+    key_added: str = "genot",
+    max_steps: int | None = None,
+    batch_size: int | None = None,
+    show_progress_bar: bool = True,
+    plan_kwargs: dict[str, Any] | None = None,
+) -> ModalityGENOT:
+    from rayot.model import ModalityGENOT
+
+    if source_modality is None or target_modality is None:
+        raise ValueError("Name both source_modality and target_modality.")
+    model = ModalityGENOT(
+        mdata,
+        source_modality,
+        target_modality,
+        source_rep=source_rep,
+        target_rep=target_rep,
+        fused_keys=fused_keys,
+        split_key=split_key,
+        preset=preset,
+        seed=seed,
+        **(plan_kwargs or {}),
+    )
+    model.train(max_steps=max_steps, batch_size=batch_size, show_progress_bar=show_progress_bar)
+    predicted = model.predict(mdata)
+    cells = mdata.mod[source_modality]
+    cells.obsm[Key.obsm.predicted(key_added)] = np.asarray(predicted.X)
+    cells.obs[f"{key_added}_sd"] = predicted.obs["genot_sd"].to_numpy()
+    cells.uns[Key.uns.result(key_added)] = {
+        "source_modality": source_modality,
+        "target_modality": target_modality,
+        Key.result.params: plain(model.parameters()),
+        Key.result.version: rayot.__version__,
+        Key.result.seed: seed,
+    }
+    return model
+
+
+genot = _with_modalities(verb("genot"))

@@ -1,0 +1,114 @@
+"""Translation between modalities: an isometry is found, from unpaired cells."""
+
+import anndata as ad
+import numpy as np
+import pytest
+from mudata import MuData
+
+import rayot as rt
+
+QUICK = {"show_progress_bar": False, "max_steps": 600}
+SETTINGS = {"distance": "euclidean", "width": 64, "integration_steps": 10}
+
+
+@pytest.fixture
+def modalities():
+    """Three clusters that nothing maps onto each other, in a plane and turned into 3 dimensions."""
+    rng = np.random.default_rng(0)
+    centres = np.array([[0.0, 0.0], [6.0, 0.0], [0.0, 11.0]])
+    kind = np.repeat([0, 1, 2], [60, 90, 50])
+    plane = centres[kind] + rng.normal(size=(len(kind), 2))
+    turn = np.linalg.qr(rng.normal(size=(3, 3)))[0][:2]
+    names = [f"cell {number}" for number in range(len(kind))]
+    sides = {}
+    for name, values in (("rna", plane), ("atac", plane @ turn)):
+        side = ad.AnnData(values.astype(np.float32))
+        side.obs_names = names
+        side.obs["cell_type"] = kind.astype(str)
+        side.obsm["type"] = np.eye(3)[kind]
+        sides[name] = side
+    return MuData(sides)
+
+
+def scores(data):
+    truth, found = data["atac"], data["rna"].obsm["X_genot"]
+    labels = data["rna"].obs["cell_type"]
+    return (
+        rt.metrics.foscttm(found, truth.X),
+        rt.metrics.label_transfer_accuracy(found, truth.X, labels, labels),
+    )
+
+
+@pytest.mark.parametrize("fused_keys", [None, ("type", "type")])
+@pytest.mark.parametrize("coupling", ["exact", "entropic"])
+def test_an_isometry_is_found(modalities, fused_keys, coupling, tmp_path):
+    model = rt.tl.genot(
+        modalities,
+        source_modality="rna",
+        target_modality="atac",
+        fused_keys=fused_keys,
+        plan_kwargs={**SETTINGS, "coupling": coupling},
+        **QUICK,
+    )
+    distance, accuracy = scores(modalities)
+    assert distance < 0.2
+    assert accuracy > 0.9
+    assert (modalities["rna"].obs["genot_sd"] >= 0).all()
+    assert modalities["rna"].uns["genot"]["target_modality"] == "atac"
+    model.save(tmp_path / "model")
+    loaded = rt.model.ModalityGENOT.load(tmp_path / "model")
+    np.testing.assert_array_equal(
+        loaded.predict(modalities["rna"][:5]).X, model.predict(modalities["rna"][:5]).X
+    )
+
+
+def test_only_training_cells_are_fitted(modalities):
+    for side in modalities.mod.values():
+        side.obs["split"] = np.resize(["train", "train", "test"], side.n_obs)
+    model = rt.model.ModalityGENOT(modalities, "rna", "atac", **SETTINGS)
+    assert len(model._cells[0]) == 134
+    with pytest.raises(RuntimeError, match="Train the model"):
+        model.predict(modalities)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"source_modality": "rna"}, "Name both"),
+        ({"source_modality": "rna", "target_modality": "rna"}, "name two"),
+        ({"source_modality": "rna", "target_modality": "protein"}, "no modality 'protein'"),
+        ({"fused_keys": ("type", "type")}, "need source_modality"),
+        (
+            {"source_modality": "rna", "target_modality": "atac", "fused_keys": ("type", "three")},
+            "as many features",
+        ),
+        (
+            {"source_modality": "rna", "target_modality": "atac", "source_rep": "X_pca"},
+            "no obsm\\['X_pca'\\]",
+        ),
+        (
+            {
+                "source_modality": "rna",
+                "target_modality": "atac",
+                "plan_kwargs": {"fused_share": 1.0},
+            },
+            "fused_share must be between",
+        ),
+    ],
+)
+def test_bad_input(modalities, options, message):
+    modalities["atac"].obsm["three"] = np.zeros((modalities.n_obs, 2))
+    with pytest.raises((KeyError, ValueError), match=message):
+        rt.tl.genot(modalities, **options)
+    assert "X_genot" not in modalities["rna"].obsm
+
+
+def test_metrics_refuse_cells_that_are_not_paired():
+    with pytest.raises(ValueError, match="must be paired"):
+        rt.metrics.foscttm(np.zeros((5, 2)), np.zeros((4, 2)))
+
+
+def test_foscttm_of_chance_is_a_half():
+    rng = np.random.default_rng(0)
+    found = rt.metrics.foscttm(rng.normal(size=(400, 3)), rng.normal(size=(400, 3)))
+    assert abs(found - 0.5) < 0.05

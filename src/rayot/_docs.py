@@ -38,6 +38,12 @@ PARAMETERS = {
     "small_strata": """small_strata
     ``"drop"``: strata with fewer than 10 training cells of a condition are left out, with a
     warning. ``"raise"``: they are an error.""",
+    "covariate_key": """covariate_key
+    Column of ``obs`` with a covariate (cell type, patient) that the model knows of every cell. The
+    default column need not exist; None knows of none.""",
+    "dose_key": """dose_key
+    Column of ``obs`` with the dose of each treated cell, above 0 as its logarithm is taken; that of
+    source cells is not looked at. None takes all cells of a condition as treated alike.""",
     "weights_key": """weights_key
     Column of ``obs`` with the weight of each cell, at least 0. None weighs all cells alike.""",
     "perturbations": """perturbations
@@ -149,6 +155,24 @@ betas
     Adam's exponential decay rates.
 integration_steps
     Steps of the midpoint rule from time 0 to time 1.""",
+    "joint_settings": """conditions
+    All that the model learns: source and target first, then those of the training cells, or those
+    of them that are named here.
+covariates
+    Values of the covariate; the model finds them.
+dose
+    Dose of the target that cells are moved to; None takes the geometric mean of its training
+    cells. It says nothing without ``dose_key``.
+n_latent
+    Dimension of a cell's code.
+width, n_layers
+    Units and hidden layers of the encoder and of the decoder.
+n_steps
+    Optimisation steps.
+lr, lr_end
+    First and last learning rate, joined by a cosine.
+betas
+    Adam's exponential decay rates.""",
     "method": """adata
     Annotated data; a MuData needs ``modality``.
 data

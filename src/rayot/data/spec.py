@@ -40,6 +40,10 @@ class DataSpec:
         Column of ``obs`` with the strata that cells are matched within; None matches all.
     weights_key
         Column of ``obs`` with the weights of cells; None weighs all alike.
+    covariate_key
+        Column of ``obs`` with what joint methods know of every cell; None knows of nothing.
+    dose_key
+        Column of ``obs`` with the doses of treated cells; None where there are none.
     nonnegative
         Whether the training cells' expression has no negative value; the model finds out.
     """
@@ -52,6 +56,8 @@ class DataSpec:
     allow_counts: bool = False
     strata_key: str | None = None
     weights_key: str | None = None
+    covariate_key: str | None = None
+    dose_key: str | None = None
     nonnegative: bool = False
 
     @classmethod
@@ -125,11 +131,7 @@ class DataSpec:
         KeyError, ValueError
             If the condition is missing or has too few training cells, or a weight is none.
         """
-        assert self.groupby is not None
-        member = checks.in_category(adata, self.groupby, category)
-        if self.split_key is not None:
-            member &= (checks.column(adata, self.split_key) == Key.obs.train).to_numpy()
-        rows = np.nonzero(member)[0]
+        rows = self._training(adata, category)
         what = f"{category!r} in adata.obs[{self.groupby!r}]"
         checks.enough_cells(len(rows), what)
         if self.weights_key is None:
@@ -141,6 +143,24 @@ class DataSpec:
             f"With the weights of adata.obs[{self.weights_key!r}] above zero, {what}",
         )
         return rows[weights > 0]
+
+    def some_training_rows(self, adata: AnnData, category: str) -> np.ndarray:
+        """The same of a condition that may have few training cells, or none."""
+        rows = self._training(adata, category)
+        return rows[self.weights(adata, rows) > 0]
+
+    def _training(self, adata: AnnData, category: str) -> np.ndarray:
+        assert self.groupby is not None
+        member = checks.in_category(adata, self.groupby, category)
+        if self.split_key is not None:
+            member &= (checks.column(adata, self.split_key) == Key.obs.train).to_numpy()
+        return np.nonzero(member)[0]
+
+    def weights(self, adata: AnnData, rows: np.ndarray) -> np.ndarray:
+        """Weights of cells, (n,) float32; 1 where none are named."""
+        if self.weights_key is None:
+            return np.ones(len(rows), dtype=np.float32)
+        return weights_of(adata, self.weights_key, rows)
 
     def rows(self, adata: AnnData, category: str) -> np.ndarray:
         """Row numbers of all cells of a condition, trained on or not."""

@@ -6,7 +6,9 @@ from rayot._lazy import attach
 from rayot.model.methods import METHODS
 
 if TYPE_CHECKING:
+    from rayot.model.biolord import Biolord
     from rayot.model.celltype_shift import CellTypeShift
+    from rayot.model.cpa import CPA
     from rayot.model.discrete_ot import DiscreteOT
     from rayot.model.fixed_step import FixedStep
     from rayot.model.gaussian_ot import GaussianOT
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from rayot.model.modality_genot import ModalityGENOT
     from rayot.model.otcfm import OTCFM
     from rayot.model.prediction import Prediction
+    from rayot.model.scgen import ScGen
     from rayot.model.screen import Screen
     from rayot.model.w1ot import W1OT
     from rayot.model.w2ot import W2OT

@@ -29,7 +29,7 @@ from rayot.model.prediction import Prediction
 from rayot.model.problems import Problems
 from rayot.model.streaming import check_target, predict_to_file, predictions
 from rayot.representation import Representation
-from rayot.solvers import Combination
+from rayot.solvers import Attributes, Combination
 
 
 class TransportModel(PersistentModel):
@@ -178,15 +178,23 @@ class TransportModel(PersistentModel):
         """Cells (n, d) in the space of the map, their moves, and what decodes them to genes."""
         encoded, expression = self._encode(adata, rows)
         start = dense(encoded)
-        strata = self._strata(adata, rows)
         moves = moves_of(
-            self.module, self.problems, self.combination, torch.from_numpy(start), strata
+            self.module,
+            self.problems,
+            self.combination,
+            torch.from_numpy(start),
+            self._strata(adata, rows),
+            self._known(adata, rows),
         )
         if expression is None:
             return start, moves, None
         at_zero = self.data.nonnegative if clip == "auto" else bool(clip)
         decoder = Decoder(self.representation, self.decode, adata, rows, start, expression, at_zero)
         return start, moves, decoder
+
+    def _known(self, adata: AnnData, rows: np.ndarray) -> Attributes | None:
+        """What is known of cells to predict, (1, n), where the maps depend on it."""
+        return None
 
     def _strata(self, adata: AnnData, rows: np.ndarray) -> np.ndarray | None:
         """Stratum of each cell, where the cells say so."""

@@ -25,7 +25,7 @@ from rayot.model.problems import Problems
 from rayot.model.training_cells import training_cells
 from rayot.representation import Representation, representation_of
 from rayot.representation.resolve import has_decoder
-from rayot.solvers import Settings, Stack
+from rayot.solvers import Attributes, Settings, Stack
 from rayot.train import TrainingOptions
 
 
@@ -46,11 +46,17 @@ class Method(TransportModel):
     stack_type: ClassVar[type[Stack]]
     """Maps of the method, which know its settings."""
 
+    joint: ClassVar[bool] = False
+    """Whether one model learns all conditions, so that its problems are no more than seeds."""
+
     default_preset: ClassVar[str] = "fast"
     """Where none is named."""
 
     verb_defaults: ClassVar[dict[str, Any]] = {}
     """Keywords of the verb whose default is not that of the other methods."""
+
+    verb_further: ClassVar[tuple[str, ...]] = ()
+    """Keywords of the verb beside those of all methods."""
 
     verb_example: ClassVar[str] = """
         >>> import rayot as rt
@@ -84,6 +90,11 @@ class Method(TransportModel):
     ) -> None:
         checks.different(source_key, target_key)
         check_strata(strata, small_strata, data.strata_key)
+        if self.joint and strata == "separate":
+            raise ValueError(
+                f"{type(self).__name__} fits one model to all cells, so strata='separate' cannot "
+                "be; name the column by covariate_key instead."
+            )
         self.preset = self.default_preset if preset is None else preset
         self.settings = self.stack_type.settings_type.from_preset(self.preset, **plan_kwargs)
         cells = modality_of(adata, modality)
@@ -98,8 +109,9 @@ class Method(TransportModel):
             groups, names = list(found.values()), tuple(found)
         problems = Problems(str(target_key), names, strata, n_seeds)
         training = np.concatenate([rows for group in groups for rows in group])
+        others = self._further_rows(cells, data, by_condition)
         # Every cell that will be fitted or transported.
-        rows = np.union1d(training, data.rows(cells, source_key))
+        rows = np.union1d(np.concatenate([training, others]), data.rows(cells, source_key))
         with unchanged(cells):
             checked = representation is None and has_decoder(cells, data.use_rep)
             if checked:
@@ -108,14 +120,38 @@ class Method(TransportModel):
             super().__init__(data, str(source_key), str(target_key), representation, seed, problems)
             if not checked:
                 self._check_cells(cells, rows)
+            self.settings = self.adapted(self.settings, representation)
             self.decode = self.settings.decode
             taken = training_cells(
-                cells, groups, problems, self._encode, data.weights_key, self.settings, seed
+                cells,
+                groups,
+                problems,
+                self._encode,
+                data.weights_key,
+                self.settings,
+                seed,
+                others=others,
+                known=self._known_in_training,
             )
         self.source, self.target, self.labels = taken.source, taken.target, taken.labels
         self.components = taken.components
         self.data = replace(data, nonnegative=taken.nonnegative)
         self.module = self.new_module(self.settings)
+
+    @classmethod
+    def adapted(cls, settings: Settings, representation: Representation) -> Settings:
+        """Settings of a fit in a representation; the same by default."""
+        return settings
+
+    def _further_rows(
+        self, adata: AnnData, data: DataSpec, by_condition: dict[str, np.ndarray]
+    ) -> np.ndarray:
+        """Training rows of further conditions, which come along in a joint method's fit."""
+        return np.zeros(0, dtype=np.intp)
+
+    def _known_in_training(self, adata: AnnData, rows: np.ndarray) -> Attributes | None:
+        """What a joint method knows of training cells beside their expression."""
+        return None
 
     def new_module(self, settings: Settings) -> Stack:
         """Maps that are not fitted."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from rayot.model.problems import Problems
-from rayot.solvers import Combination, Stack, TransportMap
+from rayot.solvers import Attributes, Combination, Stack, TransportMap
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,7 @@ def moves_of(
     combination: Combination | None,
     cells: Tensor,
     strata: np.ndarray | None,
+    attributes: Attributes | None = None,
 ) -> Moves:
     """Move cells by the stack.
 
@@ -60,9 +61,11 @@ def moves_of(
         (n, d).
     strata
         (n,) stratum of each cell; None where it is not known.
+    attributes
+        What else is known of the cells, (1, n), for maps that depend on it.
     """
     stack = cells[None].expand(len(problems), -1, -1)
-    found = (transport(stack) - stack)[problems.members]
+    found = (transport(stack, attributes) - stack)[problems.members]
     potential = None
     if isinstance(transport, TransportMap):
         potential = of_own_stratum(transport.potential(stack), problems, strata)

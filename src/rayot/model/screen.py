@@ -121,7 +121,14 @@ class Screen(FittedScreen):
         **plan_kwargs: Any,  # noqa: ANN401
     ) -> None:
         check_strata(strata, small_strata, data.strata_key)
-        settings_type = method_of(method).stack_type.settings_type
+        kind = method_of(method)
+        if kind.joint:
+            raise ValueError(
+                f"method={method!r} learns all perturbations in one model, which a screen cannot "
+                f"cut into chunks; call rayot.tl.{method} for one of them, whose model predicts "
+                "the others by model.at(target)."
+            )
+        settings_type = kind.stack_type.settings_type
         self.method, self.settings = method, settings_type.from_preset(preset, **plan_kwargs)
         self.control, self.preset, self.seed = str(control), preset, seed
         self.strata, self.n_seeds = strata, n_seeds
@@ -145,6 +152,7 @@ class Screen(FittedScreen):
             representation = representation or representation_of(cells, data, rows)
             if not checked:
                 check_cells(representation, cells, rows, data=data)
+        self.settings = kind.adapted(self.settings, representation)
         self.data, self.representation = data, representation
         self.cell_types = self._cells.type_names
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,7 @@ from rayot.data.strata import weights_of
 from rayot.model.components import Components, in_components
 from rayot.model.encoding import Block, Encode, held
 from rayot.model.problems import Problems
-from rayot.solvers import Population, Settings
+from rayot.solvers import Attributes, Population, Settings
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,9 @@ def training_cells(
     weights_key: str | None,
     settings: Settings,
     seed: int,
+    *,
+    others: np.ndarray,
+    known: Callable[[AnnData, np.ndarray], Attributes | None],
 ) -> TrainingCells:
     """Take the training cells out of an AnnData, in one pass over them.
 
@@ -70,6 +73,10 @@ def training_cells(
         Of the map; they say whether it works in components.
     seed
         Keys the cells that components are found on.
+    others
+        Rows of cells that are neither, but are held with them.
+    known
+        Attributes of cells, where the method asks for them.
     """
     of_source, of_target = zip(*groups, strict=True)
     rows = np.concatenate([*of_source, *of_target])
@@ -77,10 +84,10 @@ def training_cells(
     if weights_key is not None:
         weights = torch.from_numpy(weights_of(adata, weights_key, rows))
     # Cells are held in the order of the file, where conditions often lie mixed.
-    ascending = np.sort(rows)
+    ascending = np.sort(np.concatenate([rows, others]))
     components = None
     n_features = encode(adata, rows[:1])[0].shape[1]
-    if in_components(settings, len(rows), n_features):
+    if in_components(settings, len(ascending), n_features):
         assert settings.n_components is not None
         components = Components.from_sample(adata, groups, encode, settings.n_components, seed)
         encode = components.encoder(encode)
@@ -98,8 +105,11 @@ def training_cells(
     sizes = [len(each) for each in (*of_source, *of_target)]
     places = torch.from_numpy(np.searchsorted(ascending, rows)).split(sizes)
     weighed = None if weights is None else weights.split(sizes)
+    attributes = known(adata, ascending)
     source, target = (
-        problems.population(cells, places[half], None if weighed is None else weighed[half])
+        problems.population(
+            cells, places[half], None if weighed is None else weighed[half]
+        ).with_attributes(attributes)
         for half in (slice(len(groups)), slice(len(groups), None))
     )
     return TrainingCells(source, target, _labels(adata, ascending), nonnegative, components)

@@ -1,5 +1,6 @@
 """Stacked layers: every parameter has a leading dimension P of independent problems."""
 
+from rayot.nn.embedding import StackedEmbedding
 from rayot.nn.funnel import FunnelPotential
 from rayot.nn.groupsort import group_sort, max_min
 from rayot.nn.icnn import ConvexNetwork
@@ -15,6 +16,7 @@ __all__ = [
     "LipschitzNetwork",
     "NormNetwork",
     "Potential",
+    "StackedEmbedding",
     "StackedMLP",
     "bjorck",
     "cayley",

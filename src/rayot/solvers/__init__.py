@@ -1,10 +1,13 @@
 """Transport problems on tensors: no AnnData, no Lightning."""
 
+from rayot.solvers.attributes import Attributes
+from rayot.solvers.biolord import BiolordMap, BiolordSettings
 from rayot.solvers.cells import SparseCells
 from rayot.solvers.certificate import certificate
 from rayot.solvers.cinema import CinemaMap, CinemaSettings
 from rayot.solvers.combination import Combination, choose_combination
 from rayot.solvers.coupling import entropic_plan, exact_plan
+from rayot.solvers.cpa import CPAMap, CPASettings
 from rayot.solvers.diagnostics import diagnostics
 from rayot.solvers.discrete import DiscreteMap, DiscreteSettings
 from rayot.solvers.dual import dual_value, matched, unbalanced_dual_value
@@ -14,6 +17,8 @@ from rayot.solvers.flow import FlowMap, FlowSettings
 from rayot.solvers.fold import Fold
 from rayot.solvers.gaussian import GaussianMap, GaussianSettings
 from rayot.solvers.genot import GenotMap, GenotSettings
+from rayot.solvers.joint import Batch, JointObjective, JointSettings, JointStack
+from rayot.solvers.latent_shift import LatentShiftMap, ScGenSettings
 from rayot.solvers.permutation import permutation_test
 from rayot.solvers.problem import Cells, Population
 from rayot.solvers.profiles import ProfileMap, ProfileSettings
@@ -30,6 +35,12 @@ from rayot.solvers.w2 import W2Map, W2Settings
 
 __all__ = [
     "SIGNIFICANCE",
+    "Attributes",
+    "Batch",
+    "BiolordMap",
+    "BiolordSettings",
+    "CPAMap",
+    "CPASettings",
     "Cells",
     "CinemaMap",
     "CinemaSettings",
@@ -46,10 +57,15 @@ __all__ = [
     "GenotMap",
     "GenotSettings",
     "IdentityMap",
+    "JointObjective",
+    "JointSettings",
+    "JointStack",
+    "LatentShiftMap",
     "Population",
     "ProfileMap",
     "ProfileSettings",
     "Ray",
+    "ScGenSettings",
     "Settings",
     "ShiftMap",
     "ShiftSettings",

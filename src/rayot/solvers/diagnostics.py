@@ -10,6 +10,7 @@ import ot
 import torch
 from torch import Tensor
 
+from rayot.solvers.attributes import Attributes
 from rayot.solvers.certificate import certificate
 from rayot.solvers.dual import dual_value
 from rayot.solvers.energy import distances, energy_distance
@@ -101,7 +102,7 @@ def _figures(fold: Fold, labels: tuple[Tensor, Tensor] | None) -> dict[str, floa
     first, second = _Side.of(fold.source, fold.number), _Side.of(fold.target, fold.number)
     cells, truth = first.cells, second.cells
     own = fold.map
-    moved = own(cells)
+    moved = own(cells, first.known)
     steps, still = (moved - cells).norm(dim=-1), torch.zeros(truth.shape[:2])
     return {
         **_potential(own, first, second),
@@ -148,13 +149,15 @@ def _mean_of_known(values: list[float]) -> float:
 class _Side:
     """Cells of one problem: (1, n, d), stratum after stratum.
 
-    ``weights`` are (1, n) or None, ``rows`` (n,) in the store, and ``sizes`` those of the strata.
+    ``weights`` are (1, n) or None, ``rows`` (n,) in the store, ``sizes`` those of the strata, and
+    ``known`` what is known of the cells, (1, n) or None.
     """
 
     cells: Tensor
     weights: Tensor | None
     rows: Tensor
     sizes: list[int]
+    known: Attributes | None
 
     @classmethod
     def of(cls, population: Population, problem: int) -> "_Side":
@@ -164,7 +167,8 @@ class _Side:
         sizes = found[groups].tolist()
         chosen = torch.cat([row[:n] for row, n in zip(positions[groups], sizes, strict=True)])[None]
         weights = population.weights_at(chosen)
-        return cls(population.take(chosen), weights, population.rows[chosen[0]], sizes)
+        rows, known = population.rows[chosen[0]], population.known_at(chosen)
+        return cls(population.take(chosen), weights, rows, sizes, known)
 
     def strata(self, values: Tensor) -> list[tuple[Tensor, Tensor | None]]:
         """Values (1, n, …) of each stratum's cells, and their weights."""

@@ -42,8 +42,8 @@ class Player:
     n_inner: int = 1
 
 
-class Objective(ABC):
-    """What one phase trains, and by which losses.
+class Phase(ABC):
+    """What one phase trains, whatever batches its losses are taken on.
 
     Parameters
     ----------
@@ -72,6 +72,16 @@ class Objective(ABC):
     def players(self) -> list[Player]:
         """Networks that are trained in turn at each step."""
 
+    def start_block(self) -> None:  # noqa: B027
+        """Forget what was kept from step to step; nothing by default."""
+
+    def after_step(self, player: int) -> None:  # noqa: B027
+        """Project what a player's step has changed; nothing by default."""
+
+
+class Objective(Phase):
+    """A phase whose losses are taken on a batch of source and one of target cells."""
+
     @abstractmethod
     def loss(
         self,
@@ -94,12 +104,6 @@ class Objective(ABC):
         n_strata
             S.
         """
-
-    def start_block(self) -> None:  # noqa: B027
-        """Forget what was kept from step to step; nothing by default."""
-
-    def after_step(self, player: int) -> None:  # noqa: B027
-        """Project what a player's step has changed; nothing by default."""
 
     def validate(self, source: Tensor, target: Tensor, score: Score) -> Tensor:
         """Held-out value (P,), in the maps' units: energy distance of moved to target cells.

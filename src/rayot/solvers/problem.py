@@ -1,12 +1,13 @@
 """Cells of P problems as one flat store with offsets."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
+from rayot.solvers.attributes import Attributes
 from rayot.solvers.cells import SparseCells
 from rayot.solvers.random import generator
 from rayot.solvers.stored_cells import StoredCells
@@ -39,6 +40,8 @@ class Population:
     weights
         (Σ n_g,) float32 or None: chances of the cells of ``rows`` to be drawn, relative to those of
         their group. None draws all alike.
+    attributes
+        What is known of every cell of ``cells``; None where no method asks for it.
     """
 
     cells: Cells
@@ -46,6 +49,7 @@ class Population:
     offsets: Tensor
     n_strata: int = 1
     weights: Tensor | None = None
+    attributes: Attributes | None = None
 
     @classmethod
     def from_groups(
@@ -76,6 +80,7 @@ class Population:
             torch.cat([sizes.new_zeros(1), sizes.cumsum(0)]),
             first.n_strata,
             torch.cat(weights) if weights else None,
+            first.attributes,
         )
 
     @property
@@ -102,6 +107,10 @@ class Population:
         """The same cells with other chances to be drawn."""
         return replace(self, weights=weights)
 
+    def with_attributes(self, attributes: Attributes | None) -> "Population":
+        """The same cells with what is known of every cell of the store."""
+        return replace(self, attributes=attributes)
+
     def on(self, device: torch.device | str, cells: Cells | None = None) -> "Population":
         """The same population on another device, where its cells may be already."""
         weights = None if self.weights is None else self.weights.to(device)
@@ -111,6 +120,7 @@ class Population:
             rows=self.rows.to(device),
             offsets=self.offsets.to(device),
             weights=weights,
+            attributes=None if self.attributes is None else self.attributes.to(device),
         )
 
     def draw(self, generators: Sequence[torch.Generator], n: int) -> Tensor:
@@ -164,6 +174,10 @@ class Population:
         """Weights at positions in ``rows``, in the same shape; None where all are alike."""
         return None if self.weights is None else self.weights[positions]
 
+    def known_at(self, positions: Tensor) -> Attributes | None:
+        """Attributes at positions in ``rows``, in the same shape; None where there are none."""
+        return None if self.attributes is None else self.attributes.at(self.rows[positions])
+
     def take(self, positions: Tensor) -> Tensor:
         """Cells (P, n, d) at positions (P, n) in ``rows``."""
         rows = self.rows.index_select(0, positions.reshape(-1))
@@ -171,19 +185,29 @@ class Population:
             return self.cells.index_select(0, rows).view(*positions.shape, -1)
         return self.cells[rows].view(*positions.shape, -1)
 
-    def group_means(self) -> Tensor:
-        """Weighted mean cell of each stratum of each problem, (P, S, d)."""
-        bounds = zip(self.offsets[:-1].tolist(), self.offsets[1:].tolist(), strict=True)
-        return torch.stack([self._mean(*each) for each in bounds]).view(
-            self.n_problems, self.n_strata, -1
-        )
+    def group_means(self, of: Callable[[Tensor, int], Tensor] | None = None) -> Tensor:
+        """Weighted mean cell of each stratum of each problem, (P, S, d).
 
-    def _mean(self, start: int, end: int) -> Tensor:
-        total, mass = torch.zeros(self.cells.shape[1], dtype=torch.float64), 0.0
+        Parameters
+        ----------
+        of
+            Takes cells (n, d) and the number of their problem, and returns what is averaged, (n, r)
+            in place of the cells.
+        """
+        bounds = zip(self.offsets[:-1].tolist(), self.offsets[1:].tolist(), strict=True)
+        means = [self._mean(*each, group // self.n_strata, of) for group, each in enumerate(bounds)]
+        return torch.stack(means).view(self.n_problems, self.n_strata, -1)
+
+    def _mean(
+        self, start: int, end: int, problem: int, of: Callable[[Tensor, int], Tensor] | None
+    ) -> Tensor:
+        total, mass = torch.zeros((), dtype=torch.float64), 0.0
         for positions in torch.arange(start, end).split(CHUNK_ROWS):
             weights = self.weights_at(positions)
             shares = torch.ones(len(positions)) if weights is None else weights
-            total += (shares[:, None] * self.take(positions)).sum(0, dtype=torch.float64)
+            cells = self.take(positions)
+            values = cells if of is None else of(cells, problem)
+            total = total + (shares[:, None] * values).sum(0, dtype=torch.float64)
             mass += float(shares.sum())
         return (total / mass).float()
 
@@ -241,4 +265,5 @@ class Population:
         if self.weights is not None:
             weights = [self.weights[positions] for positions in groups]
         rows = [self.rows[positions] for positions in groups]
-        return Population.from_groups(self.cells, rows, n_strata=self.n_strata, weights=weights)
+        found = Population.from_groups(self.cells, rows, n_strata=self.n_strata, weights=weights)
+        return replace(found, attributes=self.attributes)

@@ -14,7 +14,8 @@ from rayot._docs import shared
 from rayot.solvers.settings import Settings
 
 if TYPE_CHECKING:
-    from rayot.solvers.objective import Objective
+    from rayot.solvers.attributes import Attributes
+    from rayot.solvers.objective import Phase
     from rayot.solvers.problem import Population
 
 
@@ -71,12 +72,15 @@ class Stack(nn.Module, ABC):
     def move(self, cells: Tensor) -> Tensor:
         """Where standardised cells (P, n, r) go, (P, n, r)."""
 
-    def objectives(self) -> list[Objective]:
+    def objectives(self) -> Sequence[Phase]:
         """What is trained by gradient steps, one phase after the other."""
         return []
 
     def fit(self, source: Population, target: Population) -> None:
         """Learn what needs no gradient steps from training cells, in the units of the data."""
+
+    def finish(self, source: Population, target: Population) -> None:
+        """Learn what follows from the trained networks, and let go of what only training needs."""
 
     def mass(self, cells: Tensor, side: Literal["source", "target"]) -> Tensor:
         """Mass (P, n) with which cells (P, n, d) of a side are matched, 1 on average."""
@@ -112,8 +116,16 @@ class Stack(nn.Module, ABC):
             return cells
         return (cells - self.centre) / self.scale
 
-    def forward(self, cells: Tensor) -> Tensor:
-        """T(x), (P, n, d), in the units of ``cells``."""
+    def forward(self, cells: Tensor, known: Attributes | None = None) -> Tensor:
+        """T(x), (P, n, d), in the units of ``cells``.
+
+        Parameters
+        ----------
+        cells
+            (P, n, d) or (1, n, d).
+        known
+            What is known of them, (1, n), for methods whose maps depend on it.
+        """
         standardised = self.standardise(cells)
         return self.in_space(cells, self.move(standardised) - standardised)
 

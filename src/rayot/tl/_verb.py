@@ -8,7 +8,7 @@ from inspect import Parameter, cleandoc, signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from rayot._docs import shared
+from rayot._docs import PARAMETERS, shared
 from rayot.data import checks
 from rayot.data.files import unchanged
 from rayot.data.keys import Key
@@ -138,6 +138,10 @@ class Verb(Protocol):
         """Fit the method and write what it predicts."""
 
 
+FURTHER: dict[str, str | None] = {"covariate_key": Key.obs.cell_type, "dose_key": None}
+"""Keywords of joint methods, and their defaults."""
+
+
 def verb(name: str) -> Verb:
     """The verb of a method: the keywords of all, with the description of its class.
 
@@ -151,24 +155,30 @@ def verb(name: str) -> Verb:
     method = method_of(name)
     defaults = {"key_added": name, "preset": method.default_preset, **method.verb_defaults}
     _, *parameters = signature(Verb.__call__).parameters.values()
-    expected = signature(Verb.__call__).replace(
-        parameters=[
-            each.replace(default=defaults.get(each.name, each.default))
-            if each.kind is Parameter.KEYWORD_ONLY
-            else each
-            for each in parameters
-        ]
-    )
+    known = [
+        each.replace(default=defaults.get(each.name, each.default))
+        if each.kind is Parameter.KEYWORD_ONLY
+        else each
+        for each in parameters
+    ]
+    further = method.verb_further
+    known[-1:-1] = [
+        Parameter(each, Parameter.KEYWORD_ONLY, default=FURTHER[each], annotation="str | None")
+        for each in further
+    ]
+    expected = signature(Verb.__call__).replace(parameters=known)
 
     def function(*args: Any, **kwargs: Any) -> Method:  # noqa: ANN401
         bound = expected.bind(*args, **kwargs)
         bound.apply_defaults()
-        further = bound.arguments.pop("trainer_kwargs")
-        return fit(name, **bound.arguments, **further)
+        trainer_kwargs = bound.arguments.pop("trainer_kwargs")
+        return fit(name, **bound.arguments, **trainer_kwargs)
 
     assert Verb.__doc__ is not None and method.__doc__ is not None
     description = cleandoc(method.__doc__).partition("\n\nParameters\n")[0]
     text = cleandoc(Verb.__doc__).replace("SUMMARY", description, 1)
+    described = "".join(f"{PARAMETERS[each]}\n" for each in further)
+    text = text.replace("\nmodality\n", f"\n{described}modality\n", 1)
     example = cleandoc(method.verb_example).replace("NAME", name)
     function.__doc__ = f"{text}\n\nExamples\n--------\n{example}\n"
     function.__signature__ = expected  # type: ignore[attr-defined]
@@ -204,7 +214,7 @@ def fit(
     data = method.setup_anndata(
         cells,
         use_rep=None if given is not None else use_rep,  # type: ignore[arg-type]
-        **{each: options.pop(each) for each in where},
+        **{each: options.pop(each) for each in (*where, *FURTHER) if each in options},
     )
     if given is not None:
         data = replace(data, use_rep=given.name)

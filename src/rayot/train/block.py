@@ -131,30 +131,28 @@ class BlockTraining(pl.LightningModule):
         self.adams = optimizers if isinstance(optimizers, list) else [optimizers]
         self.trained = list(self.module.parameters())
 
-    def draw_block(self, n_steps: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Positions (P, S n) of source and target cells for each step of the block.
+    def populations(self) -> dict[str, Population]:
+        """Whose cells a batch has, by the name that keys the draw."""
+        return {"source": self.source, "target": self.target}
+
+    def draw_block(self, n_steps: int) -> Iterator[tuple[Tensor, ...]]:
+        """Positions (P, S n) in each of :meth:`populations` for each step of the block.
 
         The S strata have n cells each, one stratum after the other. Processes of a distributed
         strategy draw parts of the batch of their own.
         """
-        n_strata = self.source.n_strata
         rank, n_processes = process()
-        n = max(2, math.ceil(self.settings.batch_size / (n_strata * n_processes)))
         part = (f"part {rank}",) if rank else ()
-        drawn = [
-            population.draw(
-                [
-                    generator(self.seed, name, self.name, self.block, side, *part)
-                    for name in self.transport.names
-                ],
-                n_steps * n,
-            )
-            .view(-1, n_strata, n_steps, n)
-            .permute(2, 0, 1, 3)
-            .flatten(2)
-            .unbind()
-            for side, population in (("source", self.source), ("target", self.target))
-        ]
+        drawn = []
+        for side, population in self.populations().items():
+            n_strata = population.n_strata
+            n = max(2, math.ceil(self.settings.batch_size / (n_strata * n_processes)))
+            draws = [
+                generator(self.seed, name, self.name, self.block, side, *part)
+                for name in self.transport.names
+            ]
+            positions = population.draw(draws, n_steps * n).view(-1, n_strata, n_steps, n)
+            drawn.append(positions.permute(2, 0, 1, 3).flatten(2).unbind())
         return iter(list(zip(*drawn, strict=True)))
 
     def training_step(self, batch: int, batch_index: int) -> None:

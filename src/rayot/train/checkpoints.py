@@ -34,7 +34,8 @@ def fingerprint_of(
         for tensor in [cells] if isinstance(cells, Tensor) else cells.tensors():
             digest.update(tensor.contiguous().numpy().data)
     for side in (source, target):
-        for values in (side.rows, side.offsets, side.weights):
+        known = [] if side.attributes is None else side.attributes.tensors()
+        for values in (side.rows, side.offsets, side.weights, *known):
             if values is not None:
                 digest.update(values.contiguous().numpy().data)
     return {

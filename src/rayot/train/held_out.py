@@ -41,6 +41,7 @@ class HeldOut:
         n_problems = source.n_problems
         self.source = carried.take(positions.view(n_problems, -1))
         (self.target,) = CarriedCells(transport, target).take(others.view(n_problems, -1))
+        self.known = source.known_at(positions.view(n_problems, -1))
         self.sizes = list(zip(sizes.tolist(), other_sizes.tolist(), strict=True))
         self.weights = source.weights_at(positions), target.weights_at(others)
 

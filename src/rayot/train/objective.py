@@ -3,32 +3,33 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
 
 from rayot.solvers import Population, Settings, Stack, generator
-from rayot.solvers.objective import Objective
+from rayot.solvers.objective import Objective, Phase
 from rayot.train.block import BlockTraining, apply_gradients
 from rayot.train.carried import CarriedCells
 from rayot.train.held_out import HeldOut
 
 
-class ObjectiveTraining(BlockTraining):
+class PhaseTraining(BlockTraining):
     """Each player takes its steps in turn.
 
     Parameters
     ----------
     objective
-        Losses of the phase, and what they train.
+        What the phase trains.
     stack, source, target, validation, settings, seed, patience
         As in :class:`BlockTraining`.
     """
 
     def __init__(
         self,
-        objective: Objective,
+        objective: Phase,
         stack: Stack,
         source: Population,
         target: Population,
@@ -71,7 +72,7 @@ class ObjectiveTraining(BlockTraining):
         self.carried = CarriedCells(self.transport, self.source)
         self.held_out = HeldOut(self.transport, *self.validation, 0, False)
 
-    def draw_block(self, n_steps: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def draw_block(self, n_steps: int) -> Iterator[tuple[Tensor, ...]]:
         """Positions of the batches of every player's steps in the block."""
         self.objective.start_block()
         names = self.transport.names
@@ -79,6 +80,10 @@ class ObjectiveTraining(BlockTraining):
             generator(self.seed, name, self.name, self.block, "noise") for name in names
         ]
         return super().draw_block(n_steps * sum(player.n_inner for player in self.players))
+
+    @abstractmethod
+    def loss(self, player: int, *positions: Tensor) -> Tensor:
+        """Loss (P,) of one player on the cells at these positions in each population."""
 
     def optimise(self, step: int) -> dict[str, Tensor]:
         """The steps of every player."""
@@ -88,18 +93,28 @@ class ObjectiveTraining(BlockTraining):
             rate = player.lr_end + (player.lr - player.lr_end) * share
             self.adams[number].param_groups[0]["lr"] = rate
             for _ in range(player.n_inner):
-                source, target = next(self.draws)
-                loss = self.objective.loss(
-                    number,
-                    self.carried.take(source)[0],
-                    self.targets.take(target)[0],
-                    self.generators,
-                    self.source.n_strata,
-                )
+                loss = self.loss(number, *next(self.draws))
                 apply_gradients(loss.sum(), self.parameters_of[number], self.adams[number])
                 self.objective.after_step(number)
             losses[player.name] = loss.detach()
         return losses
+
+
+class ObjectiveTraining(PhaseTraining):
+    """A phase whose losses are taken on a batch of source and one of target cells."""
+
+    objective: Objective
+
+    def loss(self, player: int, *positions: Tensor) -> Tensor:
+        """Loss (P,) of one player on the cells at these positions in each population."""
+        source, target = positions
+        return self.objective.loss(
+            player,
+            self.carried.take(source)[0],
+            self.targets.take(target)[0],
+            self.generators,
+            self.source.n_strata,
+        )
 
     @torch.no_grad()
     def validate(self) -> dict[str, Tensor]:
@@ -107,17 +122,3 @@ class ObjectiveTraining(BlockTraining):
         (source,), target = self.held_out.source, self.held_out.target
         found = self.objective.validate(source, target, self.held_out.score)
         return {self.monitor: self.transport.in_data_units(found)}
-
-
-def phases_of(
-    stack: Stack,
-    source: Population,
-    target: Population,
-    validation: tuple[Population, Population],
-    settings: Settings,
-    seed: int,
-    patience: int | None,
-) -> list[BlockTraining]:
-    """One phase for each objective of the method."""
-    given = stack, source, target, validation, settings, seed, patience
-    return [ObjectiveTraining(objective, *given) for objective in stack.objectives()]

@@ -5,10 +5,11 @@ from pathlib import Path
 import lightning.pytorch as pl
 from tqdm.auto import tqdm
 
-from rayot.solvers import Fold, Population, Settings, Stack, TransportMap, W1Settings
+from rayot.solvers import Fold, JointStack, Population, Settings, Stack, TransportMap, W1Settings
 from rayot.train.block import BlockTraining
 from rayot.train.callbacks import Checkpoint, Progress, blocks_between
 from rayot.train.checkpoints import checkpoint_path, load_checkpoint
+from rayot.train.joint import JointTraining
 from rayot.train.lightning import interruptible, quiet
 from rayot.train.objective import ObjectiveTraining
 from rayot.train.options import TrainingOptions
@@ -59,6 +60,8 @@ def phases_of(
             for kind in (PotentialTraining, STEP_TRAINING[settings.step])
         ]
     given = stack, *training, validation, settings, seed, patience
+    if isinstance(stack, JointStack):
+        return [JointTraining(objective, *given) for objective in stack.objectives()]
     return [ObjectiveTraining(objective, *given) for objective in stack.objectives()]
 
 
@@ -71,7 +74,7 @@ def fit_phases(
     options: TrainingOptions,
     bar: tqdm,
 ) -> list[Fold]:
-    """Fit a stack: what needs no steps, then all its phases; its maps are then on the CPU.
+    """Fit a stack: what needs no steps, all its phases, and what follows from them, on the CPU.
 
     Parameters
     ----------
@@ -97,6 +100,7 @@ def fit_phases(
         if isinstance(stack, TransportMap) and stack.settings.unbalanced and not number:
             _leave_unmatched(stack, phases)
     stack.to("cpu")
+    stack.finish(*training)
     if phases:
         validation = phases[-1].validation
     # Cells themselves need not come back from the device.

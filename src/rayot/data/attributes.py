@@ -1,0 +1,76 @@
+"""Doses and covariates of cells, which joint methods learn from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from rayot.data import checks
+
+
+def covariates_of(adata: AnnData, covariate_key: str, rows: np.ndarray) -> np.ndarray:
+    """Covariate of each cell as text, (n,) object.
+
+    Raises
+    ------
+    KeyError
+        If there is no such column.
+    ValueError
+        If a value is missing.
+    """
+    values = checks.column(adata, covariate_key).iloc[rows]
+    if values.isna().any():
+        raise ValueError(
+            f"adata.obs[{covariate_key!r}] is missing for {int(values.isna().sum())} of the "
+            f"{len(rows)} cells; fill it, or fit without it by covariate_key=None."
+        )
+    return values.astype(str).to_numpy(dtype=object)
+
+
+def covariate_codes(
+    adata: AnnData, covariate_key: str, rows: np.ndarray, known: Sequence[str]
+) -> np.ndarray:
+    """Number of each cell's covariate among the known ones, (n,) int64.
+
+    Raises
+    ------
+    KeyError
+        If there is no such column.
+    ValueError
+        If a value is missing, or not known.
+    """
+    values = covariates_of(adata, covariate_key, rows)
+    codes = pd.Index(known).get_indexer(values)
+    if (codes < 0).any():
+        unknown = sorted(set(values[codes < 0]))
+        raise ValueError(
+            f"adata.obs[{covariate_key!r}] has {', '.join(map(repr, unknown[:10]))}, which no "
+            f"training cell has; the model knows {', '.join(map(repr, known))}. Fit without it by "
+            "covariate_key=None."
+        )
+    return codes.astype(np.int64)
+
+
+def log_doses_of(adata: AnnData, dose_key: str, rows: np.ndarray) -> np.ndarray:
+    """Decimal logarithm of the dose of treated cells, (n,) float32.
+
+    Raises
+    ------
+    KeyError
+        If there is no such column.
+    ValueError
+        If a dose is no number above 0.
+    """
+    values = checks.column(adata, dose_key).iloc[rows]
+    doses = pd.to_numeric(values.astype(object), errors="coerce").to_numpy(dtype=np.float64)
+    bad = ~(np.isfinite(doses) & (doses > 0))
+    if bad.any():
+        raise ValueError(
+            f"adata.obs[{dose_key!r}] is {values.iloc[np.flatnonzero(bad)[0]]!r} for one of "
+            f"{int(bad.sum())} treated training cells without a dose above 0, of which the "
+            "logarithm is taken; give each its dose, in one unit."
+        )
+    return np.log10(doses).astype(np.float32)

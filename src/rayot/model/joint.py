@@ -1,0 +1,221 @@
+"""What methods share that learn all conditions in one model."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import pandas as pd
+import torch
+from anndata import AnnData
+from mudata import MuData
+
+from rayot.data import checks
+from rayot.data.attributes import covariate_codes, covariates_of, log_doses_of
+from rayot.data.keys import Key
+from rayot.data.modality import modality_of
+from rayot.data.spec import DataSpec
+from rayot.model.method import Method
+from rayot.solvers import Attributes, JointSettings, JointStack, Settings
+
+
+class JointMethod(Method):
+    """A method that fits one model to the training cells of all conditions.
+
+    Source and target have to be named, as the fit is judged by this pair; :meth:`at` predicts any
+    other condition.
+    """
+
+    joint: ClassVar[bool] = True
+    verb_further: ClassVar[tuple[str, ...]] = ("covariate_key", "dose_key")
+    settings: JointSettings
+    module: JointStack
+
+    @classmethod
+    def setup_anndata(
+        cls,
+        adata: AnnData | MuData,
+        *,
+        covariate_key: str | None = Key.obs.cell_type,
+        dose_key: str | None = None,
+        modality: str | None = None,
+        **options: Any,  # noqa: ANN401
+    ) -> DataSpec:
+        """Check where the model finds its cells, and write nothing to ``adata``.
+
+        Parameters
+        ----------
+        adata
+            Annotated data; a MuData needs ``modality``.
+        covariate_key
+            Column of ``obs`` with a covariate that the model knows of every cell. The default
+            column need not exist.
+        dose_key
+            Column of ``obs`` with the dose of each treated cell.
+        modality
+            Modality of a MuData.
+        **options
+            As in :meth:`rayot.model.W1OT.setup_anndata`.
+
+        Returns
+        -------
+        The description that the model is constructed with.
+
+        Raises
+        ------
+        KeyError, ValueError
+            As :meth:`rayot.model.W1OT.setup_anndata`.
+        """
+        cells = modality_of(adata, modality)
+        if covariate_key == Key.obs.cell_type and covariate_key not in cells.obs.columns:
+            covariate_key = None
+        for name in (covariate_key, dose_key):
+            if name is not None:
+                checks.column(cells, name)
+        data = super().setup_anndata(cells, **options)
+        return replace(data, covariate_key=covariate_key, dose_key=dose_key)
+
+    def new_module(self, settings: Settings) -> JointStack:
+        """Models that are not fitted."""
+        module = super().new_module(settings)
+        assert isinstance(module, JointStack)
+        if self.settings.conditions:
+            module.towards = self.settings.conditions.index(self.target_key)
+        return module
+
+    def at(self, target: str | None = None, *, dose: float | None = None) -> Self:
+        """The same fitted model, predicting another condition or another dose.
+
+        Parameters
+        ----------
+        target
+            Any condition of training but the source; None keeps it.
+        dose
+            Dose that cells are moved to; None keeps it.
+
+        Returns
+        -------
+        A model that shares nothing with this one. Of another condition it has no diagnostics, as
+        these judge the pair that was fitted.
+
+        Raises
+        ------
+        ValueError
+            If the condition or the dose is unknown to the model, or the dose is not above 0.
+        RuntimeError
+            If the model is not trained.
+        """
+        self._check_if_trained(warn=False, message="Train the model before it predicts.")
+        model = copy.copy(self)
+        if dose is not None:
+            model.settings = replace(self.settings, dose=self._checked_dose(dose))
+        target = self.target_key if target is None else str(target)
+        if target not in self.settings.conditions[1:]:
+            raise ValueError(
+                f"target must be one of {list(self.settings.conditions[1:])}, found {target!r}."
+            )
+        model.module = copy.deepcopy(self.module)
+        if target != self.target_key:
+            model.target_key = target
+            model.problems = replace(self.problems, target=target)
+            model.module.towards = self.settings.conditions.index(target)
+            # How far to go was found for the pair that was fitted.
+            model.module.strength.fill_(1.0)
+            reason = f"The fit was judged by {self.target_key!r}, not by {target!r}."
+            model.diagnostics_ = [{"certificate": "check", "reason": reason}] * len(self.problems)
+        return model
+
+    def _checked_dose(self, dose: float) -> float:
+        if self.data.dose_key is None:
+            raise ValueError(f"dose={dose!r} needs dose_key, the column of obs with the doses.")
+        if not (np.isfinite(dose) and dose > 0):
+            raise ValueError(f"dose must be above 0, as its logarithm is taken, found {dose!r}.")
+        return float(dose)
+
+    def _further_rows(
+        self, adata: AnnData, data: DataSpec, by_condition: dict[str, np.ndarray]
+    ) -> np.ndarray:
+        """Training rows of further conditions; fills the settings with what the model knows."""
+        self._check_options(data)
+        source, target = by_condition
+        others = self._others(adata, data, source, target)
+        rows = np.concatenate([np.zeros(0, dtype=np.intp), *others.values()])
+        found: dict[str, Any] = {"conditions": (source, target, *others)}
+        if data.dose_key is not None:
+            doses = log_doses_of(adata, data.dose_key, by_condition[target])
+            log_doses_of(adata, data.dose_key, rows)
+            found["dose"] = self.settings.dose or float(10 ** doses.astype(np.float64).mean())
+        if data.covariate_key is not None:
+            training = np.concatenate([*by_condition.values(), rows])
+            covariates = covariates_of(adata, data.covariate_key, training)
+            found["covariates"] = tuple(sorted(set(covariates)))
+            covariate_codes(
+                adata, data.covariate_key, data.rows(adata, source), found["covariates"]
+            )
+        self.settings = replace(self.settings, **found)
+        return rows
+
+    def _check_options(self, data: DataSpec) -> None:
+        """Raise a ValueError if settings ask for what a joint method cannot do."""
+        if self.settings.covariates:
+            raise ValueError("covariates are found in the cells; name their column covariate_key.")
+        if self.settings.dose is not None:
+            self.data = data
+            self._checked_dose(self.settings.dose)
+
+    def _others(
+        self, adata: AnnData, data: DataSpec, source: str, target: str
+    ) -> dict[str, np.ndarray]:
+        """Training rows of each condition but source and target, in alphabetical order."""
+        assert data.groupby is not None
+        named = tuple(map(str, self.settings.conditions))
+        for name in named:
+            checks.in_category(adata, data.groupby, name)
+        known = checks.column(adata, data.groupby).dropna().astype(str).unique()
+        wanted = set(named or known) - {source, target}
+        found = {name: data.some_training_rows(adata, name) for name in sorted(wanted)}
+        if lacking := [name for name, rows in found.items() if named and not len(rows)]:
+            raise ValueError(f"conditions names {lacking}, which have no training cells.")
+        return {name: rows for name, rows in found.items() if len(rows)}
+
+    def _known_in_training(self, adata: AnnData, rows: np.ndarray) -> Attributes:
+        """Condition, covariate, dose and weight of training cells, (n,)."""
+        data = self.data
+        assert data.groupby is not None
+        names = checks.column(adata, data.groupby).iloc[rows].astype(str)
+        condition = pd.Index(self.settings.conditions).get_indexer(names)
+        log_dose = np.zeros(len(rows), dtype=np.float32)
+        if data.dose_key is not None:
+            assert self.settings.dose is not None
+            log_dose += np.float32(np.log10(self.settings.dose))
+            treated = condition > 0
+            log_dose[treated] = log_doses_of(adata, data.dose_key, rows[treated])
+        return Attributes(
+            torch.from_numpy(condition.astype(np.int64)),
+            torch.from_numpy(self._covariates(adata, rows)),
+            torch.from_numpy(log_dose),
+            torch.from_numpy(data.weights(adata, rows)),
+        )
+
+    def _known(self, adata: AnnData, rows: np.ndarray) -> Attributes:
+        """What is known of source cells to predict, (1, n)."""
+        n = len(rows)
+        log_dose = 0.0 if self.settings.dose is None else np.log10(self.settings.dose)
+        return Attributes(
+            torch.zeros(1, n, dtype=torch.int64),
+            torch.from_numpy(self._covariates(adata, rows))[None],
+            torch.full((1, n), float(log_dose)),
+            torch.ones(1, n),
+        )
+
+    def _covariates(self, adata: AnnData, rows: np.ndarray) -> np.ndarray:
+        if self.data.covariate_key is None:
+            return np.zeros(len(rows), dtype=np.int64)
+        return covariate_codes(adata, self.data.covariate_key, rows, self.settings.covariates)
+
+    def _check_cells(self, adata: AnnData, rows: np.ndarray) -> None:
+        """Raise an error if cells cannot be encoded, or their covariate is not known."""
+        super()._check_cells(adata, rows)
+        self._covariates(adata, rows)

@@ -1,0 +1,201 @@
+"""What methods share that learn all conditions in one model, and swap one for another."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from rayot._docs import shared
+from rayot.solvers.attributes import Attributes
+from rayot.solvers.energy import energy_distance
+from rayot.solvers.objective import Phase, Score
+from rayot.solvers.problem import Population
+from rayot.solvers.settings import Settings
+from rayot.solvers.stack import Stack
+
+
+@shared
+@dataclass(frozen=True)
+class JointSettings(Settings):
+    """Settings of a model of all conditions.
+
+    Attributes
+    ----------
+    {joint_settings}
+    {common_settings}
+    """
+
+    conditions: tuple[str, ...] = ()
+    covariates: tuple[str, ...] = ()
+    dose: float | None = None
+    n_latent: int = 32
+    width: int = 512
+    n_layers: int = 4
+    n_steps: int = 10_000
+    lr: float = 1e-3
+    lr_end: float = 1e-5
+    betas: tuple[float, float] = (0.9, 0.999)
+
+    phase_steps: ClassVar[tuple[str, ...]] = ("n_steps",)
+
+    @property
+    def n_conditions(self) -> int:
+        """Conditions that have an embedding."""
+        return max(2, len(self.conditions))
+
+    @property
+    def n_covariates(self) -> int:
+        """Covariates that have an embedding."""
+        return max(1, len(self.covariates))
+
+
+@shared
+class JointStack(Stack):
+    """P models of the cells of all conditions, each a map by swapping source for target.
+
+    A cell's code says what its condition and covariate do not; decoded with another condition it is
+    the counterfactual cell.
+
+    Parameters
+    ----------
+    {stack}
+    """
+
+    settings_type = JointSettings
+    settings: JointSettings
+    dose_centre: Tensor
+    dose_scale: Tensor
+
+    def __init__(
+        self, n_features: int, names: Sequence[str], settings: JointSettings, seed: int
+    ) -> None:
+        super().__init__(n_features, names, settings, seed)
+        self.register_buffer("dose_centre", torch.zeros(len(self.names), 1))
+        self.register_buffer("dose_scale", torch.ones(len(self.names), 1))
+        # Number of the condition that cells are moved to.
+        self.towards = 1
+
+    @abstractmethod
+    def encode(self, cells: Tensor) -> Tensor:
+        """Codes (P, n, k) of standardised cells (P, n, r)."""
+
+    @abstractmethod
+    def reconstruct(self, codes: Tensor, known: Attributes) -> Tensor:
+        """Mean standardised cells (P, n, r) of codes (P, n, k) with known attributes (P, n)."""
+
+    @abstractmethod
+    def objectives(self) -> Sequence[JointObjective]:
+        """What is trained by gradient steps, one phase after the other."""
+
+    def fit(self, source: Population, target: Population) -> None:
+        """Centre and scale of the logarithms of the doses of treated cells."""
+        known = source.attributes
+        if known is None or self.settings.dose is None:
+            return
+        doses = known.log_dose[known.condition > 0]
+        self.dose_centre.fill_(float(doses.mean()))
+        spread = float(doses.std())
+        self.dose_scale.fill_(spread if spread > 1e-6 else 1.0)
+
+    def standardised_dose(self, known: Attributes) -> Tensor:
+        """Logarithms of doses with mean 0 and variance 1 over treated training cells, (P, n)."""
+        return (known.log_dose - self.dose_centre) / self.dose_scale
+
+    def move(self, cells: Tensor) -> Tensor:
+        """Where standardised cells (P, n, r) go of which nothing else is known."""
+        return self.counterfactual(cells, self._unknown(cells))
+
+    def counterfactual(self, cells: Tensor, known: Attributes) -> Tensor:
+        """Where standardised cells (P, n, r) with attributes (1, n) or (P, n) go.
+
+        With ``decode="delta"`` a cell moves by what the swap changes in its reconstruction, and
+        keeps what the model cannot reconstruct.
+        """
+        known = known.expand(*cells.shape[:2])
+        codes = self.encode(cells)
+        condition = torch.full_like(known.condition, self.towards)
+        found = self.reconstruct(codes, replace(known, condition=condition))
+        if self.settings.decode == "direct":
+            return found
+        own = self.reconstruct(codes, replace(known, condition=torch.zeros_like(condition)))
+        return cells + found - own
+
+    def forward(self, cells: Tensor, known: Attributes | None = None) -> Tensor:
+        """T(x), (P, n, d), in the units of ``cells``, see :meth:`Stack.forward`."""
+        standardised = self.standardise(cells)
+        known = self._unknown(standardised) if known is None else known
+        moves = self.counterfactual(standardised, known) - standardised
+        return self.in_space(cells, moves)
+
+    def _unknown(self, cells: Tensor) -> Attributes:
+        """Attributes where there are no covariates, at the mean dose."""
+        if self.settings.covariates:
+            raise ValueError("The maps need the covariates of cells.")
+        shape = cells.shape[:2]
+        zero = torch.zeros(shape, dtype=torch.int64, device=cells.device)
+        log_dose = self.dose_centre.expand(*shape)
+        return Attributes(zero, zero, log_dose, torch.ones(shape, device=cells.device))
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Cells of all conditions.
+
+    Attributes
+    ----------
+    cells
+        (P, n, r), standardised.
+    known
+        Their attributes, (P, n).
+    rows
+        (P, n) int64, where they are in the store.
+    """
+
+    cells: Tensor
+    known: Attributes
+    rows: Tensor
+
+
+class JointObjective(Phase):
+    """A phase whose losses are taken on a batch of cells of all conditions."""
+
+    name = "model"
+    stack: JointStack
+
+    @property
+    def n_steps(self) -> int:
+        """Steps of the phase."""
+        return self.stack.settings.n_steps
+
+    @abstractmethod
+    def loss(self, player: int, batch: Batch, generators: Sequence[torch.Generator]) -> Tensor:
+        """Loss (P,) of one player.
+
+        Parameters
+        ----------
+        player
+            Which of :meth:`players`.
+        batch
+            Cells of all conditions.
+        generators
+            One CPU generator a problem, for what else is drawn.
+        """
+
+    def validate(self, source: Tensor, known: Attributes, target: Tensor, score: Score) -> Tensor:
+        """Held-out value (P,), in the maps' units: energy distance of moved to target cells.
+
+        Parameters
+        ----------
+        source, target
+            Standardised cells (P, n, r) and (P, m, r) set apart.
+        known
+            Attributes of the source cells, (P, n).
+        score
+            Compares them.
+        """
+        return score(energy_distance, self.stack.counterfactual(source, known), target)

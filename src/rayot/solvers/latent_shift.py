@@ -1,0 +1,203 @@
+"""A shift in the latent space of an autoencoder (scGen, Lotfollahi et al. 2019)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from rayot._docs import shared
+from rayot.nn import StackedMLP
+from rayot.solvers.objective import Objective, Player, Score
+from rayot.solvers.problem import Population
+from rayot.solvers.random import generator
+from rayot.solvers.settings import Settings
+from rayot.solvers.stack import Stack
+
+
+@shared
+@dataclass(frozen=True)
+class ScGenSettings(Settings):
+    """Settings of a shift in a latent space.
+
+    Sizes, penalty and learning rate of the defaults are the published ones; the number of steps is
+    ours, and there is no dropout.
+
+    Attributes
+    ----------
+    n_latent
+        Dimension of the latent space; None shifts the cells themselves, as it is where a
+        representation is given.
+    width, n_layers
+        Units and hidden layers of the encoder and of the decoder.
+    kl_weight
+        Weight of the divergence of the posteriors of codes from a standard normal, beside the
+        squared error of a cell.
+    n_steps
+        Optimisation steps.
+    lr, lr_end
+        First and last learning rate, joined by a cosine.
+    betas
+        Adam's exponential decay rates.
+    {common_settings}
+    """
+
+    n_latent: int | None = 100
+    width: int = 800
+    n_layers: int = 2
+    kl_weight: float = 5e-5
+    n_steps: int = 10_000
+    lr: float = 1e-3
+    lr_end: float = 1e-5
+    betas: tuple[float, float] = (0.9, 0.999)
+
+    phase_steps: ClassVar[tuple[str, ...]] = ("n_steps",)
+    shares: ClassVar[tuple[str, ...]] = ("kl_weight",)
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "paper": {},
+        "fast": {
+            "standardise": True,
+            "n_components": 50,
+            "decode": "delta",
+            "shrink": True,
+            "n_latent": 50,
+            "width": 128,
+            "n_steps": 1000,
+            "lr": 3e-3,
+        },
+    }
+
+    def check(self) -> None:
+        """Raise a ValueError that names the first setting out of range."""
+        super().check()
+        if not self.kl_weight >= 0:
+            raise ValueError(f"kl_weight must be at least 0, found {self.kl_weight!r}.")
+
+
+@shared
+class LatentShiftMap(Stack):
+    """P shifts, each in the latent space of a variational autoencoder of its own cells.
+
+    Batches have as many source as target cells, of each stratum alike, and the shift is the mean
+    over strata of the difference of mean codes: whichever condition or stratum has more cells has
+    no more weight.
+
+    Parameters
+    ----------
+    {stack}
+
+    Examples
+    --------
+    >>> import torch
+    >>> LatentShiftMap(3, ["a"], ScGenSettings(width=8), seed=0)(torch.zeros(1, 5, 3)).shape
+    torch.Size([1, 5, 3])
+    """
+
+    settings_type = ScGenSettings
+    settings: ScGenSettings
+    shift: Tensor
+
+    def __init__(
+        self, n_features: int, names: Sequence[str], settings: ScGenSettings, seed: int
+    ) -> None:
+        super().__init__(n_features, names, settings, seed)
+        d, k = self.n_features, settings.n_latent or self.n_features
+        self.register_buffer("shift", torch.zeros(len(self.names), 1, k))
+        self.encoder = self.decoder = None
+        if settings.n_latent is None:
+            return
+        size = {"width": settings.width, "n_layers": settings.n_layers}
+        draws = {
+            part: [generator(seed, name, part) for name in names] for part in ("encoder", "decoder")
+        }
+        self.encoder = StackedMLP(d, draws["encoder"], n_outputs=2 * k, **size)
+        self.decoder = StackedMLP(k, draws["decoder"], n_outputs=d, **size)
+
+    def posterior(self, cells: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and logarithm of the variance of codes, (P, n, k)."""
+        assert self.encoder is not None
+        mean, log_variance = self.encoder(cells).chunk(2, dim=-1)
+        return mean, log_variance.clamp(-10, 10)
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """Cells of codes."""
+        assert self.decoder is not None
+        return self.decoder(codes)
+
+    @torch.no_grad()
+    def finish(self, source: Population, target: Population) -> None:
+        """The shift: mean over strata, which count alike, of the difference of mean codes."""
+        sources, targets = (side.group_means(self._codes) for side in (source, target))
+        self.shift = (targets - sources).mean(1, keepdim=True)
+
+    def _codes(self, cells: Tensor, problem: int) -> Tensor:
+        own = self.take([problem])
+        standardised = own.standardise(cells[None])
+        return standardised[0] if own.encoder is None else own.posterior(standardised)[0][0]
+
+    def move(self, cells: Tensor) -> Tensor:
+        """Decoded codes with the shift added; with ``decode="delta"`` the change that it makes."""
+        if self.encoder is None:
+            return cells + self.shift
+        codes = self.posterior(cells)[0]
+        moved = self.decode(codes + self.shift)
+        return moved if self.settings.decode == "direct" else cells + moved - self.decode(codes)
+
+    def objectives(self) -> list[Objective]:
+        """The autoencoder, where there is one."""
+        return [] if self.encoder is None else [Autoencoding(self)]
+
+
+class Autoencoding(Objective):
+    """Squared error and divergence of a variational autoencoder (Kingma & Welling 2014)."""
+
+    name = "autoencoder"
+    monitor = "validation_error"
+    stack: LatentShiftMap
+
+    @property
+    def n_steps(self) -> int:
+        """Steps of the phase."""
+        return self.stack.settings.n_steps
+
+    def players(self) -> list[Player]:
+        """Encoder and decoder."""
+        settings = self.stack.settings
+        return [Player("loss", self.stack, settings.lr, settings.lr_end, settings.betas)]
+
+    def loss(
+        self,
+        player: int,
+        source: Tensor,
+        target: Tensor,
+        generators: Sequence[torch.Generator],
+        n_strata: int,
+    ) -> Tensor:
+        """Negative evidence lower bound, but for constants, of both sides alike."""
+        cells = torch.cat([source, target], dim=1)
+        mean, log_variance = self.stack.posterior(cells)
+        noise = torch.stack([torch.randn(mean.shape[1:], generator=each) for each in generators])
+        codes = mean + (log_variance / 2).exp() * noise.to(mean.device)
+        error = (self.stack.decode(codes) - cells).square().sum(-1).mean(1)
+        divergence = (mean.square() + log_variance.exp() - 1 - log_variance).sum(-1).mean(1)
+        return error + self.stack.settings.kl_weight / 2 * divergence
+
+    def validate(self, source: Tensor, target: Tensor, score: Score) -> Tensor:
+        """Root mean squared distance of held-out cells to their reconstruction."""
+        errors = []
+        for cells in (source, target):
+            decoded = self.stack.decode(self.stack.posterior(cells)[0])
+            errors.append((decoded - cells).square().sum(-1))
+        return score(_mean_of_both, *errors).sqrt()
+
+
+def _mean_of_both(
+    first: Tensor, second: Tensor, v: Tensor | None = None, w: Tensor | None = None
+) -> Tensor:
+    return sum(
+        (values.mean(-1) if weights is None else (values * weights).sum(-1) / weights.sum(-1)) / 2
+        for values, weights in ((first, v), (second, w))
+    )  # type: ignore[return-value]

@@ -54,7 +54,7 @@ class Shift(TransportMap):
         super().__init__(2, names, W1Settings(), seed=0)
         self.shifts = torch.tensor(shifts)
 
-    def forward(self, cells):
+    def forward(self, cells, known=None):
         moved = cells.clone()
         moved[..., 0] += self.shifts[:, None]
         return moved

@@ -97,8 +97,8 @@ class JointMethod(Method):
 
         Returns
         -------
-        A model that shares nothing with this one. Of another condition it has no diagnostics, as
-        these judge the pair that was fitted.
+        A model of its own; this one stays as it is. Of another condition it has no diagnostics, as
+        these judge the pair that was fitted, and cells go all of their way.
 
         Raises
         ------
@@ -110,14 +110,15 @@ class JointMethod(Method):
         self._check_if_trained(warn=False, message="Train the model before it predicts.")
         model = copy.copy(self)
         if dose is not None:
-            model.settings = replace(self.settings, dose=self._checked_dose(dose))
+            checked_dose(dose, self.data)
+            model.settings = replace(self.settings, dose=float(dose))
         target = self.target_key if target is None else str(target)
         if target not in self.settings.conditions[1:]:
             raise ValueError(
                 f"target must be one of {list(self.settings.conditions[1:])}, found {target!r}."
             )
-        model.module = copy.deepcopy(self.module)
         if target != self.target_key:
+            model.module = copy.deepcopy(self.module)
             model.target_key = target
             model.problems = replace(self.problems, target=target)
             model.module.towards = self.settings.conditions.index(target)
@@ -126,13 +127,6 @@ class JointMethod(Method):
             reason = f"The fit was judged by {self.target_key!r}, not by {target!r}."
             model.diagnostics_ = [{"certificate": "check", "reason": reason}] * len(self.problems)
         return model
-
-    def _checked_dose(self, dose: float) -> float:
-        if self.data.dose_key is None:
-            raise ValueError(f"dose={dose!r} needs dose_key, the column of obs with the doses.")
-        if not (np.isfinite(dose) and dose > 0):
-            raise ValueError(f"dose must be above 0, as its logarithm is taken, found {dose!r}.")
-        return float(dose)
 
     def _further_rows(
         self, adata: AnnData, data: DataSpec, by_condition: dict[str, np.ndarray]
@@ -162,8 +156,7 @@ class JointMethod(Method):
         if self.settings.covariates:
             raise ValueError("covariates are found in the cells; name their column covariate_key.")
         if self.settings.dose is not None:
-            self.data = data
-            self._checked_dose(self.settings.dose)
+            checked_dose(self.settings.dose, data)
 
     def _others(
         self, adata: AnnData, data: DataSpec, source: str, target: str
@@ -219,3 +212,11 @@ class JointMethod(Method):
         """Raise an error if cells cannot be encoded, or their covariate is not known."""
         super()._check_cells(adata, rows)
         self._covariates(adata, rows)
+
+
+def checked_dose(dose: float, data: DataSpec) -> None:
+    """Raise a ValueError if nothing can be predicted at a dose."""
+    if data.dose_key is None:
+        raise ValueError(f"dose={dose!r} needs dose_key, the column of obs with the doses.")
+    if not (np.isfinite(dose) and dose > 0):
+        raise ValueError(f"dose must be above 0, as its logarithm is taken, found {dose!r}.")

@@ -238,3 +238,10 @@ def test_scgen_in_genes_is_saved_with_its_autoencoder(screen, tmp_path):
         screen, "control", method="scgen", use_rep="X_pca", fdr=None, key_added="components", **FAST
     )
     assert many["drug_001"].module.encoder is None
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_few_cells_are_judged_by_cross_fitting(screen, method):
+    model = fit(screen, method, n_folds=3, plan_kwargs={"width": 16, "shrink": True})
+    assert model.diagnostics["n_folds"] == 3
+    assert set(model.diagnostics_table.columns) >= {"certificate", "share_left"}

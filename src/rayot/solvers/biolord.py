@@ -58,6 +58,7 @@ class BiolordSettings(JointSettings):
             "n_components": 50,
             "decode": "delta",
             "shrink": True,
+            "n_latent": 64,
             "n_latent_known": 8,
             "width": 128,
             "n_layers": 2,

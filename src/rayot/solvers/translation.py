@@ -98,29 +98,42 @@ def gromov_plan(
     """
     within = [distances_within(cells, settings) for cells in (source, target)]
     masses = [np.full(len(cells), 1 / len(cells)) for cells in (source, target)]
-    # The problem has many local minima. Cells whose distances to all others are alike are a start
-    # that does not depend on their order (Mémoli 2011, third lower bound).
-    levels = np.linspace(0, 1, QUANTILES)
-    profiles = [np.quantile(each, levels, axis=1).T for each in within]
-    start = ot.emd(*masses, cdist(*profiles, metric="sqeuclidean"), numItermax=1_000_000)
+    starts = _starts(within, masses)
     entropic = settings.coupling == "entropic"
-    options: dict[str, Any] = {"G0": start, "max_iter": 100, "tol_rel": 1e-6}
+    options: dict[str, Any] = {"max_iter": 100, "tol_rel": 1e-6, "log": True}
     if entropic:
-        options = {"G0": start, "max_iter": 50, "tol": 1e-6, "solver": "PPA"}
+        options = {"max_iter": 50, "tol": 1e-6, "solver": "PPA", "log": True}
         options["epsilon"] = settings.epsilon
     if shared_features is None:
         gromov = ot.gromov.entropic_gromov_wasserstein if entropic else ot.gromov.gromov_wasserstein
-        return np.asarray(gromov(*within, *masses, "square_loss", **options))
+        found = [gromov(*within, *masses, "square_loss", G0=each, **options) for each in starts]
+        return _best(found, "gw_dist")
     cost = cdist(*shared_features, metric="sqeuclidean")
     fused = (
         ot.gromov.entropic_fused_gromov_wasserstein
         if entropic
         else ot.gromov.fused_gromov_wasserstein
     )
-    alpha = 1 - settings.fused_share
-    return np.asarray(
-        fused(cost / cost.max(), *within, *masses, "square_loss", alpha=alpha, **options)
-    )
+    options["alpha"] = 1 - settings.fused_share
+    given = cost / cost.max(), *within, *masses, "square_loss"
+    return _best([fused(*given, G0=each, **options) for each in starts], "fgw_dist")
+
+
+def _starts(within: list[np.ndarray], masses: list[np.ndarray]) -> list[np.ndarray]:
+    """Plans to start from, as the problem has many local minima.
+
+    One couples cells whose distances to all others are alike (Mémoli 2011, third lower bound), the
+    other all with all.
+    """
+    levels = np.linspace(0, 1, QUANTILES)
+    profiles = [np.quantile(each, levels, axis=1).T for each in within]
+    alike = ot.emd(*masses, cdist(*profiles, metric="sqeuclidean"), numItermax=1_000_000)
+    return [alike, np.outer(*masses)]
+
+
+def _best(found: list[tuple[np.ndarray, dict[str, Any]]], loss: str) -> np.ndarray:
+    plan, _ = min(found, key=lambda each: float(each[1][loss]))
+    return np.asarray(plan)
 
 
 class Translation(torch.nn.Module):

@@ -16,6 +16,8 @@ class Biolord(JointMethod):
     the code that an encoder finds for a cell with the target in place of the source. See
     :class:`rayot.solvers.BiolordSettings`.
 
+    All training cells of ``groupby`` come along; :meth:`at` predicts other conditions and doses.
+
     Parameters
     ----------
     {method}

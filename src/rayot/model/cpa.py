@@ -11,10 +11,12 @@ from rayot.solvers.cpa import CPAMap
 class CPA(JointMethod):
     """A compositional perturbation autoencoder, fitted on all conditions at once.
 
-    A cell's basal code, which adversarial classifiers cannot tell its condition and covariate from,
-    plus the embedding of a condition, scaled by the response to its dose, and that of the covariate
-    is decoded to the cell (Lotfollahi et al. 2023). A prediction has the target's embedding in
-    place of the source's. See :class:`rayot.solvers.CPASettings`.
+    A cell's basal code, from which adversarial classifiers should not be able to read its condition
+    and covariate, plus the embedding of its condition, scaled by the response to the dose, and that
+    of its covariate is decoded to the cell (Lotfollahi et al. 2023). A prediction has the target's
+    embedding in place of the source's. See :class:`rayot.solvers.CPASettings`.
+
+    All training cells of ``groupby`` come along; :meth:`at` predicts other conditions and doses.
 
     Parameters
     ----------

@@ -64,7 +64,7 @@ class BiolordSettings(JointSettings):
             "n_layers": 2,
             "n_steps": 2000,
             "lr": 3e-3,
-            "unknown_attribute_penalty": 1.0,
+            "unknown_attribute_penalty": 10.0,
         },
     }
 

@@ -2,8 +2,8 @@
 
 The paper's sensitivity test (supplementary figure 3) on the control cells of kang18, 1,000 variable
 genes: one half is the control, the other the treated cells, in which five well expressed genes are
-doubled on the scale of counts. ``error``: mean absolute error of the log2 fold-change of these genes
-on held-out cells, where 1 is the truth; ``others``: the same of all other genes, where 0 is.
+doubled on the scale of counts. ``error``: mean absolute error of the log2 fold-change of these
+genes on held-out cells, where 1 is the truth; ``others``: that of all other genes, where 0 is.
 """
 
 import argparse

@@ -204,6 +204,20 @@ seed
     "method_name": """method
     Name of the method that is fitted: ``"w1ot"``, ``"w2ot"``, ``"genot"`` or any other whose
     problems are independent.""",
+    "dose_key": """dose_key
+    Column of ``obs`` with the dose of each cell, which enters by its logarithm and must be above 0;
+    control cells may have none. None: no doses.""",
+    "condition_keys": """condition_keys
+    Further columns of ``obs`` that are part of a condition, such as cell type or patient: cells
+    start from the control of the same categories.""",
+    "embedding_key": """embedding_key
+    Entry of ``uns`` with a vector for each category of ``groupby``: a dictionary, or a DataFrame
+    with a row each (fingerprints of drugs, embeddings of genes). Categories with a vector can be
+    predicted unseen. A dictionary names the entry of several columns, among them those of
+    ``condition_keys``. Columns without have a learned embedding of each category.""",
+    "min_condition_cells": """min_cells
+    Training cells that a condition needs, and its control; conditions with fewer are left out, with
+    a warning that names them.""",
     "key_added": """key_added
     Name under which results are written.""",
 }

@@ -24,6 +24,7 @@ class Key:
         train = "train"
         test = "test"
         cell_type = "cell_type"
+        dose = "dose"
         true_potential = "true_potential"
 
         @staticmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -32,6 +33,7 @@ def simulated_screen(
     *,
     n_controls: int | None = None,
     inactive: float = 0.5,
+    doses: Sequence[float] | None = None,
     effect_size: float = 1.0,
     dispersion: float = 0.2,
     seed: int = 0,
@@ -39,7 +41,8 @@ def simulated_screen(
     r"""Cells of a control and of many perturbations, of which a share does nothing.
 
     Cells are those of :func:`rayot.datasets.simulated`; each active perturbation has log
-    fold-changes of its own, in a fifth of the genes.
+    fold-changes of its own, in a fifth of the genes. At a dose c they are multiplied by
+    c / (c + EC50), with an EC50 of each perturbation's own between the lowest and the highest dose.
 
     Parameters
     ----------
@@ -55,6 +58,9 @@ def simulated_screen(
         Control cells; None takes five times ``n_cells``.
     inactive
         Share of the perturbations without any effect, between 0 and 1.
+    doses
+        Doses that each perturbation is given at, above 0, with cells of their own; None gives it at
+        one, at which log fold-changes are as they are.
     effect_size
         Standard deviation of the non-zero log fold-changes (natural logarithm), between 0 and 3.
     dispersion
@@ -65,8 +71,8 @@ def simulated_screen(
     Returns
     -------
     AnnData with ``X`` (float32 CSR, log1p of counts per 10,000), ``obs["perturbation"]``
-    ("control", "drug_000", …), ``obs["cell_type"]``, and ``uns["active"]``, the names of the
-    perturbations that do something.
+    ("control", "drug_000", …), ``obs["cell_type"]``, with ``doses`` also ``obs["dose"]`` (0 for
+    control cells), and ``uns["active"]``, the names of the perturbations that do something.
 
     Raises
     ------
@@ -89,22 +95,28 @@ def simulated_screen(
     inactive = number("inactive", inactive, 0.0, 1.0)
     genes = Genes.draw(whole_number("n_genes", n_genes, 1), n_types, effect_size, rng)
     n_controls = 5 * n_cells if n_controls is None else whole_number("n_controls", n_controls, 1)
+    given = _doses(doses)
     sizes = np.maximum(40, rng.lognormal(np.log(n_cells), 0.5, n_perturbations)).astype(int)
     names = [f"drug_{number:03d}" for number in range(n_perturbations)]
     n_active = n_perturbations - round(inactive * n_perturbations)
     active = sorted(rng.permutation(names)[:n_active].tolist())
-    blocks, types = [], []
+    blocks, types, labels, amounts = [], [], [], []
     for name, size in zip([Key.obs.control, *names], [n_controls, *sizes], strict=True):
-        cells = Cells.draw(size, n_types, LIBRARY_SIZE, rng)
         response = np.zeros_like(genes.response)
-        if name in active:
-            response = Genes.draw(n_genes, n_types, effect_size, rng).response
-        strength = 1 + HETEROGENEITY * np.tanh(cells.state)
-        of_perturbation = replace(genes, response=response)
-        _, counts = counts_of(of_perturbation, cells, strength, dispersion, rng)
-        blocks.append(log_normalised(counts))
-        types.append(cells.cell_type)
-    labels = np.repeat([Key.obs.control, *names], [n_controls, *sizes])
+        half = 0.0
+        if name != Key.obs.control and given is not None:
+            half = float(np.exp(rng.uniform(np.log(given.min()), np.log(given.max()))))
+        for number_of_dose, dose in enumerate(_doses_of(name, given)):
+            cells = Cells.draw(size, n_types, LIBRARY_SIZE, rng)
+            if name in active and number_of_dose == 0:
+                response = Genes.draw(n_genes, n_types, effect_size, rng).response
+            strength = 1 + HETEROGENEITY * np.tanh(cells.state)
+            of_dose = replace(genes, response=response * (dose / (dose + half) if half else 1.0))
+            _, counts = counts_of(of_dose, cells, strength, dispersion, rng)
+            blocks.append(log_normalised(counts))
+            types.append(cells.cell_type)
+            labels += [name] * size
+            amounts += [dose] * size
     found = np.concatenate(types)
     obs = pd.DataFrame(
         {
@@ -113,8 +125,24 @@ def simulated_screen(
         },
         index=[f"cell_{i}" for i in range(len(found))],
     )
+    if given is not None:
+        obs[Key.obs.dose] = np.asarray(amounts, dtype=np.float32)
     adata = AnnData(sparse.vstack(blocks, format="csr"), obs=obs)
     adata.var_names = [f"gene_{g}" for g in range(n_genes)]
     adata.uns[Key.uns.active] = active
     adata.uns[Key.uns.x_description] = "log1p of counts per 10,000"
     return adata
+
+
+def _doses(doses: Sequence[float] | None) -> np.ndarray | None:
+    if doses is None:
+        return None
+    found = np.asarray(doses, dtype=np.float64).reshape(-1)
+    if not found.size or not (np.isfinite(found) & (found > 0)).all():
+        raise ValueError(f"doses must be finite numbers above 0, found {doses!r}.")
+    return found
+
+
+def _doses_of(name: str, given: np.ndarray | None) -> list[float]:
+    """Doses of a perturbation; the control has one, 0."""
+    return [0.0] if given is None or name == Key.obs.control else given.tolist()

@@ -8,6 +8,7 @@ from rayot.model.methods import METHODS
 if TYPE_CHECKING:
     from rayot.model.biolord import Biolord
     from rayot.model.celltype_shift import CellTypeShift
+    from rayot.model.conditional_w1ot import ConditionalW1OT
     from rayot.model.cpa import CPA
     from rayot.model.discrete_ot import DiscreteOT
     from rayot.model.fixed_step import FixedStep
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
+        "ConditionalW1OT": "conditional_w1ot",
         "ModalityGENOT": "modality_genot",
         "Prediction": "prediction",
         "Screen": "screen",

@@ -12,6 +12,7 @@ import torch
 from anndata import AnnData
 from mudata import MuData
 from scipy import sparse
+from torch import Tensor
 
 from rayot._docs import shared
 from rayot.data import checks
@@ -178,19 +179,17 @@ class TransportModel(PersistentModel):
         """Cells (n, d) in the space of the map, their moves, and what decodes them to genes."""
         encoded, expression = self._encode(adata, rows)
         start = dense(encoded)
-        moves = moves_of(
-            self.module,
-            self.problems,
-            self.combination,
-            torch.from_numpy(start),
-            self._strata(adata, rows),
-            self._known(adata, rows),
-        )
+        moves = self._moves(adata, rows, torch.from_numpy(start))
         if expression is None:
             return start, moves, None
         at_zero = self.data.nonnegative if clip == "auto" else bool(clip)
         decoder = Decoder(self.representation, self.decode, adata, rows, start, expression, at_zero)
         return start, moves, decoder
+
+    def _moves(self, adata: AnnData, rows: np.ndarray, cells: Tensor) -> Moves:
+        """Moves of these cells of an AnnData, (n, d) in the space of the map."""
+        strata, known = self._strata(adata, rows), self._known(adata, rows)
+        return moves_of(self.module, self.problems, self.combination, cells, strata, known)
 
     def _known(self, adata: AnnData, rows: np.ndarray) -> Attributes | None:
         """What is known of cells to predict, (1, n), where the maps depend on it."""

@@ -83,8 +83,8 @@ def training_cells(
     weights = None
     if weights_key is not None:
         weights = torch.from_numpy(weights_of(adata, weights_key, rows))
-    # Cells are held in the order of the file, where conditions often lie mixed.
-    ascending = np.sort(np.concatenate([rows, others]))
+    # Cells are held once, in the order of the file, where conditions often lie mixed.
+    ascending = np.unique(np.concatenate([rows, others]))
     components = None
     n_features = encode(adata, rows[:1])[0].shape[1]
     if in_components(settings, len(ascending), n_features):

@@ -6,6 +6,8 @@ from rayot.solvers.cells import SparseCells
 from rayot.solvers.certificate import certificate
 from rayot.solvers.cinema import CinemaMap, CinemaSettings
 from rayot.solvers.combination import Combination, choose_combination
+from rayot.solvers.conditional import ConditionalMap, ConditionalRay
+from rayot.solvers.conditional_settings import ConditionalW1Settings
 from rayot.solvers.coupling import entropic_plan, exact_plan
 from rayot.solvers.cpa import CPAMap, CPASettings
 from rayot.solvers.diagnostics import diagnostics
@@ -45,6 +47,9 @@ __all__ = [
     "CinemaMap",
     "CinemaSettings",
     "Combination",
+    "ConditionalMap",
+    "ConditionalRay",
+    "ConditionalW1Settings",
     "DiscreteMap",
     "DiscreteSettings",
     "FixedStepMap",

@@ -1,6 +1,6 @@
 """Transport along the rays of a potential, and maps composed of several rays."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, cast
 
 import torch
@@ -12,6 +12,17 @@ from rayot.solvers.random import generator
 from rayot.solvers.stack import Stack
 from rayot.solvers.step import StepSize
 from rayot.solvers.w1_settings import W1Settings
+
+
+def descent(potential: Callable[[Tensor], Tensor], cells: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Where potentials fall fastest at cells (P, n, d), see :meth:`Ray.direction`."""
+    cells = cells.detach().requires_grad_(True)
+    with torch.enable_grad():
+        values = potential(cells)
+        (gradient,) = torch.autograd.grad(values.sum(), cells)
+    norm = gradient.norm(dim=-1)
+    direction = -gradient / norm.clamp_min(torch.finfo(norm.dtype).tiny)[..., None]
+    return direction, values.detach(), norm
 
 
 class Ray(nn.Module):
@@ -45,14 +56,8 @@ class Ray(nn.Module):
         −∇f/‖∇f‖ (P, n, d), f (P, n) and ‖∇f‖ (P, n), all detached. Where the gradient vanishes the
         direction is zero: the cell stays.
         """
-        cells = cells.detach().requires_grad_(True)
-        with torch.enable_grad():
-            weights = [weight.detach() for weight in self.potential.weights()]
-            values = self.potential(cells, weights)
-            (gradient,) = torch.autograd.grad(values.sum(), cells)
-        norm = gradient.norm(dim=-1)
-        direction = -gradient / norm.clamp_min(torch.finfo(norm.dtype).tiny)[..., None]
-        return direction, values.detach(), norm
+        weights = [weight.detach() for weight in self.potential.weights()]
+        return descent(lambda x: self.potential(x, weights), cells)
 
     def forward(self, cells: Tensor) -> Tensor:
         """T(x), (P, n, d)."""

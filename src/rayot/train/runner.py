@@ -136,10 +136,10 @@ def train_transport(
         report = diagnostics(folds, p_values, labels)
     for problem, message in (failures | crossed.failures).items():
         report[problem].update(certificate="poor", reason=message)
-    return Fit({phase.name: _columns(phase) for phase in phases}, report)
+    return Fit({phase.name: columns_of(phase) for phase in phases}, report)
 
 
-def _columns(phase: BlockTraining) -> dict[str, np.ndarray]:
+def columns_of(phase: BlockTraining) -> dict[str, np.ndarray]:
     columns = {name: np.asarray(rows) for name, rows in phase.history.items()}
     means = {name: rows.mean(1) for name, rows in columns.items()}
     return {**means, "step": columns["step"][:, 0].astype(int)}

@@ -1,0 +1,343 @@
+"""Conditions as vectors: perturbations and their combinations, doses, cell types, patients."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from difflib import get_close_matches
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from rayot.data import checks
+
+COMBINED_BY = "+"
+"""Joins the parts of a combined perturbation."""
+
+
+class Condition(NamedTuple):
+    """What cells were exposed to, and which cells they are.
+
+    Attributes
+    ----------
+    perturbation
+        Category, or several joined by "+".
+    dose
+        Above 0; None where there are no doses.
+    covariates
+        Category of each further column, such as the cell type.
+    """
+
+    perturbation: str
+    dose: float | None
+    covariates: tuple[str, ...]
+
+    @classmethod
+    def of(cls, values: Sequence[str | float], *, with_dose: bool) -> Self:
+        """Perturbation and covariates, then the dose, as :func:`groups_of` has them."""
+        perturbation, *covariates = map(str, values[: len(values) - with_dose])
+        return cls(perturbation, float(values[-1]) if with_dose else None, tuple(covariates))
+
+    @property
+    def name(self) -> str:
+        """All of it, joined by a slash."""
+        dose = () if self.dose is None else (f"{self.dose:g}",)
+        return " / ".join((self.perturbation, *dose, *self.covariates))
+
+
+@dataclass(frozen=True)
+class Categories:
+    """Vectors of the categories of one column.
+
+    Attributes
+    ----------
+    column
+        Its name.
+    names
+        (n,) categories that have a vector.
+    vectors
+        (n, k), centred and of unit root mean square norm over the categories of training; None
+        where each category has a unit vector of its own.
+    """
+
+    column: str
+    names: tuple[str, ...]
+    vectors: tuple[tuple[float, ...], ...] | None
+
+    @classmethod
+    def of(cls, column: str, seen: Sequence[str], given: Mapping[str, np.ndarray] | None) -> Self:
+        """Vectors of the categories seen in training: given ones, or one direction each.
+
+        Raises
+        ------
+        ValueError
+            If a category has no vector.
+        """
+        if given is None:
+            return cls(column, tuple(seen), None)
+        lacking = [name for name in seen if name not in given]
+        if lacking:
+            shown = ", ".join(map(repr, lacking[:10])) + (", …" if len(lacking) > 10 else "")
+            raise ValueError(
+                f"{len(lacking)} of the {len(seen)} categories of adata.obs[{column!r}] have no "
+                f"vector: {shown}; add theirs, or leave these cells out."
+            )
+        training = np.stack([given[name] for name in seen])
+        centre = training.mean(0)
+        scale = np.sqrt(np.square(training - centre).sum(1).mean())
+        # Vectors that are all the same say nothing.
+        vectors = (np.stack(list(given.values())) - centre) / (scale if scale > 0 else 1.0)
+        return cls(column, tuple(given), tuple(map(tuple, vectors.tolist())))
+
+    @property
+    def size(self) -> int:
+        """k."""
+        return len(self.names) if self.vectors is None else len(self.vectors[0])
+
+    def vector(self, name: str) -> np.ndarray:
+        """Vector (k,) of a category.
+
+        Raises
+        ------
+        ValueError
+            If it has none; names the nearest one.
+        """
+        if name not in self.names:
+            close = get_close_matches(name, self.names, n=1)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            what = "was not in training" if self.vectors is None else "has no vector"
+            raise ValueError(
+                f"{name!r} of {self.column!r} {what}, so nothing is known of it.{hint}"
+            )
+        if self.vectors is None:
+            return (np.asarray(self.names) == name).astype(np.float64)
+        return np.asarray(self.vectors[self.names.index(name)])
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """How conditions become vectors.
+
+    Attributes
+    ----------
+    control
+        Perturbation of the cells that the others are compared with.
+    perturbations
+        Vectors of single perturbations; that of a combination is the sum of its parts'.
+    dose_key
+        Column of the doses; None without.
+    log_dose
+        Mean and standard deviation of the logarithm of the doses of training.
+    covariates
+        Vectors of the categories of further columns.
+    """
+
+    control: str
+    perturbations: Categories
+    dose_key: str | None
+    log_dose: tuple[float, float]
+    covariates: tuple[Categories, ...]
+
+    @classmethod
+    def learn(
+        cls,
+        control: str,
+        conditions: Sequence[Condition],
+        columns: Sequence[str],
+        dose_key: str | None,
+        given: Mapping[str, Mapping[str, np.ndarray]],
+    ) -> Self:
+        """Describe the conditions of training.
+
+        Parameters
+        ----------
+        control
+            Source of all.
+        conditions
+            Of the training cells.
+        columns
+            Those of the perturbations, then of the covariates.
+        dose_key
+            Column of doses, or None.
+        given
+            For some columns, the vector of each category.
+
+        Raises
+        ------
+        ValueError
+            If a category has no vector where its column has some.
+        """
+        groupby, *further = columns
+        known = given.get(groupby, {})
+        parts = {
+            part
+            for each in conditions
+            for part in parts_of(each.perturbation, known, control)
+        }
+        logarithms = [np.log(each.dose) for each in conditions if each.dose is not None]
+        spread = float(np.std(logarithms)) if logarithms else 0.0
+        return cls(
+            control,
+            Categories.of(groupby, sorted(parts), given.get(groupby)),
+            dose_key,
+            (float(np.mean(logarithms)) if logarithms else 0.0, spread or 1.0),
+            tuple(
+                Categories.of(
+                    name, sorted({each.covariates[k] for each in conditions}), given.get(name)
+                )
+                for k, name in enumerate(further)
+            ),
+        )
+
+    @property
+    def size(self) -> int:
+        """Dimension of a condition's vector."""
+        of_covariates = sum(each.size for each in self.covariates)
+        return self.perturbations.size + (self.dose_key is not None) + of_covariates
+
+    def vector(self, condition: Condition) -> np.ndarray:
+        """Vector (k,) of a condition, float32.
+
+        Raises
+        ------
+        ValueError
+            If a part of it is not known.
+        """
+        known = self.perturbations.names
+        names = parts_of(condition.perturbation, known, self.control)
+        parts = [self.perturbations.vector(part) for part in names]
+        found = [np.sum(parts, axis=0)]
+        if self.dose_key is not None:
+            assert condition.dose is not None
+            mean, spread = self.log_dose
+            found.append(np.array([(np.log(condition.dose) - mean) / spread]))
+        found += [
+            column.vector(name)
+            for column, name in zip(self.covariates, condition.covariates, strict=True)
+        ]
+        return np.concatenate(found).astype(np.float32)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Self:
+        """Inverse of :meth:`to_json`."""
+        columns = []
+        for each in (values["perturbations"], *values["covariates"]):
+            vectors = each["vectors"]
+            found = None if vectors is None else tuple(map(tuple, vectors))
+            columns.append(Categories(each["column"], tuple(each["names"]), found))
+        return cls(
+            values["control"],
+            columns[0],
+            values["dose_key"],
+            tuple(values["log_dose"]),
+            tuple(columns[1:]),
+        )
+
+
+def parts_of(perturbation: str, known: Iterable[str], control: str) -> list[str]:
+    """Parts of a combined perturbation, without the control; one that is known whole is one."""
+    if perturbation in known or COMBINED_BY not in perturbation:
+        return [perturbation]
+    parts = [part.strip() for part in perturbation.split(COMBINED_BY)]
+    # Of nothing but the control itself there is no part to leave out.
+    return [part for part in parts if part and part != control] or [perturbation]
+
+
+def dose_of(value: Any, what: str) -> float:  # noqa: ANN401
+    """A dose as a number.
+
+    Raises
+    ------
+    ValueError
+        If it is no finite number above 0.
+    """
+    dose = pd.to_numeric(value, errors="coerce")
+    if not (np.isfinite(dose) and dose > 0):
+        raise ValueError(
+            f"{what} is {value!r}; doses enter by their logarithm and must be finite numbers above "
+            "0. Only control cells may have none."
+        )
+    return float(dose)
+
+
+def vectors_of(adata: AnnData, key: str) -> dict[str, np.ndarray]:
+    """Vector of each category, from ``adata.uns[key]``: a dictionary, or the rows of a table.
+
+    Raises
+    ------
+    KeyError
+        If there is no such entry.
+    ValueError
+        If it is of another kind, vectors differ in length, or are not finite.
+    """
+    if key not in adata.uns:
+        raise KeyError(f"adata.uns has no {key!r}; it has {sorted(adata.uns) or 'nothing'}.")
+    table = adata.uns[key]
+    if isinstance(table, pd.DataFrame):
+        table = dict(zip(map(str, table.index), table.to_numpy(), strict=True))
+    if not isinstance(table, Mapping) or not table:
+        raise ValueError(
+            f"adata.uns[{key!r}] must be a dictionary or a DataFrame from category to vector, found "
+            f"{type(table).__name__}."
+        )
+    found = {}
+    for name, values in table.items():
+        vector = np.asarray(values, dtype=np.float64).reshape(-1)
+        length = len(next(iter(found.values()))) if found else len(vector)
+        if len(vector) != length or not len(vector):
+            first = next(iter(found), name)
+            raise ValueError(
+                f"The vector of {str(name)!r} in adata.uns[{key!r}] has length {len(vector)}, that "
+                f"of {first!r} has {length}; all must be equally long and not empty."
+            )
+        if not np.isfinite(vector).all():
+            raise ValueError(
+                f"The vector of {str(name)!r} in adata.uns[{key!r}] has NaN or infinite values."
+            )
+        found[str(name)] = vector
+    return found
+
+
+def groups_of(
+    adata: AnnData, rows: np.ndarray, columns: Sequence[str], dose_key: str | None = None
+) -> dict[tuple[str | float, ...], np.ndarray]:
+    """Rows of each combination of categories, and of dose, in their order.
+
+    Cells that lack a category are in none.
+
+    Parameters
+    ----------
+    adata
+        Cells.
+    rows
+        (n,) row numbers.
+    columns
+        Of ``adata.obs``.
+    dose_key
+        Column of doses, which become the last entry of a combination; None without.
+
+    Raises
+    ------
+    ValueError
+        If a dose is no finite number above 0.
+    """
+    found = [checks.column(adata, name).iloc[rows] for name in columns]
+    present = np.logical_and.reduce([each.notna().to_numpy() for each in found])
+    kept = rows[present]
+    table = {name: each.astype(str).to_numpy()[present] for name, each in enumerate(found)}
+    if dose_key is not None:
+        doses = checks.column(adata, dose_key).iloc[kept]
+        what = f"A dose in adata.obs[{dose_key!r}]"
+        known = {value: dose_of(value, what) for value in doses.unique()}
+        table[len(columns)] = np.array([known[value] for value in doses])
+    members = pd.DataFrame(table).groupby(list(table), sort=True).indices
+    return {
+        each if isinstance(each, tuple) else (each,): kept[positions]
+        for each, positions in members.items()
+    }

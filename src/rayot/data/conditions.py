@@ -93,7 +93,7 @@ class Categories:
 
     @property
     def size(self) -> int:
-        """k."""
+        """Dimension k of a vector."""
         return len(self.names) if self.vectors is None else len(self.vectors[0])
 
     def vector(self, name: str) -> np.ndarray:
@@ -172,9 +172,7 @@ class Conditions:
         groupby, *further = columns
         known = given.get(groupby, {})
         parts = {
-            part
-            for each in conditions
-            for part in parts_of(each.perturbation, known, control)
+            part for each in conditions for part in parts_of(each.perturbation, known, control)
         }
         logarithms = [np.log(each.dose) for each in conditions if each.dose is not None]
         spread = float(np.std(logarithms)) if logarithms else 0.0
@@ -260,8 +258,8 @@ def dose_of(value: Any, what: str) -> float:  # noqa: ANN401
     dose = pd.to_numeric(value, errors="coerce")
     if not (np.isfinite(dose) and dose > 0):
         raise ValueError(
-            f"{what} is {value!r}; doses enter by their logarithm and must be finite numbers above "
-            "0. Only control cells may have none."
+            f"{what} is {str(value)!r}; doses enter by their logarithm and must be finite numbers "
+            "above 0. Only control cells may have none."
         )
     return float(dose)
 
@@ -283,10 +281,10 @@ def vectors_of(adata: AnnData, key: str) -> dict[str, np.ndarray]:
         table = dict(zip(map(str, table.index), table.to_numpy(), strict=True))
     if not isinstance(table, Mapping) or not table:
         raise ValueError(
-            f"adata.uns[{key!r}] must be a dictionary or a DataFrame from category to vector, found "
-            f"{type(table).__name__}."
+            f"adata.uns[{key!r}] must be a dictionary or a DataFrame from category to vector, "
+            f"found {type(table).__name__}."
         )
-    found = {}
+    found: dict[str, np.ndarray] = {}
     for name, values in table.items():
         vector = np.asarray(values, dtype=np.float64).reshape(-1)
         length = len(next(iter(found.values()))) if found else len(vector)

@@ -154,6 +154,19 @@ class Key:
         seed = "seed"
         similarity = "similarity"
 
+    class conditional:
+        """Entries of the dictionary ``adata.uns[key]`` of a conditional model."""
+
+        control = "control"
+        groupby = "groupby"
+        dose_key = "dose_key"
+        condition_keys = "condition_keys"
+        table = "table"
+        params = "params"
+        version = "version"
+        seed = "seed"
+        history = "history"
+
     class similarity:
         """Entries of ``adata.uns[key]["similarity"]`` of a screen, in the order of the leaves."""
 

@@ -295,9 +295,11 @@ class ConditionalW1OT(PersistentModel):
         if self.components is not None:
             of_fit = replace(settings, n_components=None, standardise=True)
             fitted = self._new_module(of_fit, self.components.basis.shape[1])
+        kinds = [each[:2] for each in self.known]
         result = train_conditional(
             fitted,
             [each.name for each in self.known],
+            [kinds.index(kind) for kind in kinds],
             self.source,
             self.target,
             of_fit,
@@ -351,7 +353,9 @@ class ConditionalW1OT(PersistentModel):
     def maps_of(self, condition: Condition) -> TransportMap:
         """The maps of a condition, one of each member."""
         vector = torch.from_numpy(self.conditions.vector(condition))[None]
-        return self.module.given(vector, [condition.name]).eval()
+        alike = [k for k, each in enumerate(self.known) if each[:2] == condition[:2]]
+        strengths = self.module.strengths[:, alike[:1]] if alike else None
+        return self.module.given(vector, [condition.name], strengths).eval()
 
     def given(self, perturbation: str, *, dose: float | None = None) -> W1OT:
         """The map of one condition, seen in training or not, with all verbs of :class:`W1OT`.
@@ -379,7 +383,8 @@ class ConditionalW1OT(PersistentModel):
         seen = [each for each in self.known if each[:2] == (str(perturbation), dose)]
         # Its parts and dose are checked by any covariates.
         condition = Condition(str(perturbation), dose, self.known[0].covariates)
-        model = GivenCondition.assembled(
+        kind = GivenCondition if self.conditions.covariates else W1OT
+        model = kind.assembled(
             self.data,
             self.source_key,
             condition.perturbation,
@@ -389,7 +394,8 @@ class ConditionalW1OT(PersistentModel):
             self.settings.plain,
             self.preset,
         )
-        model.conditional, model.condition = self, condition
+        if isinstance(model, GivenCondition):
+            model.conditional, model.condition = self, condition
         model.module = self.maps_of(condition)
         model.diagnostics_ = [each for one in seen for each in self._reports(one)] or [UNSEEN]
         model.history_, model.training_ = self.history_, dict(self.training_)

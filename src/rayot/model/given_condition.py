@@ -20,10 +20,7 @@ if TYPE_CHECKING:
 
 
 class GivenCondition(W1OT):
-    """A map that reads the covariates of the cells it moves, such as their cell type, from ``obs``.
-
-    Without covariates it is a :class:`W1OT` like any other.
-    """
+    """A map that reads from ``obs`` what cells it moves, such as their cell type."""
 
     conditional: ConditionalW1OT
     condition: Condition
@@ -48,14 +45,11 @@ class GivenCondition(W1OT):
         }
 
     def _check_cells(self, adata: AnnData, rows: np.ndarray) -> None:
-        if self._covariates:
-            for condition in self._groups(adata, rows):
-                self.conditional.conditions.vector(condition)
+        for condition in self._groups(adata, rows):
+            self.conditional.conditions.vector(condition)
         super()._check_cells(adata, rows)
 
     def _moves(self, adata: AnnData, rows: np.ndarray, cells: Tensor) -> Moves:
-        if not self._covariates:
-            return super()._moves(adata, rows, cells)
         positions, parts = [], []
         for condition, members in self._groups(adata, rows).items():
             maps = self.conditional.maps_of(condition)
@@ -72,16 +66,8 @@ class GivenCondition(W1OT):
         )
 
     def save(self, dir_path: str | Path, overwrite: bool = False) -> None:
-        """Save as a :class:`W1OT`.
-
-        Raises
-        ------
-        ValueError
-            If the map reads covariates of cells: save the conditional model.
-        """
-        if self._covariates:
-            raise ValueError(
-                f"This map reads {self._covariates} of the cells that it moves; save the "
-                "conditional model itself."
-            )
-        super().save(dir_path, overwrite)
+        """Raise a ValueError: the map is saved with its conditional model."""
+        raise ValueError(
+            f"This map reads {self._covariates} of the cells that it moves; save the conditional "
+            "model itself."
+        )

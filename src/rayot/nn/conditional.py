@@ -61,9 +61,9 @@ class ConditionalLipschitzNetwork(nn.Module):
 
     Every layer is :math:`h(x, c) = \sigma(Q(c) x + b + g(c))`: the condition enters before the
     activation, in the biases (Chen et al. 2025, Discussion) and in the orthonormal matrix, the
-    transform of a free matrix :math:`W + U \, \mathrm{diag}(s(c)) \, V` of which the condition moves
-    a part of low rank. With c given it is a :class:`LipschitzNetwork`. As a sum of potentials,
-    f(x) + g(c), the condition would move no cell.
+    transform of a free matrix :math:`W + U \, \mathrm{diag}(s(c)) \, V`, of which the condition
+    moves a part of low rank. With c given it is a :class:`LipschitzNetwork`. As a sum of two
+    functions, f(x) + g(c), it would move cells alike in all conditions.
 
     Parameters
     ----------

@@ -76,6 +76,7 @@ class ConditionalMap(Stack):
 
     settings: ConditionalW1Settings
     conditions: Tensor
+    strengths: Tensor
 
     def __init__(
         self,
@@ -87,6 +88,8 @@ class ConditionalMap(Stack):
     ) -> None:
         super().__init__(n_features, names, settings, seed)
         self.register_buffer("conditions", conditions.float().repeat(len(self.names), 1, 1))
+        # Shares of their way that cells go in the conditions of training.
+        self.register_buffer("strengths", torch.ones(len(self.names), len(conditions)))
         sizes = self.n_features, conditions.shape[1]
         of_conditions = {
             "condition_width": settings.condition_width,
@@ -129,7 +132,9 @@ class ConditionalMap(Stack):
         return moved.reshape(cells.shape)
 
     @torch.no_grad()
-    def given(self, conditions: Tensor, names: Sequence[str]) -> TransportMap:
+    def given(
+        self, conditions: Tensor, names: Sequence[str], strengths: Tensor | None = None
+    ) -> TransportMap:
         """The maps in given conditions: P G problems, those of the first network first.
 
         Parameters
@@ -138,6 +143,8 @@ class ConditionalMap(Stack):
             (G, k).
         names
             Of the G conditions.
+        strengths
+            (P, G), shares of its way that each cell goes; None for all of it.
         """
         own, n = conditions.to(self.centre).repeat(len(self.names), 1, 1), len(names)
         members = ("", *(f" / {k}" for k in range(2, len(self.names) + 1)))
@@ -148,6 +155,8 @@ class ConditionalMap(Stack):
         for name in ("centre", "scale", "strength", "basis"):
             if (buffer := getattr(self, name)) is not None:
                 values[name] = buffer.repeat_interleave(n, 0)
+        if strengths is not None:
+            values["strength"] = strengths.reshape(-1, 1, 1)
         for number in range(plain.n_rays):
             ray = self.ray(number)
             for part, found in (

@@ -25,6 +25,9 @@ class ConditionalW1Settings(W1Settings):
         ``"groupsort"`` or ``"maxmin"``.
     step
         ``"adversarial"`` or ``"energy"``.
+    shrink
+        Whether perturbations of training stay without a move where an energy distance permutation
+        test, within the groups of their cells, finds no effect.
     """
 
     potential: Literal["groupsort", "maxmin"] = "groupsort"
@@ -39,7 +42,7 @@ class ConditionalW1Settings(W1Settings):
         "paper": {},
         "fast": {
             **W1Settings.presets["fast"],
-            "shrink": False,
+            "n_rays": 1,
             "rank": 4,
             "condition_width": 32,
             "potential_steps": 600,
@@ -62,5 +65,3 @@ class ConditionalW1Settings(W1Settings):
             raise ValueError(
                 "unmatched_source and unmatched_target must be 0: conditional maps match all mass."
             )
-        if self.shrink:
-            raise ValueError("shrink must be False: what is learned is common to all conditions.")

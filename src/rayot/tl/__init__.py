@@ -7,6 +7,7 @@ from rayot.model.methods import METHODS
 
 if TYPE_CHECKING:
     from rayot.tl._calibration import calibration
+    from rayot.tl._conditional_w1ot import conditional_w1ot
     from rayot.tl._evaluate import evaluate
     from rayot.tl._genot import genot
     from rayot.tl._log_fold_change import log_fold_change
@@ -17,6 +18,7 @@ _of_modules, _, _others = attach(
     __name__,
     {
         "calibration": "_calibration",
+        "conditional_w1ot": "_conditional_w1ot",
         "evaluate": "_evaluate",
         "genot": "_genot",
         "log_fold_change": "_log_fold_change",

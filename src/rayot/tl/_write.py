@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from anndata import AnnData
 
 import rayot
@@ -63,10 +64,7 @@ def write_result(
         Key.result.params: plain(model.parameters()),
         Key.result.version: rayot.__version__,
         Key.result.seed: model.seed,
-        Key.result.history: {
-            phase: {"step": table.index.to_numpy(), **{n: table[n].to_numpy() for n in table}}
-            for phase, table in model.history.items()
-        },
+        Key.result.history: curves(model.history),
         Key.result.diagnostics: dict(model.diagnostics),
         Key.result.share_clipped: prediction.share_clipped,
     }
@@ -109,7 +107,7 @@ def write_result(
         # Assigning to a view would copy it with a warning; scanpy's verbs copy it silently.
         adata._init_as_actual(adata.copy())
     if is_result(adata.uns.get(Key.uns.result(key))):
-        _forget(adata, key)
+        forget(adata, key)
     for name, values in obs.items():
         adata.obs[name] = values
     if moved is not None:
@@ -119,7 +117,15 @@ def write_result(
     adata.uns[Key.uns.result(key)] = result
 
 
-def _forget(adata: AnnData, key: str) -> None:
+def curves(history: dict[str, pd.DataFrame]) -> dict[str, dict[str, np.ndarray]]:
+    """Training curves as plain arrays."""
+    return {
+        phase: {"step": table.index.to_numpy(), **{n: table[n].to_numpy() for n in table}}
+        for phase, table in history.items()
+    }
+
+
+def forget(adata: AnnData, key: str) -> None:
     """Remove what an earlier fit of this name wrote, of which a new one may write only a part."""
     columns = {
         Key.obs.step(key),

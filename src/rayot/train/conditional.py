@@ -220,7 +220,7 @@ class ConditionalStep(ConditionalTraining):
         """Start with steps of the mean length that optimal maps have: W1, by the potential."""
         super().on_fit_start()
         with torch.no_grad():
-            conditions, n_strata = self.transport.conditions, self.source.n_strata
+            conditions = self.transport.conditions
             self.held_out_directions = self.ray.direction(self.held_out_cells, conditions)
         if self.block == 0 and self.settings.step == "energy":
             self.start()

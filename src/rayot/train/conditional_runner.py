@@ -1,6 +1,8 @@
 """Fit the maps of many conditions, and judge those of each."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -8,6 +10,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from rayot.solvers import (
+    SIGNIFICANCE,
     ConditionalMap,
     ConditionalW1Settings,
     Fold,
@@ -16,6 +19,7 @@ from rayot.solvers import (
     generator,
     permutation_test,
 )
+from rayot.train.block import BlockTraining
 from rayot.train.checkpoints import claim, fingerprint_of
 from rayot.train.conditional import STEP_TRAINING, ConditionalPotential
 from rayot.train.options import TrainingOptions
@@ -28,6 +32,7 @@ from rayot.train.threads import threads_for
 def train_conditional(
     maps: ConditionalMap,
     names: list[str],
+    families: list[int],
     source: Population,
     target: Population,
     settings: ConditionalW1Settings,
@@ -43,6 +48,9 @@ def train_conditional(
         Changed in place.
     names
         Of the S conditions.
+    families
+        (S,), equal for conditions that differ in the cells alone: whether these respond is tested
+        in all of them together.
     source, target
         Training cells of each condition, which are the strata of each of the P problems.
     settings, seed, options, labels
@@ -60,15 +68,19 @@ def train_conditional(
     options.check()
     if settings.standardise or maps.basis is not None:
         standardise(maps, *(_once(side) for side in (source, target)))
-    training, validation = zip(
+    (training, validation) = zip(
         *(_split(side, maps.names, seed, options.validation_size) for side in (source, target)),
         strict=True,
     )
     patience = options.early_stopping_patience if options.early_stopping else None
+    kinds: tuple[Callable[..., BlockTraining], ...] = (
+        ConditionalPotential,
+        STEP_TRAINING[settings.step],
+    )
     phases = [
         kind(maps, ray, *training, validation, settings, seed, patience)
         for ray in range(settings.n_rays)
-        for kind in (ConditionalPotential, STEP_TRAINING[settings.step])
+        for kind in kinds
     ]
     folder = None
     if options.checkpoint_dir is not None:
@@ -83,11 +95,12 @@ def train_conditional(
         tqdm(total=total, unit="step", disable=not options.progress) as bar,
     ):
         fit_phases(maps, phases, training, validation, folder, options, bar)
-        of_each = maps.given(maps.conditions[0], names)
+        p_values = _p_values(names, families, source, target, seed)
+        if settings.shrink:
+            maps.strengths[:] = (p_values <= SIGNIFICANCE).float()
+        of_each = maps.given(maps.conditions[0], names, maps.strengths)
         apart = Fold.stack(of_each, *(replace(side, n_strata=1) for side in validation))
-        draws = [generator(seed, name, "permutation") for name in names]
-        tested = permutation_test(*(_member(side) for side in (source, target)), draws)
-        p_values = tested.p_values.repeat(source.n_problems)
+        p_values = p_values.repeat(source.n_problems)
         report = diagnostics([[each] for each in apart], p_values, labels)
     for problem, message in failures_of(phases).items():
         for figures in report[problem * len(names) : (problem + 1) * len(names)]:
@@ -97,10 +110,8 @@ def train_conditional(
 
 def _once(side: Population) -> Population:
     """The cells of each problem as one group that has none of them twice."""
-    bounds = side.problem_offsets.tolist()
-    groups = [
-        side.rows[start:end].unique() for start, end in zip(bounds[:-1], bounds[1:], strict=True)
-    ]
+    bounds = pairwise(side.problem_offsets.tolist())
+    groups = [side.rows[start:end].unique() for start, end in bounds]
     return Population.from_groups(side.cells, groups)
 
 
@@ -112,7 +123,7 @@ def _split(
         torch.rand(side.cells.shape[0], generator=generator(seed, name, "validation"))
         for name in names
     ]
-    bounds = zip(side.offsets[:-1].tolist(), side.offsets[1:].tolist(), strict=True)
+    bounds = pairwise(side.offsets.tolist())
     rest, apart = [], []
     for group, (start, end) in enumerate(bounds):
         drawn = order[group // side.n_strata][side.rows[start:end]].argsort() + start
@@ -122,7 +133,19 @@ def _split(
     return side.select(rest), side.select(apart)
 
 
-def _member(side: Population) -> Population:
-    """The conditions of the first problem, as problems."""
-    offsets = side.offsets[: side.n_strata + 1]
-    return replace(side, rows=side.rows[: int(offsets[-1])], offsets=offsets, n_strata=1)
+def _p_values(
+    names: list[str], families: list[int], source: Population, target: Population, seed: int
+) -> Tensor:
+    """p-value (S,) of each condition's family, in which cells are compared within conditions."""
+    found = torch.ones(len(names))
+    for family in sorted(set(families)):
+        members = [number for number, each in enumerate(families) if each == family]
+        first, second = (
+            replace(side, n_strata=len(members)).select(
+                [torch.arange(*side.offsets[k : k + 2].tolist()) for k in members]
+            )
+            for side in (source, target)
+        )
+        draws = [generator(seed, names[members[0]], "permutation")]
+        found[members] = permutation_test(first, second, draws).p_values
+    return found

@@ -140,6 +140,7 @@ def train_transport(
 
 
 def columns_of(phase: BlockTraining) -> dict[str, np.ndarray]:
+    """History of a phase, the mean over problems."""
     columns = {name: np.asarray(rows) for name, rows in phase.history.items()}
     means = {name: rows.mean(1) for name, rows in columns.items()}
     return {**means, "step": columns["step"][:, 0].astype(int)}

@@ -1,0 +1,225 @@
+"""Conditions that training never saw: python benchmarks/conditional.py [--tasks NAMES].
+
+``dose``: simulated drugs at five doses, one of the three in the middle left out. ``cell type`` and
+``patient``: of kang18 and gbm, none of whose cells are in training; a condition's vector is the
+mean profile of its control cells. ``double``: the doubles of norman19 whose two parts are there
+alone, all left out at once. 50 principal components of training cells, scored in gene space on the 50
+genes that differ most between control and held-out cells: the share of the way from the control to
+the held-out cells, in unbiased energy distance and in the distance of means. Control cells are
+predicted: where the group is unseen its own, else all.
+"""
+
+import argparse
+import os
+
+os.environ["OMP_NUM_THREADS"] = "1"
+
+import time
+from collections.abc import Callable
+from functools import lru_cache
+
+import numpy as np
+import scanpy as sc
+import torch
+from anndata import AnnData
+from rows import run
+from sets import SETS, prepare
+
+import rayot as rt
+from rayot.solvers import energy_distance
+
+N_GENES = 50
+DOSES = (0.1, 1.0, 10.0, 100.0, 1000.0)
+DRUGS = [f"drug_{number:03d}" for number in range(6)]
+HELD_OUT = {
+    "dose": DOSES[1:-1],
+    "cell type": ("B", "CD14+Mono", "CD4T", "CD8T", "Dendritic", "FCGR3A+Mono", "NK"),
+    "patient": ("PW030", "PW032", "PW034", "PW036", "PW040"),
+    "double": (
+        "KLF1+MAP2K6",
+        "KLF1+TGFBR2",
+        "MAP2K3+MAP2K6",
+        "MAP2K3+SLC38A2",
+        "MAPK1+TGFBR2",
+    ),
+}
+SET_OF = {"cell type": "kang18", "patient": "gbm"}
+QUIET = {"use_rep": "X_pca", "show_progress_bar": False}
+
+
+def embed(adata: AnnData) -> AnnData:
+    """Principal components of the training cells."""
+    training = adata[adata.obs["split"] == "train"].copy()
+    sc.pp.pca(training, n_comps=50, mask_var=None)
+    mean = np.asarray(training.X.mean(0)).ravel()
+    loadings = adata.varm["PCs"] = training.varm["PCs"]
+    adata.obsm["X_pca"] = np.asarray(adata.X @ loadings - mean @ loadings, dtype=np.float32)
+    return adata
+
+
+@lru_cache(maxsize=1)
+def cells(task: str, held_out: str | float, seed: int) -> AnnData:
+    if task in SET_OF:
+        adata = prepare(SET_OF[task], "pca", seed, unseen=str(held_out))
+        column, control = SETS[SET_OF[task]].group, adata.obs["perturbation"] == "control"
+        adata.uns["profiles"] = {
+            name: adata.obsm["X_pca"][(adata.obs[column] == name) & control].mean(0)
+            for name in adata.obs[column].unique()
+        }
+        return adata
+    if task == "dose":
+        adata = rt.datasets.simulated_screen(
+            len(DRUGS), n_cells=150, n_genes=100, inactive=0, doses=DOSES, seed=seed
+        )
+        of_test = adata.obs["dose"] == np.float32(held_out)
+    else:
+        adata = rt.datasets.norman19()
+        of_test = adata.obs["perturbation"].isin(HELD_OUT["double"])
+    adata.obs["split"] = np.where(of_test, "test", "train")
+    return embed(adata)
+
+
+def targets(task: str, held_out: str | float) -> list[tuple[str, float | None]]:
+    """Perturbations, and their dose, that are predicted."""
+    if task == "dose":
+        return [(drug, float(held_out)) for drug in DRUGS]
+    return [(str(held_out) if task == "double" else SETS[SET_OF[task]].target, None)]
+
+
+def pair(adata: AnnData, of_target: np.ndarray, seed: int, **options: object) -> rt.model.W1OT:
+    """One model from training control cells to some of the training cells."""
+    control = (adata.obs["perturbation"] == "control").to_numpy()
+    part = adata[(control | of_target) & (adata.obs["split"] == "train").to_numpy()].copy()
+    is_target = of_target[(control | of_target) & (adata.obs["split"] == "train").to_numpy()]
+    part.obs["perturbation"] = np.where(is_target, "target", "control")
+    given = {"preset": "fast", "seed": seed, "split_key": None, "write_genes": False}
+    return rt.tl.w1ot(part, "control", "target", **given, **QUIET, **options)
+
+
+def pooled(strata: bool = False) -> Callable:
+    """One model of the same drug at other doses, of both parts, or of all seen groups."""
+
+    def predict(task: str, adata: AnnData, source: AnnData, what: tuple, seed: int) -> np.ndarray:
+        parts = what[0].split("+") if task == "double" else [what[0]]
+        key = SETS[SET_OF[task]].group if strata and task in SET_OF else None
+        of_target = adata.obs["perturbation"].isin(parts).to_numpy()
+        return pair(adata, of_target, seed, strata_key=key).predict(source).X
+
+    return predict
+
+
+def summed(task: str, adata: AnnData, source: AnnData, what: tuple, seed: int) -> np.ndarray:
+    """The moves of one model a part, added."""
+    start = source.X.toarray()
+    moves = [
+        pair(adata, (adata.obs["perturbation"] == part).to_numpy(), seed)
+        .predict(source, clip=False)
+        .X
+        - start
+        for part in what[0].split("+")
+    ]
+    return np.maximum(start + sum(moves), 0)
+
+
+def mean_shift(task: str, adata: AnnData, source: AnnData, what: tuple, seed: int) -> np.ndarray:
+    """Of other groups, interpolated between neighbouring doses, or the sum of both parts'."""
+    training = (adata.obs["split"] == "train").to_numpy()
+    name = adata.obs["perturbation"].to_numpy()
+    mean = lambda chosen: np.asarray(adata.X[training & chosen].mean(0)).ravel()  # noqa: E731
+    control = mean(name == "control")
+    if task == "double":
+        shift = sum(mean(name == part) - control for part in what[0].split("+"))
+    elif task == "dose":
+        at = DOSES.index(what[1])
+        beside = [adata.obs["dose"].to_numpy() == np.float32(DOSES[k]) for k in (at - 1, at + 1)]
+        shift = np.mean([mean((name == what[0]) & dose) for dose in beside], axis=0) - control
+    else:
+        shift = mean(name == what[0]) - control
+    return np.maximum(source.X.toarray() + shift, 0)
+
+
+def conditional(**options: object) -> Callable:
+    """One model of all conditions."""
+    fitted: dict = {}
+
+    def predict(task: str, adata: AnnData, source: AnnData, what: tuple, seed: int) -> np.ndarray:
+        if fitted.get("cells") is not adata:
+            given: dict = {"seed": seed, **options}
+            if task == "dose":
+                given["dose_key"] = "dose"
+            if task in SET_OF:
+                group = SETS[SET_OF[task]].group
+                given |= {"condition_keys": [group], "embedding_key": {group: "profiles"}}
+            data = rt.model.ConditionalW1OT.setup_anndata(adata, use_rep="X_pca")
+            model = rt.model.ConditionalW1OT(adata, data, "control", **given)
+            model.train(show_progress_bar=False)
+            fitted.update(cells=adata, model=model)
+        return fitted["model"].predict(source, what[0], dose=what[1]).X
+
+    return predict
+
+
+METHODS: dict[str, Callable] = {
+    "conditional": conditional(),
+    "conditional, biases alone": conditional(rank=0),
+    "one model, pooled": pooled(),
+    "one model, balanced": pooled(strata=True),
+    "one model a part, summed": summed,
+    "mean shift": mean_shift,
+}
+ONLY = {"one model, balanced": tuple(SET_OF), "one model a part, summed": ("double",)}
+
+
+def score(start: np.ndarray, predicted: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+    """Distances to ``truth``, of the prediction and of the cells it started from."""
+    spread = np.sqrt(start.var(0) / len(start) + truth.var(0) / len(truth)) + 1e-6
+    genes = np.argsort(-np.abs(start.mean(0) - truth.mean(0)) / spread)[:N_GENES]
+    a, b, c = (
+        torch.from_numpy(np.ascontiguousarray(x[:, genes])) for x in (start, predicted, truth)
+    )
+    return {
+        "energy_distance": float(energy_distance(b[None], c[None])),
+        "identity energy_distance": float(energy_distance(a[None], c[None])),
+        "mean": float((b.mean(0) - c.mean(0)).norm()),
+        "identity mean": float((a.mean(0) - c.mean(0)).norm()),
+    }
+
+
+def ways(found: list[dict[str, float]]) -> dict[str, float]:
+    """Shares of the way from control to held-out cells, of several targets together."""
+    total = {key: sum(each[key] for each in found) for key in found[0]}
+    return {
+        f"way {name}": round(1 - total[name] / total[f"identity {name}"], 4)
+        for name in ("energy_distance", "mean")
+    }
+
+
+def measure(task: str, held_out: str | float, seed: int, method: str) -> dict:
+    adata = cells(task, held_out if task != "double" else "all", seed)
+    torch.set_num_threads(1)
+    name, test = adata.obs["perturbation"], adata.obs["split"] == "test"
+    unseen = test if task in SET_OF else np.ones(adata.n_obs, dtype=bool)
+    source = adata[(name == "control") & unseen].copy()
+    start, found = time.process_time(), []
+    for what in targets(task, held_out):
+        predicted = METHODS[method](task, adata, source, what, seed)
+        truth = adata[(name == what[0]) & test].X.toarray()
+        found.append(score(source.X.toarray(), predicted, truth))
+    return {"seconds": round(time.process_time() - start, 1), **ways(found)}
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tasks", default=",".join(HELD_OUT))
+    parser.add_argument("--methods", default=";".join(METHODS), help="names, joined by semicolons")
+    parser.add_argument("--seeds", default="0,1,2")
+    options = parser.parse_args()
+    cases = [
+        {"task": task, "held_out": held_out, "seed": seed, "method": method}
+        for seed in map(int, options.seeds.split(","))
+        for task in options.tasks.split(",")
+        for method in options.methods.split(";")
+        if task in ONLY.get(method, tuple(HELD_OUT))
+        for held_out in HELD_OUT[task]
+    ]
+    run("conditional", cases, measure)

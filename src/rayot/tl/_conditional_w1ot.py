@@ -1,0 +1,273 @@
+"""The verb ``tl.conditional_w1ot``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import rayot
+from rayot._docs import shared
+from rayot.data import checks
+from rayot.data.files import unchanged
+from rayot.data.fitted import is_result
+from rayot.data.keys import Key
+from rayot.data.modality import modality_of
+from rayot.tl._write import check_key, check_writable, curves, forget, plain, write_result
+
+if TYPE_CHECKING:
+    import lightning.pytorch as pl
+    from anndata import AnnData
+    from mudata import MuData
+
+    from rayot.model import ConditionalW1OT
+    from rayot.representation import Representation
+
+
+@shared
+def conditional_w1ot(
+    adata: AnnData | MuData,
+    control: str,
+    *,
+    target_key: str | None = None,
+    target_dose: float | None = None,
+    groupby: str = Key.obs.perturbation,
+    dose_key: str | None = None,
+    condition_keys: Sequence[str] = (),
+    embedding_key: str | Mapping[str, str] | None = None,
+    use_rep: str | Representation | None = None,
+    layer: str | None = None,
+    split_key: str | None = Key.obs.split,
+    modality: str | None = None,
+    min_cells: int = 10,
+    preset: str = "fast",
+    key_added: str = "conditional_w1ot",
+    seed: int = 0,
+    n_seeds: int = 1,
+    max_steps: int | None = None,
+    batch_size: int | None = None,
+    validation_size: float = 0.1,
+    early_stopping: bool = False,
+    early_stopping_patience: int = 10,
+    checkpoint_dir: str | Path | None = None,
+    checkpoint_every: int = 1000,
+    resume: bool = True,
+    write_genes: bool = True,
+    clip: bool | str = "auto",
+    allow_counts: bool = False,
+    accelerator: str = "auto",
+    devices: int | str | list[int] = "auto",
+    show_progress_bar: bool = True,
+    callbacks: Sequence[pl.Callback] = (),
+    plan_kwargs: dict[str, Any] | None = None,
+    copy: bool = False,
+    **trainer_kwargs: Any,  # noqa: ANN401
+) -> ConditionalW1OT:
+    """Learn how cells respond to all conditions by one model, which predicts unseen ones too.
+
+    A conditional Wasserstein-1 map (Chen et al. 2025, Discussion): a potential f(x, c) that is
+    1-Lipschitz in the cell x for every condition c, and a step size η(x, c). A condition is a
+    perturbation or a combination ``"A+B"`` of several, its dose, and what cells they are. All
+    conditions count alike, and each is matched with the control of its own cells.
+
+    Parameters
+    ----------
+    {adata}
+    control
+        Category of ``obs[groupby]`` that cells start from.
+    target_key, target_dose
+        Condition whose prediction of all control cells is written, as :func:`rayot.tl.w1ot` writes
+        it. None writes no cells.
+    {groupby}
+    {dose_key}
+    {condition_keys}
+    {embedding_key}
+    {use_rep}
+    {layer}
+    {split_key}
+    {modality}
+    {min_condition_cells}
+    {preset}
+    {key_added}
+    {seed}
+    {n_seeds}
+    {max_steps}
+    batch_size
+        Cells drawn of each side at a step, of all its conditions together; None takes the preset's.
+    {validation_size}
+    {early_stopping}
+    {early_stopping_patience}
+    {checkpoint_dir}
+    {checkpoint_every}
+    {resume}
+    {write_genes}
+    {clip}
+    {allow_counts}
+    {accelerator}
+    {progress}
+    {callbacks}
+    plan_kwargs
+        Settings that differ from the preset's, see :class:`rayot.solvers.ConditionalW1Settings`.
+    copy
+        Whether to write to a copy, which the returned model holds as ``model.adata``.
+    {trainer_kwargs}
+
+    Returns
+    -------
+    The fitted :class:`rayot.model.ConditionalW1OT`: ``model.predict(cells, "A+B")``,
+    ``model.predict(cells, "A", dose=10)``. Written to ``adata`` (with ``key`` for ``key_added``):
+
+    - ``uns[key]["table"]``: one row a condition of training: its perturbation, dose and further
+      categories, ``n_cells``, and the diagnostics of its map with a certificate, on ``n_held_out``
+      cells apart, see :func:`rayot.solvers.diagnostics.diagnostics`.
+    - ``uns[key]``: control, columns, parameters, package version, seed and history.
+    - with ``target_key`` also what :func:`rayot.tl.w1ot` writes, for that condition.
+
+    Raises
+    ------
+    KeyError
+        If a column, layer, representation or ``uns[embedding_key]`` is missing.
+    ValueError
+        If no condition has enough cells, a dose is not above 0, a category has no vector or one of
+        another length, values are NaN or infinite, the expression holds raw counts, an option is
+        out of range. ``adata`` is then as it was.
+    OSError
+        As :func:`rayot.tl.w1ot`.
+
+    Examples
+    --------
+    >>> import rayot as rt
+    >>> adata = rt.datasets.simulated_screen(2, n_cells=60, n_genes=20, doses=[1, 10])
+    >>> model = rt.tl.conditional_w1ot(
+    ...     adata, "control", dose_key="dose", max_steps=10, show_progress_bar=False
+    ... )
+    >>> adata.uns["conditional_w1ot"]["table"][["perturbation", "dose"]].values.tolist()
+    [['drug_000', 1.0], ['drug_000', 10.0], ['drug_001', 1.0], ['drug_001', 10.0]]
+    >>> model.predict(adata[:5], "drug_000", dose=3).shape
+    (5, 20)
+    """
+    from rayot.model import ConditionalW1OT
+    from rayot.representation import Representation
+
+    cells = modality_of(adata, modality)
+    _check_key(cells, key_added, copy)
+    checks.clip_option(clip)
+    _check_target(cells, groupby, target_key, target_dose, dose_key)
+    given = use_rep if isinstance(use_rep, Representation) else None
+    data = ConditionalW1OT.setup_anndata(
+        cells,
+        groupby=groupby,
+        layer=layer,
+        use_rep=None if given is not None else use_rep,  # type: ignore[arg-type]
+        split_key=split_key,
+        allow_counts=allow_counts,
+    )
+    if given is not None:
+        data = replace(data, use_rep=given.name)
+    with unchanged(cells) as check:
+        model = ConditionalW1OT(
+            cells,
+            data,
+            control,
+            dose_key=dose_key,
+            condition_keys=condition_keys,
+            embedding_key=embedding_key,
+            min_cells=min_cells,
+            preset=preset,
+            representation=given,
+            n_seeds=n_seeds,
+            seed=seed,
+            **(plan_kwargs or {}),
+        )
+        model.train(
+            max_steps=max_steps,
+            batch_size=batch_size,
+            validation_size=validation_size,
+            early_stopping=early_stopping,
+            early_stopping_patience=early_stopping_patience,
+            checkpoint_dir=checkpoint_dir,
+            checkpoint_every=checkpoint_every,
+            resume=resume,
+            accelerator=accelerator,
+            devices=devices,
+            show_progress_bar=show_progress_bar,
+            callbacks=callbacks,
+            **trainer_kwargs,
+        )
+        check()
+        if copy:
+            cells = cells.to_memory() if cells.isbacked else cells.copy()
+            model._adata = cells
+        elif cells.is_view:
+            # Writing to a view would copy it with a warning; scanpy's verbs copy it silently.
+            cells._init_as_actual(cells.copy())
+        if target_key is None and is_result(cells.uns.get(Key.uns.result(key_added))):
+            # An earlier fit of this name has written cells, and this one does not.
+            forget(cells, key_added)
+        if target_key is not None:
+            write_result(
+                cells,
+                model.given(target_key, dose=target_dose),
+                key_added,
+                write_genes=write_genes,
+                clip=clip,
+                copy=False,
+                check=check,
+            )
+    cells.uns[Key.uns.result(key_added)] = {
+        **(cells.uns[Key.uns.result(key_added)] if target_key is not None else {}),
+        **_description(model, groupby),
+    }
+    return model
+
+
+def _description(model: ConditionalW1OT, groupby: str) -> dict[str, Any]:
+    """What ``uns[key]`` says of a conditional model."""
+    table = model.table
+    found = {
+        Key.conditional.control: model.source_key,
+        Key.conditional.groupby: groupby,
+        Key.conditional.dose_key: model.conditions.dose_key,
+        Key.conditional.condition_keys: np.asarray(
+            [each.column for each in model.conditions.covariates], dtype=str
+        ),
+        Key.conditional.table: table.set_index(table.index.astype(str)),
+        Key.conditional.params: plain(model.parameters()),
+        Key.conditional.version: rayot.__version__,
+        Key.conditional.seed: model.seed,
+        Key.conditional.history: curves(model.history),
+    }
+    return plain(found)
+
+
+def _check_target(
+    adata: AnnData,
+    groupby: str,
+    target_key: str | None,
+    target_dose: float | None,
+    dose_key: str | None,
+) -> None:
+    """Raise a ValueError if there is nothing to write for the target, before anything is fitted."""
+    if target_key is None:
+        if target_dose is not None:
+            raise ValueError(f"target_dose is {target_dose!r} without a target_key.")
+        return
+    checks.in_category(adata, groupby, target_key)
+    if (target_dose is None) != (dose_key is None):
+        raise ValueError(
+            f"target_dose is {target_dose!r} and dose_key is {dose_key!r}: a target needs a dose "
+            "where, and only where, there are doses."
+        )
+
+
+def _check_key(adata: AnnData, key: str, copy: bool) -> None:
+    """Raise a ValueError if the name holds something that no conditional model wrote."""
+    found = adata.uns.get(Key.uns.result(key))
+    needed = (Key.conditional.control, Key.conditional.condition_keys, Key.conditional.table)
+    if isinstance(found, Mapping) and all(name in found for name in needed):
+        check_writable(adata, copy)
+    else:
+        check_key(adata, key, copy)

@@ -3,9 +3,9 @@
 ``dose``: simulated drugs at five doses, one of the three in the middle left out. ``cell type`` and
 ``patient``: of kang18 and gbm, none of whose cells are in training; a condition's vector is the
 mean profile of its control cells. ``double``: the doubles of norman19 whose two parts are there
-alone, all left out at once. 50 principal components of training cells, scored in gene space on the 50
-genes that differ most between control and held-out cells: the share of the way from the control to
-the held-out cells, in unbiased energy distance and in the distance of means. Control cells are
+alone, all left out at once. 50 principal components of training cells, scored in gene space on the
+50 genes that differ most between control and held-out cells: the share of the way from the control
+to the held-out cells, in unbiased energy distance and in the distance of means. Control cells are
 predicted: where the group is unseen its own, else all.
 """
 
@@ -162,12 +162,17 @@ def conditional(**options: object) -> Callable:
 METHODS: dict[str, Callable] = {
     "conditional": conditional(),
     "conditional, biases alone": conditional(rank=0),
+    "conditional, vectors added": conditional(combination="vectors"),
     "one model, pooled": pooled(),
     "one model, balanced": pooled(strata=True),
     "one model a part, summed": summed,
     "mean shift": mean_shift,
 }
-ONLY = {"one model, balanced": tuple(SET_OF), "one model a part, summed": ("double",)}
+ONLY = {
+    "conditional, vectors added": ("double",),
+    "one model, balanced": tuple(SET_OF),
+    "one model a part, summed": ("double",),
+}
 
 
 def score(start: np.ndarray, predicted: np.ndarray, truth: np.ndarray) -> dict[str, float]:

@@ -108,6 +108,21 @@ def test_one_condition_is_a_model_like_any_other(screen, tmp_path):
     assert seen.diagnostics["n_cells"] == model.table["n_held_out"].iloc[-2]
 
 
+def test_unseen_combinations_add_moves_or_vectors(screen):
+    cells = screen[:20].copy()
+    start = cells.X.toarray()
+    for options in ({}, {"condition_keys": []}):
+        model = fit(screen, **options)
+        predict = lambda name, model=model: model.predict(cells, name, dose=5, clip=False)  # noqa: E731
+        moves = sum(predict(name).X - start for name in ("drug_000", "drug_001"))
+        both = predict("drug_000+drug_001")
+        np.testing.assert_allclose(both.X - start, moves, atol=1e-4)
+        assert "conditional_w1ot_potential" not in both.obs
+        other = fit(screen, plan_kwargs={"combination": "vectors"}, **options)
+        found = other.predict(cells, "drug_000+drug_001", dose=5, clip=False).X - start
+        assert not np.allclose(found, moves, atol=1e-2)
+
+
 def test_a_map_that_reads_covariates_is_not_saved_alone(screen, tmp_path):
     with pytest.raises(ValueError, match="save the conditional model"):
         fit(screen).given("drug_001", dose=5).save(tmp_path / "one")

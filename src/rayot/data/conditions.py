@@ -203,9 +203,7 @@ class Conditions:
         ValueError
             If a part of it is not known.
         """
-        known = self.perturbations.names
-        names = parts_of(condition.perturbation, known, self.control)
-        parts = [self.perturbations.vector(part) for part in names]
+        parts = [self.perturbations.vector(each.perturbation) for each in self.parts(condition)]
         found = [np.sum(parts, axis=0)]
         if self.dose_key is not None:
             assert condition.dose is not None
@@ -216,6 +214,11 @@ class Conditions:
             for column, name in zip(self.covariates, condition.covariates, strict=True)
         ]
         return np.concatenate(found).astype(np.float32)
+
+    def parts(self, condition: Condition) -> list[Condition]:
+        """The conditions of its single perturbations."""
+        names = parts_of(condition.perturbation, self.perturbations.names, self.control)
+        return [condition._replace(perturbation=name) for name in names]
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""

@@ -383,7 +383,10 @@ class ConditionalW1OT(PersistentModel):
         seen = [each for each in self.known if each[:2] == (str(perturbation), dose)]
         # Its parts and dose are checked by any covariates.
         condition = Condition(str(perturbation), dose, self.known[0].covariates)
-        kind = GivenCondition if self.conditions.covariates else W1OT
+        parts = [condition]
+        if not seen and self.settings.combination == "moves":
+            parts = self.conditions.parts(condition)
+        kind = GivenCondition if self.conditions.covariates or len(parts) > 1 else W1OT
         model = kind.assembled(
             self.data,
             self.source_key,
@@ -395,7 +398,7 @@ class ConditionalW1OT(PersistentModel):
             self.preset,
         )
         if isinstance(model, GivenCondition):
-            model.conditional, model.condition = self, condition
+            model.conditional, model.condition, model.terms = self, condition, parts
         model.module = self.maps_of(condition)
         model.diagnostics_ = [each for one in seen for each in self._reports(one)] or [UNSEEN]
         model.history_, model.training_ = self.history_, dict(self.training_)

@@ -20,10 +20,15 @@ if TYPE_CHECKING:
 
 
 class GivenCondition(W1OT):
-    """A map that reads from ``obs`` what cells it moves, such as their cell type."""
+    """A map that adds the moves of several, or reads from ``obs`` what cells it moves.
+
+    Its ``module`` is that of the summed vector, and of the first covariates.
+    """
 
     conditional: ConditionalW1OT
     condition: Condition
+    terms: list[Condition]
+    """Those whose moves are added: the condition itself, or its parts."""
 
     @property
     def _covariates(self) -> list[str]:
@@ -31,6 +36,8 @@ class GivenCondition(W1OT):
 
     def _groups(self, adata: AnnData, rows: np.ndarray) -> dict[Condition, np.ndarray]:
         """Positions in ``rows`` of the cells of each combination of covariates."""
+        if not self._covariates:
+            return {self.condition: np.arange(len(rows))}
         for name in self._covariates:
             missing = checks.column(adata, name).iloc[rows].isna()
             if missing.any():
@@ -52,22 +59,37 @@ class GivenCondition(W1OT):
     def _moves(self, adata: AnnData, rows: np.ndarray, cells: Tensor) -> Moves:
         positions, parts = [], []
         for condition, members in self._groups(adata, rows).items():
-            maps = self.conditional.maps_of(condition)
             positions.append(torch.from_numpy(members))
-            parts.append(moves_of(maps, self.problems, None, cells[positions[-1]], None))
+            parts.append(self._added(condition, cells[positions[-1]]))
         back = torch.cat(positions).argsort()
         potentials = [each.potential for each in parts if each.potential is not None]
         return Moves(
             torch.cat([each.mean for each in parts])[back],
             torch.cat([each.members for each in parts], 1)[:, back],
             torch.cat([each.maps for each in parts], 1)[:, back],
-            torch.cat(potentials)[back],
+            torch.cat(potentials)[back] if potentials else None,
             np.zeros(len(rows), dtype=bool),
         )
+
+    def _added(self, condition: Condition, cells: Tensor) -> Moves:
+        """Sum of the moves of all terms, for cells of the condition's covariates."""
+        terms = [each._replace(covariates=condition.covariates) for each in self.terms]
+        found = [
+            moves_of(self.conditional.maps_of(each), self.problems, None, cells, None)
+            for each in terms
+        ]
+        if len(found) == 1:
+            return found[0]
+        mean, members, maps = (
+            torch.stack([getattr(each, name) for each in found]).sum(0)
+            for name in ("mean", "members", "maps")
+        )
+        # A sum of potentials is none: it need not be 1-Lipschitz.
+        return Moves(mean, members, maps, None, found[0].combined)
 
     def save(self, dir_path: str | Path, overwrite: bool = False) -> None:
         """Raise a ValueError: the map is saved with its conditional model."""
         raise ValueError(
-            f"This map reads {self._covariates} of the cells that it moves; save the conditional "
-            "model itself."
+            "This map adds the moves of several, or reads what cells it moves from obs; save the "
+            "conditional model itself."
         )

@@ -19,6 +19,10 @@ class ConditionalW1Settings(W1Settings):
         alone, as the paper has it.
     condition_width, condition_layers
         Units and hidden layers of the perceptrons of conditions.
+    combination
+        How a combination ``"A+B"`` that is not in training moves cells. ``"moves"``: by the sum of
+        its parts' moves. ``"vectors"``: as the condition whose vector is the sum of theirs, as
+        combinations of training do.
     n_conditions
         Conditions drawn at each step, which share ``batch_size`` cells of each side.
     potential
@@ -35,6 +39,7 @@ class ConditionalW1Settings(W1Settings):
     rank: int = 0
     condition_width: int = 64
     condition_layers: int = 1
+    combination: Literal["moves", "vectors"] = "moves"
     n_conditions: int = 16
     batch_size: int = 512
 

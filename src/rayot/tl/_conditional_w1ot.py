@@ -71,7 +71,8 @@ def conditional_w1ot(
     A conditional Wasserstein-1 map (Chen et al. 2025, Discussion): a potential f(x, c) that is
     1-Lipschitz in the cell x for every condition c, and a step size η(x, c). A condition is a
     perturbation or a combination ``"A+B"`` of several, its dose, and what cells they are. All
-    conditions count alike, and each is matched with the control of its own cells.
+    conditions count alike, and each is matched with the control of its own cells. A combination
+    that is not in training moves cells by the sum of its parts' moves.
 
     Parameters
     ----------

@@ -134,3 +134,23 @@ def test_genes_can_be_drawn_apart_from_cells():
 def test_bad_arguments_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         rt.datasets.simulated(**arguments)
+
+
+def test_a_screen_responds_more_the_higher_the_dose():
+    doses = [0.1, 1.0, 10.0]
+    screen = rt.datasets.simulated_screen(2, n_cells=300, n_genes=50, inactive=0, doses=doses)
+    assert (screen.obs["dose"][screen.obs["perturbation"] == "control"] == 0).all()
+    control = screen[screen.obs["perturbation"] == "control"].X.mean(0)
+    for drug in ("drug_000", "drug_001"):
+        of_drug = screen[screen.obs["perturbation"] == drug]
+        means = [of_drug[np.isclose(of_drug.obs["dose"], dose)].X.mean(0) for dose in doses]
+        effects = [float(np.linalg.norm(mean - control)) for mean in means]
+        assert effects[0] < effects[1] < effects[2]
+    plain = rt.datasets.simulated_screen(2, n_cells=300, n_genes=50, inactive=0)
+    assert "dose" not in plain.obs
+
+
+@pytest.mark.parametrize("doses", [[], [0.0, 1.0], [-1.0], [float("nan")]])
+def test_doses_of_a_screen_are_above_zero(doses):
+    with pytest.raises(ValueError, match="doses must be finite numbers above 0"):
+        rt.datasets.simulated_screen(2, n_cells=50, n_genes=10, doses=doses)

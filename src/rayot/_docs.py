@@ -204,9 +204,6 @@ seed
     "method_name": """method
     Name of the method that is fitted: ``"w1ot"``, ``"w2ot"``, ``"genot"`` or any other whose
     problems are independent.""",
-    "dose_key": """dose_key
-    Column of ``obs`` with the dose of each cell, which enters by its logarithm and must be above 0;
-    control cells may have none. None: no doses.""",
     "condition_keys": """condition_keys
     Further columns of ``obs`` that are part of a condition, such as cell type or patient: cells
     start from the control of the same categories.""",

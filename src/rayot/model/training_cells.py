@@ -52,8 +52,8 @@ def training_cells(
     settings: Settings,
     seed: int,
     *,
-    others: np.ndarray,
-    known: Callable[[AnnData, np.ndarray], Attributes | None],
+    others: np.ndarray | None = None,
+    known: Callable[[AnnData, np.ndarray], Attributes | None] | None = None,
 ) -> TrainingCells:
     """Take the training cells out of an AnnData, in one pass over them.
 
@@ -84,7 +84,7 @@ def training_cells(
     if weights_key is not None:
         weights = torch.from_numpy(weights_of(adata, weights_key, rows))
     # Cells are held once, in the order of the file, where conditions often lie mixed.
-    ascending = np.unique(np.concatenate([rows, others]))
+    ascending = np.unique(rows if others is None else np.concatenate([rows, others]))
     components = None
     n_features = encode(adata, rows[:1])[0].shape[1]
     if in_components(settings, len(ascending), n_features):
@@ -105,7 +105,7 @@ def training_cells(
     sizes = [len(each) for each in (*of_source, *of_target)]
     places = torch.from_numpy(np.searchsorted(ascending, rows)).split(sizes)
     weighed = None if weights is None else weights.split(sizes)
-    attributes = known(adata, ascending)
+    attributes = None if known is None else known(adata, ascending)
     source, target = (
         problems.population(
             cells, places[half], None if weighed is None else weighed[half]

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 import rayot as rt
 from rayot.model.methods import METHODS, method_of
@@ -94,6 +95,32 @@ def test_a_screen_of_any_method_is_its_single_fits(name, cells, quick, tmp_path)
     screen.save(tmp_path / "screen")
     loaded = rt.model.Screen.load(tmp_path / "screen")
     assert type(loaded[TARGET]) is method_of(name)
+
+
+def test_a_cost_of_the_users_own(cells, quick, tmp_path):
+    def manhattan(first, second):
+        return torch.cdist(first, second, p=1)
+
+    model = fit("genot", cells, quick, plan_kwargs={"cost": manhattan})
+    assert "manhattan" in cells.uns["genot"]["params"]["cost"]
+    cells.write_h5ad(tmp_path / "cells.h5ad")
+    model.save(tmp_path / "model")
+    loaded = rt.model.GENOT.load(tmp_path / "model")
+    np.testing.assert_array_equal(loaded.predict(cells[:4]).X, model.predict(cells[:4]).X)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"tau_source": 0.0}, "above 0 and at most 1"),
+        ({"tau_target": 1.5}, "above 0 and at most 1"),
+        ({"cost": "taxi"}, "cost must be a function or one of"),
+        ({"epsilon": -1.0}, "epsilon must be greater than 0"),
+    ],
+)
+def test_bad_settings_of_genot(cells, quick, options, message):
+    with pytest.raises(ValueError, match=message):
+        fit("genot", cells, quick, plan_kwargs=options)
 
 
 def test_a_screen_of_an_unknown_method(cells):

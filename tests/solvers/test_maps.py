@@ -161,18 +161,19 @@ def test_costs(cost):
     np.testing.assert_allclose(COSTS[cost](x, y)[0].numpy(), expected, atol=1e-5)
 
 
-def test_genot_has_the_conditional_moments_of_the_entropic_plan():
-    """In one dimension, beside Sinkhorn's plan of the same cells."""
+@pytest.mark.parametrize("d", [1, 2])
+def test_genot_has_the_conditional_moments_of_the_entropic_plan(d):
+    """Beside Sinkhorn's plan of the same cells."""
     draw = torch.Generator().manual_seed(0)
-    source, target = torch.randn(400, 1, generator=draw), torch.randn(400, 1, generator=draw) + 2
+    source, target = torch.randn(400, d, generator=draw), torch.randn(400, d, generator=draw) + 2
     epsilon = 0.3
     stack = fit(GenotMap, source, target, epsilon=epsilon, steps_per_coupling=5, shrink=False)
     with torch.no_grad():
-        samples = stack.samples(source[None, :200], 64)[:, 0, :, 0]
+        samples = stack.samples(source[None, :200], 64)[:, 0]
     plan = entropic_plan(squared_euclidean(source[None], target[None]), epsilon)[0, :200]
     shares = (plan / plan.sum(1, keepdim=True)).float()
-    mean = shares @ target[:, 0]
-    spread = (shares @ target[:, 0].square() - mean.square()).sqrt()
+    mean = shares @ target
+    spread = (shares @ target.square() - mean.square()).sqrt()
     assert float((samples.mean(0) - mean).abs().mean()) < 0.2
     assert float((samples.std(0) - spread).abs().mean()) < 0.15
 

@@ -26,6 +26,7 @@ from rayot.model.training_cells import training_cells
 from rayot.representation import Representation, representation_of
 from rayot.representation.resolve import has_decoder
 from rayot.solvers import Attributes, Settings, Stack
+from rayot.solvers.coupling import OWN
 from rayot.train import TrainingOptions
 
 
@@ -243,8 +244,12 @@ class Method(TransportModel):
         self.is_trained_ = True
 
     def settings_json(self) -> dict[str, Any]:
-        """Preset and settings."""
-        return {"preset": self.preset, **asdict(self.settings)}
+        """Preset and settings; of a function its name, as the fitted map needs it no more."""
+        plain = {
+            name: f"{OWN} {value.__qualname__}" if callable(value) else value
+            for name, value in asdict(self.settings).items()
+        }
+        return {"preset": self.preset, **plain}
 
     @classmethod
     def assembled(

@@ -51,6 +51,7 @@ class GenotSettings(FlowSettings):
     steps_per_coupling: int = 1
     n_samples: int = 1
 
+    shares: ClassVar[tuple[str, ...]] = ("tau_source", "tau_target")
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "paper": {"n_steps": 10_000, "lr": 1e-4, "lr_end": 1e-4},
         "fast": {
@@ -73,7 +74,7 @@ class GenotSettings(FlowSettings):
         """Raise a ValueError that names the first setting out of range."""
         super().check()
         cost_of(self.cost)
-        for name in ("tau_source", "tau_target"):
+        for name in self.shares:
             if not 0 < getattr(self, name) <= 1:
                 raise ValueError(
                     f"{name} must be above 0 and at most 1, found {getattr(self, name)!r}."

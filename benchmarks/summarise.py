@@ -68,6 +68,24 @@ def unseen() -> None:
     found.join(seeds).reset_index().to_csv(RESULTS / "unseen_summary.csv", index=False)
 
 
+def conditional() -> None:
+    """Mean over seeds and held-out conditions, and the worst condition, of each task and method."""
+    table = pd.read_csv(RESULTS / "conditional.csv")
+    ways = ["way energy_distance", "way mean"]
+    setting = ["task", "method"]
+    by_condition = table.groupby([*setting, "held_out"], sort=False)[ways].mean()
+    grouped = by_condition.groupby(level=setting, sort=False)
+    found = grouped.mean().round(3).join(grouped.min().round(3).add_prefix("worst "))
+    of_setting = table.groupby(setting)
+    # Conditions that one model predicts are fitted once.
+    found["seconds"] = of_setting["seconds"].max().round(1)
+    found["conditions"] = of_setting["held_out"].nunique()
+    found["seeds"] = of_setting["seed"].nunique()
+    found.reset_index().sort_values(setting).to_csv(
+        RESULTS / "conditional_summary.csv", index=False
+    )
+
+
 def knockouts() -> None:
     """Mean over seeds of each knock-out, sorted by effect."""
     table = pd.read_csv(RESULTS / "knockouts.csv")
@@ -102,6 +120,7 @@ if __name__ == "__main__":
         ("pairs", pairs),
         ("pairs", side_by_side),
         ("unseen", unseen),
+        ("conditional", conditional),
         ("knockouts", knockouts),
         ("composition", composition),
     ):

@@ -2,50 +2,37 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import lightning.pytorch as pl
 import numpy as np
 import pandas as pd
-import torch
 from anndata import AnnData
 from mudata import MuData
 
 from rayot._docs import shared
-from rayot.data import checks
-from rayot.data.conditions import Condition, Conditions, dose_of, groups_of, vectors_of
+from rayot.data.condition_groups import columns_of, training_groups
+from rayot.data.conditions import Conditions, vectors_of
 from rayot.data.files import unchanged
 from rayot.data.keys import Key
 from rayot.data.modality import modality_of
 from rayot.data.spec import DataSpec
-from rayot.model.base import worst
 from rayot.model.encoding import check_cells, encoded
-from rayot.model.given_condition import GivenCondition
-from rayot.model.persistence import PersistentModel
-from rayot.model.problems import Problems
+from rayot.model.fitted_conditional import FittedConditional
 from rayot.model.training_cells import training_cells
 from rayot.model.w1ot import W1OT
 from rayot.representation import Representation, representation_of
 from rayot.representation.resolve import has_decoder
-from rayot.solvers import ConditionalMap, ConditionalW1Settings, TransportMap
+from rayot.solvers import ConditionalW1Settings
 from rayot.train import TrainingOptions, train_conditional
-
-logger = logging.getLogger(__name__)
-
-UNSEEN = {
-    "certificate": "check",
-    "reason": "This condition was not in training, so no cells say how good its map is.",
-}
-"""Diagnostics of a condition that training never saw."""
 
 
 @shared
-class ConditionalW1OT(PersistentModel):
+class ConditionalW1OT(FittedConditional):
     """Wasserstein-1 maps of many drugs, doses, cell types or patients, learned by one network.
 
     The potential f(x, c) is 1-Lipschitz in the cell x for every condition c, which enters each of
@@ -95,8 +82,6 @@ class ConditionalW1OT(PersistentModel):
     (5, 20)
     """
 
-    module: ConditionalMap
-
     def __init__(
         self,
         adata: AnnData | MuData,
@@ -117,7 +102,7 @@ class ConditionalW1OT(PersistentModel):
         settings = ConditionalW1Settings.from_preset(preset, **plan_kwargs)
         cells = modality_of(adata, modality)
         assert data.groupby is not None
-        columns = _columns(cells, data.groupby, condition_keys, dose_key)
+        columns = columns_of(cells, data.groupby, condition_keys, dose_key)
         if not isinstance(embedding_key, Mapping):
             embedding_key = {} if embedding_key is None else {data.groupby: embedding_key}
         if foreign := sorted(set(embedding_key) - set(columns)):
@@ -126,7 +111,7 @@ class ConditionalW1OT(PersistentModel):
                 f"{columns}."
             )
         given = {column: vectors_of(cells, key) for column, key in embedding_key.items()}
-        groups = _groups(cells, data, str(control), columns, dose_key, min_cells)
+        groups = training_groups(cells, data, str(control), columns, dose_key, min_cells)
         known = list(groups)
         conditions = Conditions.learn(str(control), known, columns, dose_key, given)
         n_cells = [len(target) for _, target in groups.values()]
@@ -153,38 +138,6 @@ class ConditionalW1OT(PersistentModel):
         self.source, self.target, self.labels = taken.source, taken.target, taken.labels
         self.components = taken.components
         self.data = replace(data, nonnegative=taken.nonnegative)
-
-    def _describe(
-        self,
-        data: DataSpec,
-        representation: Representation,
-        conditions: Conditions,
-        known: list[Condition],
-        n_cells: list[int],
-        settings: ConditionalW1Settings,
-        preset: str,
-        n_seeds: int,
-        seed: int,
-    ) -> None:
-        super().__init__(registry={"model_name": type(self).__name__, "field_registries": {}})
-        self.data, self.representation, self.seed = data, representation, seed
-        self.conditions, self.known, self.n_cells = conditions, known, n_cells
-        self.settings, self.preset = settings, preset
-        self.source_key, self.target_key = conditions.control, "conditions"
-        names = tuple(each.name for each in known)
-        self.problems = Problems(self.target_key, names, "balanced", n_seeds)
-        self.combination = None
-        self.training_, self.diagnostics_ = {}, []
-        self.module = self._new_module(settings, representation.n_features)
-        self._model_summary_string = (
-            f"{type(self).__name__}: {self.source_key} to {len(known)} conditions in "
-            f"{representation.name or 'genes'}, {representation.n_features} dimensions"
-        )
-
-    def _new_module(self, settings: ConditionalW1Settings, n_features: int) -> ConditionalMap:
-        vectors = np.stack([self.conditions.vector(each) for each in self.known])
-        names = self.problems.names
-        return ConditionalMap(n_features, names, settings, self.seed, torch.from_numpy(vectors))
 
     @classmethod
     @shared
@@ -323,219 +276,3 @@ class ConditionalW1OT(PersistentModel):
             "batch_size": settings.batch_size,
         }
         self.is_trained_ = True
-
-    @property
-    def table(self) -> pd.DataFrame:
-        """One row a condition of training: what it is, its cells, and the figures of its map.
-
-        Figures are those of :func:`rayot.solvers.diagnostics.diagnostics`, of the worst member.
-        """
-        self._check_if_trained(warn=False, message="Train the model first.")
-        covariates = [each.column for each in self.conditions.covariates]
-        rows = []
-        for each, n_cells in zip(self.known, self.n_cells, strict=True):
-            dose = {} if self.conditions.dose_key is None else {self.conditions.dose_key: each.dose}
-            of_cells = dict(zip(covariates, each.covariates, strict=True))
-            figures = {**worst(self._reports(each)), "n_held_out": 0}
-            figures["n_held_out"] = figures.pop("n_cells")
-            column = self.conditions.perturbations.column
-            rows.append(
-                {column: each.perturbation, **dose, **of_cells, "n_cells": n_cells, **figures}
-            )
-        return pd.DataFrame(rows)
-
-    def _reports(self, condition: Condition) -> list[dict[str, Any]]:
-        """Diagnostics of each member's map of a condition; none if it is new."""
-        if condition not in self.known:
-            return []
-        return self.diagnostics_[self.known.index(condition) :: len(self.known)]
-
-    def maps_of(self, condition: Condition) -> TransportMap:
-        """The maps of a condition, one of each member."""
-        vector = torch.from_numpy(self.conditions.vector(condition))[None]
-        alike = [k for k, each in enumerate(self.known) if each[:2] == condition[:2]]
-        strengths = self.module.strengths[:, alike[:1]] if alike else None
-        return self.module.given(vector, [condition.name], strengths).eval()
-
-    def given(self, perturbation: str, *, dose: float | None = None) -> W1OT:
-        """The map of one condition, seen in training or not, with all verbs of :class:`W1OT`.
-
-        Parameters
-        ----------
-        perturbation
-            Category of the column of the conditions, or several joined by ``"+"``.
-        dose
-            Above 0, where the model has doses.
-
-        Raises
-        ------
-        RuntimeError
-            If the model is not trained.
-        ValueError
-            If a part of the perturbation was not in training and has no vector, or the dose is
-            missing, not above 0, or there are none.
-        """
-        self._check_if_trained(warn=False, message="Train the model before it predicts.")
-        if (dose is None) != (self.conditions.dose_key is None):
-            what = "has no doses" if dose is not None else "needs a dose"
-            raise ValueError(f"This model {what}: dose_key is {self.conditions.dose_key!r}.")
-        dose = None if dose is None else dose_of(dose, "dose")
-        seen = [each for each in self.known if each[:2] == (str(perturbation), dose)]
-        # Its parts and dose are checked by any covariates.
-        condition = Condition(str(perturbation), dose, self.known[0].covariates)
-        parts = [condition]
-        if not seen and self.settings.combination == "moves":
-            parts = self.conditions.parts(condition)
-        kind = GivenCondition if self.conditions.covariates or len(parts) > 1 else W1OT
-        model = kind.assembled(
-            self.data,
-            self.source_key,
-            condition.perturbation,
-            self.representation,
-            self.seed,
-            Problems(condition.perturbation, (), "balanced", self.problems.n_seeds),
-            self.settings.plain,
-            self.preset,
-        )
-        if isinstance(model, GivenCondition):
-            model.conditional, model.condition, model.terms = self, condition, parts
-        model.module = self.maps_of(condition)
-        model.diagnostics_ = [each for one in seen for each in self._reports(one)] or [UNSEEN]
-        model.history_, model.training_ = self.history_, dict(self.training_)
-        model.is_trained_ = True
-        return model
-
-    @shared
-    def predict(
-        self,
-        adata: AnnData | MuData,
-        perturbation: str,
-        *,
-        dose: float | None = None,
-        modality: str | None = None,
-        write_genes: bool = True,
-        clip: bool | str = "auto",
-        key: str = "conditional_w1ot",
-        write: str | Path | None = None,
-        overwrite: bool = False,
-    ) -> AnnData:
-        """Predict how every cell of ``adata`` responds to one condition, seen in training or not.
-
-        Parameters
-        ----------
-        {adata}
-            Covariates of the model (``condition_keys``) are read from ``obs``.
-        perturbation, dose
-            As in :meth:`given`.
-        {modality}
-        {write_genes}
-        {clip}
-        key, write, overwrite
-            As in :meth:`W1OT.predict`.
-
-        Returns
-        -------
-        What :meth:`W1OT.predict` returns.
-
-        Raises
-        ------
-        RuntimeError, ValueError, OSError
-            As :meth:`given` and :meth:`W1OT.predict`.
-        """
-        return self.given(perturbation, dose=dose).predict(
-            adata,
-            modality=modality,
-            write_genes=write_genes,
-            clip=clip,
-            key=key,
-            write=write,
-            overwrite=overwrite,
-        )
-
-    def parameters(self) -> dict[str, Any]:
-        """Everything that was chosen for this fit, as plain values."""
-        chosen = {"preset": self.preset, **asdict(self.settings)}
-        return {**chosen, "n_seeds": self.problems.n_seeds, **self.training_}
-
-    def settings_json(self) -> dict[str, Any]:
-        """Preset, settings and conditions."""
-        return {
-            "preset": self.preset,
-            "settings": asdict(self.settings),
-            "conditions": self.conditions.to_json(),
-            "known": [list(each) for each in self.known],
-            "n_cells": self.n_cells,
-        }
-
-    @classmethod
-    def _from_saved(cls, values: dict[str, Any], representation: Representation) -> Self:
-        saved = values["settings"]
-        model = cls.__new__(cls)
-        model._describe(
-            DataSpec.from_json(values["data"]),
-            representation,
-            Conditions.from_json(saved["conditions"]),
-            [Condition(name, dose, tuple(further)) for name, dose, further in saved["known"]],
-            saved["n_cells"],
-            ConditionalW1Settings.from_json(saved["settings"]),
-            saved["preset"],
-            values["strata"]["n_seeds"],
-            values["seed"],
-        )
-        model.module.eval()
-        return model
-
-
-def _columns(
-    adata: AnnData, groupby: str, condition_keys: Sequence[str], dose_key: str | None
-) -> list[str]:
-    """Columns of the perturbations and of the covariates, checked to be there and to differ."""
-    if isinstance(condition_keys, str):
-        condition_keys = [condition_keys]
-    columns = [groupby, *condition_keys]
-    for name in (*columns, *([] if dose_key is None else [dose_key])):
-        checks.column(adata, name)
-    if len({*columns, dose_key}) <= len(columns):
-        raise ValueError(
-            f"groupby ({groupby!r}), condition_keys ({list(condition_keys)}) and dose_key "
-            f"({dose_key!r}) must be different columns."
-        )
-    return columns
-
-
-def _groups(
-    adata: AnnData,
-    data: DataSpec,
-    control: str,
-    columns: list[str],
-    dose_key: str | None,
-    min_cells: int,
-) -> dict[Condition, tuple[np.ndarray, np.ndarray]]:
-    """Training rows of source and target of each condition that has enough of both."""
-    if min_cells < 4:
-        raise ValueError(f"min_cells must be at least 4, found {min_cells!r}.")
-    sources = groups_of(adata, data.training_rows(adata, control), columns)
-    of_control = {key[1:]: rows for key, rows in sources.items()}
-    training = ~checks.in_category(adata, columns[0], control)
-    if data.split_key is not None:
-        training &= (checks.column(adata, data.split_key) == Key.obs.train).to_numpy()
-    targets = groups_of(adata, np.flatnonzero(training), columns, dose_key)
-    kept, lacking = {}, []
-    for key, rows in targets.items():
-        condition = Condition.of(key, with_dose=dose_key is not None)
-        source = of_control.get(condition.covariates, np.empty(0, dtype=int))
-        if min(len(source), len(rows)) < min_cells:
-            lacking.append(f"{condition.name!r} ({len(rows)} of it, {len(source)} of its control)")
-        else:
-            kept[condition] = source, rows
-    if lacking:
-        shown = ", ".join(lacking[:10]) + (", …" if len(lacking) > 10 else "")
-        message = f"{len(lacking)} conditions have fewer than {min_cells} training cells: {shown}"
-        if not kept:
-            raise checks.TooFewCells(f"{message}; no condition is left to learn from.")
-        logger.warning("%s; they are left out of the fit.", message)
-    if not kept:
-        raise ValueError(
-            f"adata.obs[{columns[0]!r}] has no training cells of a condition beside {control!r}."
-        )
-    return kept

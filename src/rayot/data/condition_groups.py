@@ -1,0 +1,71 @@
+"""Training cells of each condition, and of the control that it is compared with."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+from anndata import AnnData
+
+from rayot.data import checks
+from rayot.data.conditions import Condition, groups_of
+from rayot.data.keys import Key
+from rayot.data.spec import DataSpec
+
+logger = logging.getLogger(__name__)
+
+
+def columns_of(
+    adata: AnnData, groupby: str, condition_keys: Sequence[str], dose_key: str | None
+) -> list[str]:
+    """Columns of the perturbations and of the covariates, checked to be there and to differ."""
+    if isinstance(condition_keys, str):
+        condition_keys = [condition_keys]
+    columns = [groupby, *condition_keys]
+    for name in (*columns, *([] if dose_key is None else [dose_key])):
+        checks.column(adata, name)
+    if len({*columns, dose_key}) <= len(columns):
+        raise ValueError(
+            f"groupby ({groupby!r}), condition_keys ({list(condition_keys)}) and dose_key "
+            f"({dose_key!r}) must be different columns."
+        )
+    return columns
+
+
+def training_groups(
+    adata: AnnData,
+    data: DataSpec,
+    control: str,
+    columns: list[str],
+    dose_key: str | None,
+    min_cells: int,
+) -> dict[Condition, tuple[np.ndarray, np.ndarray]]:
+    """Training rows of source and target of each condition that has enough of both."""
+    if min_cells < 4:
+        raise ValueError(f"min_cells must be at least 4, found {min_cells!r}.")
+    sources = groups_of(adata, data.training_rows(adata, control), columns)
+    of_control = {key[1:]: rows for key, rows in sources.items()}
+    training = ~checks.in_category(adata, columns[0], control)
+    if data.split_key is not None:
+        training &= (checks.column(adata, data.split_key) == Key.obs.train).to_numpy()
+    targets = groups_of(adata, np.flatnonzero(training), columns, dose_key)
+    kept, lacking = {}, []
+    for key, rows in targets.items():
+        condition = Condition.of(key, with_dose=dose_key is not None)
+        source = of_control.get(condition.covariates, np.empty(0, dtype=int))
+        if min(len(source), len(rows)) < min_cells:
+            lacking.append(f"{condition.name!r} ({len(rows)} of it, {len(source)} of its control)")
+        else:
+            kept[condition] = source, rows
+    if lacking:
+        shown = ", ".join(lacking[:10]) + (", …" if len(lacking) > 10 else "")
+        message = f"{len(lacking)} conditions have fewer than {min_cells} training cells: {shown}"
+        if not kept:
+            raise checks.TooFewCells(f"{message}; no condition is left to learn from.")
+        logger.warning("%s; they are left out of the fit.", message)
+    if not kept:
+        raise ValueError(
+            f"adata.obs[{columns[0]!r}] has no training cells of a condition beside {control!r}."
+        )
+    return kept

@@ -1,0 +1,229 @@
+"""What a model of many conditions answers once it is fitted, or loaded."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+import torch
+from anndata import AnnData
+from mudata import MuData
+
+from rayot._docs import shared
+from rayot.data.conditions import Condition, Conditions, dose_of
+from rayot.data.spec import DataSpec
+from rayot.model.base import worst
+from rayot.model.given_condition import GivenCondition
+from rayot.model.persistence import PersistentModel
+from rayot.model.problems import Problems
+from rayot.model.w1ot import W1OT
+from rayot.representation import Representation
+from rayot.solvers import ConditionalMap, ConditionalW1Settings, TransportMap
+
+UNSEEN = {
+    "certificate": "check",
+    "reason": "This condition was not in training, so no cells say how good its map is.",
+}
+"""Diagnostics of a condition that training never saw."""
+
+
+class FittedConditional(PersistentModel):
+    """A model of many conditions, without the cells that it was fitted on."""
+
+    module: ConditionalMap
+
+    def _describe(
+        self,
+        data: DataSpec,
+        representation: Representation,
+        conditions: Conditions,
+        known: list[Condition],
+        n_cells: list[int],
+        settings: ConditionalW1Settings,
+        preset: str,
+        n_seeds: int,
+        seed: int,
+    ) -> None:
+        super().__init__(registry={"model_name": type(self).__name__, "field_registries": {}})
+        self.data, self.representation, self.seed = data, representation, seed
+        self.conditions, self.known, self.n_cells = conditions, known, n_cells
+        self.settings, self.preset = settings, preset
+        self.source_key, self.target_key = conditions.control, "conditions"
+        names = tuple(each.name for each in known)
+        self.problems = Problems(self.target_key, names, "balanced", n_seeds)
+        self.combination = None
+        self.training_, self.diagnostics_ = {}, []
+        self.module = self._new_module(settings, representation.n_features)
+        self._model_summary_string = (
+            f"{type(self).__name__}: {self.source_key} to {len(known)} conditions in "
+            f"{representation.name or 'genes'}, {representation.n_features} dimensions"
+        )
+
+    def _new_module(self, settings: ConditionalW1Settings, n_features: int) -> ConditionalMap:
+        vectors = np.stack([self.conditions.vector(each) for each in self.known])
+        names = self.problems.names
+        return ConditionalMap(n_features, names, settings, self.seed, torch.from_numpy(vectors))
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row a condition of training: what it is, its cells, and the figures of its map.
+
+        Figures are those of :func:`rayot.solvers.diagnostics.diagnostics`, of the worst member.
+        """
+        self._check_if_trained(warn=False, message="Train the model first.")
+        covariates = [each.column for each in self.conditions.covariates]
+        rows = []
+        for each, n_cells in zip(self.known, self.n_cells, strict=True):
+            dose = {} if self.conditions.dose_key is None else {self.conditions.dose_key: each.dose}
+            of_cells = dict(zip(covariates, each.covariates, strict=True))
+            figures = {**worst(self._reports(each)), "n_held_out": 0}
+            figures["n_held_out"] = figures.pop("n_cells")
+            column = self.conditions.perturbations.column
+            rows.append(
+                {column: each.perturbation, **dose, **of_cells, "n_cells": n_cells, **figures}
+            )
+        return pd.DataFrame(rows)
+
+    def _reports(self, condition: Condition) -> list[dict[str, Any]]:
+        """Diagnostics of each member's map of a condition; none if it is new."""
+        if condition not in self.known:
+            return []
+        return self.diagnostics_[self.known.index(condition) :: len(self.known)]
+
+    def maps_of(self, condition: Condition) -> TransportMap:
+        """The maps of a condition, one of each member."""
+        vector = torch.from_numpy(self.conditions.vector(condition))[None]
+        alike = [k for k, each in enumerate(self.known) if each[:2] == condition[:2]]
+        strengths = self.module.strengths[:, alike[:1]] if alike else None
+        return self.module.given(vector, [condition.name], strengths).eval()
+
+    def given(self, perturbation: str, *, dose: float | None = None) -> W1OT:
+        """The map of one condition, seen in training or not, with all verbs of :class:`W1OT`.
+
+        Parameters
+        ----------
+        perturbation
+            Category of the column of the conditions, or several joined by ``"+"``.
+        dose
+            Above 0, where the model has doses.
+
+        Raises
+        ------
+        RuntimeError
+            If the model is not trained.
+        ValueError
+            If a part of the perturbation was not in training and has no vector, or the dose is
+            missing, not above 0, or there are none.
+        """
+        self._check_if_trained(warn=False, message="Train the model before it predicts.")
+        if (dose is None) != (self.conditions.dose_key is None):
+            what = "has no doses" if dose is not None else "needs a dose"
+            raise ValueError(f"This model {what}: dose_key is {self.conditions.dose_key!r}.")
+        dose = None if dose is None else dose_of(dose, "dose")
+        seen = [each for each in self.known if each[:2] == (str(perturbation), dose)]
+        # Its parts and dose are checked by any covariates.
+        condition = Condition(str(perturbation), dose, self.known[0].covariates)
+        parts = [condition]
+        if not seen and self.settings.combination == "moves":
+            parts = self.conditions.parts(condition)
+        kind = GivenCondition if self.conditions.covariates or len(parts) > 1 else W1OT
+        model = kind.assembled(
+            self.data,
+            self.source_key,
+            condition.perturbation,
+            self.representation,
+            self.seed,
+            Problems(condition.perturbation, (), "balanced", self.problems.n_seeds),
+            self.settings.plain,
+            self.preset,
+        )
+        if isinstance(model, GivenCondition):
+            model.conditional, model.condition, model.terms = self, condition, parts
+        model.module = self.maps_of(condition)
+        model.diagnostics_ = [each for one in seen for each in self._reports(one)] or [UNSEEN]
+        model.history_, model.training_ = self.history_, dict(self.training_)
+        model.is_trained_ = True
+        return model
+
+    @shared
+    def predict(
+        self,
+        adata: AnnData | MuData,
+        perturbation: str,
+        *,
+        dose: float | None = None,
+        modality: str | None = None,
+        write_genes: bool = True,
+        clip: bool | str = "auto",
+        key: str = "conditional_w1ot",
+        write: str | Path | None = None,
+        overwrite: bool = False,
+    ) -> AnnData:
+        """Predict how every cell of ``adata`` responds to one condition, seen in training or not.
+
+        Parameters
+        ----------
+        {adata}
+            Covariates of the model (``condition_keys``) are read from ``obs``.
+        perturbation, dose
+            As in :meth:`given`.
+        {modality}
+        {write_genes}
+        {clip}
+        key, write, overwrite
+            As in :meth:`W1OT.predict`.
+
+        Returns
+        -------
+        What :meth:`W1OT.predict` returns.
+
+        Raises
+        ------
+        RuntimeError, ValueError, OSError
+            As :meth:`given` and :meth:`W1OT.predict`.
+        """
+        return self.given(perturbation, dose=dose).predict(
+            adata,
+            modality=modality,
+            write_genes=write_genes,
+            clip=clip,
+            key=key,
+            write=write,
+            overwrite=overwrite,
+        )
+
+    def parameters(self) -> dict[str, Any]:
+        """Everything that was chosen for this fit, as plain values."""
+        chosen = {"preset": self.preset, **asdict(self.settings)}
+        return {**chosen, "n_seeds": self.problems.n_seeds, **self.training_}
+
+    def settings_json(self) -> dict[str, Any]:
+        """Preset, settings and conditions."""
+        return {
+            "preset": self.preset,
+            "settings": asdict(self.settings),
+            "conditions": self.conditions.to_json(),
+            "known": [list(each) for each in self.known],
+            "n_cells": self.n_cells,
+        }
+
+    @classmethod
+    def _from_saved(cls, values: dict[str, Any], representation: Representation) -> Self:
+        saved = values["settings"]
+        model = cls.__new__(cls)
+        model._describe(
+            DataSpec.from_json(values["data"]),
+            representation,
+            Conditions.from_json(saved["conditions"]),
+            [Condition(name, dose, tuple(further)) for name, dose, further in saved["known"]],
+            saved["n_cells"],
+            ConditionalW1Settings.from_json(saved["settings"]),
+            saved["preset"],
+            values["strata"]["n_seeds"],
+            values["seed"],
+        )
+        model.module.eval()
+        return model

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rayot.data.conditions import Condition, Conditions, dose_of, groups_of, parts_of, vectors_of
+from rayot.data.condition_columns import dose_of, groups_of, vectors_of
+from rayot.data.conditions import Condition, Conditions, parts_of
 
 
 def conditions(*names, dose_key=None, doses=(None,), given=None, covariates=((),)):

@@ -15,12 +15,13 @@ from anndata import AnnData
 from mudata import MuData
 
 from rayot._docs import shared
-from rayot.data.condition_groups import columns_of, training_groups
-from rayot.data.conditions import Conditions, vectors_of
+from rayot.data.condition_columns import vectors_of
+from rayot.data.conditions import Conditions
 from rayot.data.files import unchanged
 from rayot.data.keys import Key
 from rayot.data.modality import modality_of
 from rayot.data.spec import DataSpec
+from rayot.model.conditional_cells import columns_of, training_groups
 from rayot.model.encoding import check_cells, encoded
 from rayot.model.fitted_conditional import FittedConditional
 from rayot.model.training_cells import training_cells

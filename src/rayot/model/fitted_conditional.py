@@ -1,4 +1,4 @@
-"""What a model of many conditions answers once it is fitted, or loaded."""
+"""A conditional model that is fitted, or loaded: what it says of conditions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from anndata import AnnData
 from mudata import MuData
 
 from rayot._docs import shared
-from rayot.data.conditions import Condition, Conditions, dose_of
+from rayot.data.condition_columns import dose_of
+from rayot.data.conditions import Condition, Conditions
 from rayot.data.spec import DataSpec
 from rayot.model.base import worst
 from rayot.model.given_condition import GivenCondition
@@ -31,7 +32,7 @@ UNSEEN = {
 
 
 class FittedConditional(PersistentModel):
-    """A model of many conditions, without the cells that it was fitted on."""
+    """What a conditional model answers once it is fitted, or loaded."""
 
     module: ConditionalMap
 

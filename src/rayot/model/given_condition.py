@@ -11,12 +11,13 @@ from anndata import AnnData
 from torch import Tensor
 
 from rayot.data import checks
-from rayot.data.conditions import Condition, groups_of
+from rayot.data.condition_columns import groups_of
+from rayot.data.conditions import Condition
 from rayot.model.moves import Moves, moves_of
 from rayot.model.w1ot import W1OT
 
 if TYPE_CHECKING:
-    from rayot.model.conditional_w1ot import ConditionalW1OT
+    from rayot.model.fitted_conditional import FittedConditional
 
 
 class GivenCondition(W1OT):
@@ -25,7 +26,7 @@ class GivenCondition(W1OT):
     Its ``module`` is that of the summed vector, and of the first covariates.
     """
 
-    conditional: ConditionalW1OT
+    conditional: FittedConditional
     condition: Condition
     terms: list[Condition]
     """Those whose moves are added: the condition itself, or its parts."""

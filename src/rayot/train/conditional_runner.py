@@ -21,7 +21,8 @@ from rayot.solvers import (
 )
 from rayot.train.block import BlockTraining
 from rayot.train.checkpoints import claim, fingerprint_of
-from rayot.train.conditional import STEP_TRAINING, ConditionalPotential
+from rayot.train.conditional import ConditionalPotential
+from rayot.train.conditional_step import STEP_TRAINING
 from rayot.train.options import TrainingOptions
 from rayot.train.phases import failures_of, fit_phases
 from rayot.train.runner import Fit, columns_of

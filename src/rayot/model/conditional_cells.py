@@ -1,4 +1,4 @@
-"""Training cells of each condition, and of the control that it is compared with."""
+"""Training cells of each condition, and of its control."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import numpy as np
 from anndata import AnnData
 
 from rayot.data import checks
-from rayot.data.conditions import Condition, groups_of
+from rayot.data.condition_columns import groups_of
+from rayot.data.conditions import Condition
 from rayot.data.keys import Key
 from rayot.data.spec import DataSpec
 

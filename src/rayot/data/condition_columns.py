@@ -1,0 +1,106 @@
+"""Conditions of the cells of an AnnData: their columns, doses and given vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from rayot.data import checks
+
+
+def dose_of(value: Any, what: str) -> float:  # noqa: ANN401
+    """A dose as a number.
+
+    Raises
+    ------
+    ValueError
+        If it is no finite number above 0.
+    """
+    dose = pd.to_numeric(value, errors="coerce")
+    if not (np.isfinite(dose) and dose > 0):
+        raise ValueError(
+            f"{what} is {str(value)!r}; doses enter by their logarithm and must be finite numbers "
+            "above 0. Only control cells may have none."
+        )
+    return float(dose)
+
+
+def vectors_of(adata: AnnData, key: str) -> dict[str, np.ndarray]:
+    """Vector of each category, from ``adata.uns[key]``: a dictionary, or the rows of a table.
+
+    Raises
+    ------
+    KeyError
+        If there is no such entry.
+    ValueError
+        If it is of another kind, vectors differ in length, or are not finite.
+    """
+    if key not in adata.uns:
+        raise KeyError(f"adata.uns has no {key!r}; it has {sorted(adata.uns) or 'nothing'}.")
+    table = adata.uns[key]
+    if isinstance(table, pd.DataFrame):
+        table = dict(zip(map(str, table.index), table.to_numpy(), strict=True))
+    if not isinstance(table, Mapping) or not table:
+        raise ValueError(
+            f"adata.uns[{key!r}] must be a dictionary or a DataFrame from category to vector, "
+            f"found {type(table).__name__}."
+        )
+    found: dict[str, np.ndarray] = {}
+    for name, values in table.items():
+        vector = np.asarray(values, dtype=np.float64).reshape(-1)
+        length = len(next(iter(found.values()))) if found else len(vector)
+        if len(vector) != length or not len(vector):
+            first = next(iter(found), name)
+            raise ValueError(
+                f"The vector of {str(name)!r} in adata.uns[{key!r}] has length {len(vector)}, that "
+                f"of {first!r} has {length}; all must be equally long and not empty."
+            )
+        if not np.isfinite(vector).all():
+            raise ValueError(
+                f"The vector of {str(name)!r} in adata.uns[{key!r}] has NaN or infinite values."
+            )
+        found[str(name)] = vector
+    return found
+
+
+def groups_of(
+    adata: AnnData, rows: np.ndarray, columns: Sequence[str], dose_key: str | None = None
+) -> dict[tuple[str | float, ...], np.ndarray]:
+    """Rows of each combination of categories, and of dose, in their order.
+
+    Cells that lack a category are in none.
+
+    Parameters
+    ----------
+    adata
+        Cells.
+    rows
+        (n,) row numbers.
+    columns
+        Of ``adata.obs``.
+    dose_key
+        Column of doses, which become the last entry of a combination; None without.
+
+    Raises
+    ------
+    ValueError
+        If a dose is no finite number above 0.
+    """
+    found = [checks.column(adata, name).iloc[rows] for name in columns]
+    present = np.logical_and.reduce([each.notna().to_numpy() for each in found])
+    kept = rows[present]
+    table = {name: each.astype(str).to_numpy()[present] for name, each in enumerate(found)}
+    if dose_key is not None:
+        doses = checks.column(adata, dose_key).iloc[kept]
+        what = f"A dose in adata.obs[{dose_key!r}]"
+        known = {value: dose_of(value, what) for value in doses.unique()}
+        table[len(columns)] = np.array([known[value] for value in doses])
+    members = pd.DataFrame(table).groupby(list(table), sort=True).indices
+    return {
+        each if isinstance(each, tuple) else (each,): kept[positions]
+        for each, positions in members.items()
+    }

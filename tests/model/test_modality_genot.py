@@ -57,6 +57,10 @@ def test_an_isometry_is_found(modalities, fused_keys, coupling, tmp_path):
     assert modalities["rna"].uns["genot"]["target_modality"] == "atac"
     model.save(tmp_path / "model")
     loaded = rt.model.ModalityGENOT.load(tmp_path / "model")
+    turned = modalities["rna"][:5, ::-1]
+    np.testing.assert_allclose(
+        loaded.predict(turned).X, model.predict(turned[:, ::-1]).X, atol=1e-5
+    )
     np.testing.assert_array_equal(
         loaded.predict(modalities["rna"][:5]).X, model.predict(modalities["rna"][:5]).X
     )
@@ -101,6 +105,23 @@ def test_bad_input(modalities, options, message):
     with pytest.raises((KeyError, ValueError), match=message):
         rt.tl.genot(modalities, **options)
     assert "X_genot" not in modalities["rna"].obsm
+
+
+def test_nothing_else_is_overwritten(modalities):
+    modalities["rna"].uns["genot"] = "mine"
+    with pytest.raises(ValueError, match="would overwrite"):
+        rt.tl.genot(modalities, source_modality="rna", target_modality="atac", **QUICK)
+    with pytest.raises(ValueError, match="accelerator cannot be set"):
+        rt.tl.genot(modalities, source_modality="rna", target_modality="atac", accelerator="cpu")
+
+
+def test_features_are_found_by_name(modalities):
+    model = rt.model.ModalityGENOT(modalities, "rna", "atac", **SETTINGS)
+    model.train(max_steps=10, show_progress_bar=False)
+    other = modalities["rna"].copy()
+    other.var_names = ["x", "y"]
+    with pytest.raises(ValueError, match="lack 2 of the 2"):
+        model.predict(other)
 
 
 def test_metrics_refuse_cells_that_are_not_paired():

@@ -79,10 +79,12 @@ def test_ridge_finds_effects_that_add_up():
         ("ridge", "A+B", {"embedding_key": "none"}, "adata.uns has no 'none'"),
         ("ridge", "A+B", {"embedding_key": "uneven"}, "equally long"),
         ("ridge", "A+B", {"embedding_key": "few"}, "no vector"),
+        ("ridge", "A+B", {"embedding_key": "nan"}, "finite"),
     ],
 )
 def test_bad_input(combinations, name, target, options, message):
     combinations.uns["uneven"] = {name: [1.0] * (1 + (name == "B")) for name in NAMES}
+    combinations.uns["nan"] = {name: [1.0, np.nan] for name in NAMES}
     combinations.uns["few"] = {"A": [1.0], "B": [2.0]}
     with pytest.raises((KeyError, ValueError), match=message):
         getattr(rt.tl, name)(combinations, "control", target, plan_kwargs=options)

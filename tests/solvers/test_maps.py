@@ -215,3 +215,53 @@ def test_cinema_matches_by_the_confounder_and_not_by_the_effect():
     moves = moved(fit(CinemaMap, source, target), source) - source
     for each in (0, 1):
         assert torch.allclose(moves[kind == each].mean(0), effect, atol=0.6)
+
+
+def strata_of(cells, n_strata=2, weights=None):
+    """A population whose cells lie in strata that mean nothing."""
+    rows = list(torch.arange(len(cells)).chunk(n_strata))
+    given = None if weights is None else [weights[each] for each in rows]
+    return Population.from_groups(cells, rows, n_strata=n_strata, weights=given)
+
+
+def test_strata_and_weights_do_not_repeat_cells():
+    """Few cells in strata, or with equal weights, have the moments and confounders of all."""
+    draw = torch.Generator().manual_seed(3)
+    source, target = torch.randn(2, 60, 12, generator=draw)
+    target = target + 1
+    chosen = GaussianMap.settings_type.from_preset("fast")
+    maps = []
+    for n_strata, weights in ((1, None), (2, None), (1, torch.ones(60))):
+        stack = GaussianMap(12, ["a"], chosen, 0)
+        stack.fit(*(strata_of(each, n_strata, weights) for each in (source, target)))
+        maps.append(stack.matrix[0])
+    assert torch.allclose(maps[0], maps[2], atol=1e-4)
+    assert float((maps[0] - maps[1]).norm() / maps[0].norm()) < 0.05
+    stacks = []
+    for n_strata in (1, 2):
+        stack = CinemaMap(12, ["a"], CinemaMap.settings_type.from_preset("fast"), 0)
+        stack.fit(*(strata_of(each, n_strata) for each in (source, target)))
+        stacks.append(int((stack.unmixing[0].abs().sum(0) > 0).sum()))
+        assert stack.anchors.shape[1] == 60
+    assert stacks[1] >= stacks[0] - 2
+
+
+def test_one_far_cell_does_not_empty_an_unbalanced_plan():
+    draw = torch.Generator().manual_seed(0)
+    x, y = torch.randn(2, 1, 128, 10, generator=draw)
+    x[0, 0, 0] = 30
+    plan = entropic_plan(squared_euclidean(x, y), 0.05, 0.9, 1.0)[0]
+    assert torch.allclose(plan.sum(0) * 128, torch.ones(128, dtype=plan.dtype), atol=0.05)
+    assert float(plan[0].sum()) < 0.5 / 128
+
+
+def test_samples_of_genot_are_independent():
+    stack = GenotMap(10, ["a"], GenotMap.settings_type(), 0)
+    cells = torch.randn(1, 400, 10, generator=torch.Generator().manual_seed(0))
+    noise = torch.stack([stack.noise(cells, number)[0] for number in range(40)])
+    assert abs(float(noise.mean())) < 0.02
+    assert abs(float(noise.std()) - 1) < 0.02
+    of_one_feature = np.corrcoef(noise[:, :, 0].numpy())
+    assert np.abs(of_one_feature[np.triu_indices(40, 1)]).max() < 0.3
+    of_one_cell = np.corrcoef(noise[:, 0].numpy().T)
+    assert np.abs(of_one_cell[np.triu_indices(10, 1)]).mean() < 0.2

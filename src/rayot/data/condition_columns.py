@@ -26,7 +26,8 @@ def dose_of(value: Any, what: str) -> float:  # noqa: ANN401
             f"{what} is {str(value)!r}; doses enter by their logarithm and must be finite numbers "
             "above 0. Only control cells may have none."
         )
-    return float(dose)
+    # Columns of single and of double precision name the same dose.
+    return float(f"{dose:.6g}")
 
 
 def vectors_of(adata: AnnData, key: str) -> dict[str, np.ndarray]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -88,7 +88,7 @@ class Chunk:
         plain = [
             rayot.__version__,
             self.method,
-            asdict(self.settings),
+            self.settings.to_json(),
             self.seed,
             self.names,
             self.n_types,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
@@ -198,14 +197,14 @@ class FittedConditional(PersistentModel):
 
     def parameters(self) -> dict[str, Any]:
         """Everything that was chosen for this fit, as plain values."""
-        chosen = {"preset": self.preset, **asdict(self.settings)}
+        chosen = {"preset": self.preset, **self.settings.to_json()}
         return {**chosen, "n_seeds": self.problems.n_seeds, **self.training_}
 
     def settings_json(self) -> dict[str, Any]:
         """Preset, settings and conditions."""
         return {
             "preset": self.preset,
-            "settings": asdict(self.settings),
+            "settings": self.settings.to_json(),
             "conditions": self.conditions.to_json(),
             "known": [list(each) for each in self.known],
             "n_cells": self.n_cells,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -40,7 +39,7 @@ class FittedScreen(PersistentScreen):
         """Everything that was chosen for this screen, as plain values."""
         names = ("method", "preset", "strata", "n_seeds")
         chosen = {name: getattr(self, name) for name in names}
-        return {**chosen, **asdict(self.settings), **self.training_}
+        return {**chosen, **self.settings.to_json(), **self.training_}
 
     def _reports(self, name: str) -> list[dict[str, Any]]:
         return self.stack.diagnostics[self.stack.rows(name)]

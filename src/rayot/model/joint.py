@@ -109,22 +109,22 @@ class JointMethod(Method):
         """
         self._check_if_trained(warn=False, message="Train the model before it predicts.")
         model = copy.copy(self)
-        if dose is not None:
-            checked_dose(dose, self.data)
-            model.settings = replace(self.settings, dose=float(dose))
         target = self.target_key if target is None else str(target)
         if target not in self.settings.conditions[1:]:
             raise ValueError(
                 f"target must be one of {list(self.settings.conditions[1:])}, found {target!r}."
             )
-        if target != self.target_key:
+        if dose is not None:
+            checked_dose(dose, self.data)
+            model.settings = replace(self.settings, dose=float(dose))
+        if (target, model.settings.dose) != (self.target_key, self.settings.dose):
             model.module = copy.deepcopy(self.module)
             model.target_key = target
             model.problems = replace(self.problems, target=target)
             model.module.towards = self.settings.conditions.index(target)
             # How far to go was found for the pair that was fitted.
             model.module.strength.fill_(1.0)
-            reason = f"The fit was judged by {self.target_key!r}, not by {target!r}."
+            reason = "The fit was judged by another condition or dose than this one."
             model.diagnostics_ = [{"certificate": "check", "reason": reason}] * len(self.problems)
         return model
 

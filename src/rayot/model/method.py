@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -26,7 +26,6 @@ from rayot.model.training_cells import training_cells
 from rayot.representation import Representation, representation_of
 from rayot.representation.resolve import has_decoder
 from rayot.solvers import Attributes, Settings, Stack
-from rayot.solvers.coupling import OWN
 from rayot.train import TrainingOptions
 
 
@@ -244,12 +243,8 @@ class Method(TransportModel):
         self.is_trained_ = True
 
     def settings_json(self) -> dict[str, Any]:
-        """Preset and settings; of a function its name, as the fitted map needs it no more."""
-        plain = {
-            name: f"{OWN} {value.__qualname__}" if callable(value) else value
-            for name, value in asdict(self.settings).items()
-        }
-        return {"preset": self.preset, **plain}
+        """Preset and settings."""
+        return {"preset": self.preset, **self.settings.to_json()}
 
     @classmethod
     def assembled(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
@@ -108,7 +107,9 @@ class ModalityGENOT:
                     f"fused_keys must name as many features in both modalities, found {widths}."
                 )
             self._shared = (found[0], found[1])
-        self.target_names = _names(sides[1], target_rep)
+        self.source_names, self.target_names = (
+            _names(side, rep) for side, rep in zip(sides, self.representations, strict=True)
+        )
         sizes = [each.shape[1] for each in self._cells]
         self.module = Translation(sizes[0], sizes[1], self.settings, seed)
         self.is_trained_ = False
@@ -181,9 +182,11 @@ class ModalityGENOT:
         cells = modality_of(adata, self.modalities[0]) if isinstance(adata, MuData) else adata
         rows = np.arange(cells.n_obs)
         values = _features(cells, rows, self.representations[0], self.modalities[0])
-        if values.shape[1] != len(self.module.source_mean):
+        if self.representations[0] is None:
+            values = values[:, checks.aligned_genes(cells.var_names, self.source_names)]
+        elif values.shape[1] != len(self.source_names):
             raise ValueError(
-                f"The model was fitted on {len(self.module.source_mean)} features, found "
+                f"The model was fitted on {len(self.source_names)} features, found "
                 f"{values.shape[1]}."
             )
         number = self.settings.n_samples if n_samples is None else n_samples
@@ -202,7 +205,7 @@ class ModalityGENOT:
 
     def parameters(self) -> dict[str, Any]:
         """Everything that was chosen for this fit, as plain values."""
-        return {"preset": self.preset, **asdict(self.settings)}
+        return {"preset": self.preset, **self.settings.to_json()}
 
     def save(self, dir_path: str | Path, overwrite: bool = False) -> None:
         """Save to a folder: JSON and safetensors, nothing that can run code on load."""
@@ -213,11 +216,11 @@ class ModalityGENOT:
             "version": rayot.__version__,
             "modalities": self.modalities,
             "representations": self.representations,
-            "target_names": list(self.target_names),
-            "n_source": len(self.module.source_mean),
+            "source_names": self.source_names,
+            "target_names": self.target_names,
             "preset": self.preset,
             "seed": self.seed,
-            "settings": asdict(self.settings),
+            "settings": self.settings.to_json(),
         }
         arrays = {name: value.numpy() for name, value in self.module.state_dict().items()}
         arrays["history"] = self.history["velocity"].reset_index().to_numpy(dtype=np.float64)
@@ -232,15 +235,15 @@ class ModalityGENOT:
         model.preset, model.seed = values["preset"], values["seed"]
         model.modalities = tuple(values["modalities"])
         model.representations = tuple(values["representations"])
-        model.target_names = values["target_names"]
+        model.source_names, model.target_names = values["source_names"], values["target_names"]
         history = arrays.pop("history")
         model.history = {
             "velocity": pd.DataFrame(
                 {"loss": history[:, 1]}, index=pd.Index(history[:, 0].astype(int), name="step")
             )
         }
-        n_target = len(model.target_names)
-        model.module = Translation(values["n_source"], n_target, model.settings, model.seed)
+        sizes = len(model.source_names), len(model.target_names)
+        model.module = Translation(*sizes, model.settings, model.seed)
         model.module.load_state_dict(
             {name: torch.from_numpy(value) for name, value in arrays.items()}
         )

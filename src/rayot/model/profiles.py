@@ -15,6 +15,7 @@ from mudata import MuData
 
 from rayot._docs import shared
 from rayot.data import checks
+from rayot.data.condition_columns import vectors_of
 from rayot.data.files import unchanged
 from rayot.data.keys import Key
 from rayot.data.matrix import chunk_rows, dense, row_chunks
@@ -83,12 +84,12 @@ class ProfileMethod(Method):
         self.settings = ProfileSettings.from_preset(self.preset, **plan_kwargs)
         cells = modality_of(adata, modality)
         assert data.groupby is not None
-        known = set(checks.column(cells, data.groupby).dropna().astype(str))
+        rows = self._training_rows(cells, data)
+        known = set(checks.column(cells, data.groupby).iloc[rows].dropna().astype(str))
         vectors = self._vectors(cells, (known | {str(target_key)}) - {str(source_key)})
         data.training_rows(cells, str(source_key))
         problems = Problems(str(target_key), (), "balanced", n_seeds)
         with unchanged(cells):
-            rows = self._training_rows(cells, data)
             representation = representation or representation_of(cells, data, rows)
             TransportModel.__init__(
                 self, data, str(source_key), str(target_key), representation, seed, problems
@@ -155,19 +156,10 @@ class ProfileMethod(Method):
         ordered = sorted(names)
         if key is None:
             return dict(zip(ordered, described(ordered), strict=True))
-        if key not in adata.uns:
-            raise KeyError(f"adata.uns has no {key!r}; it has {sorted(adata.uns)}.")
-        table = adata.uns[key]
-        table = table.T if isinstance(table, pd.DataFrame) else table
-        found = {str(name): np.asarray(table[name], dtype=float) for name in table}
+        found = vectors_of(adata, key)
         if missing := [name for name in ordered if name not in found]:
             raise ValueError(
                 f"adata.uns[{key!r}] has no vector of {missing[:5]}; it has those of "
                 f"{sorted(found)[:5]} and {max(0, len(found) - 5)} others."
-            )
-        lengths = {len(vector) for vector in found.values()}
-        if len(lengths) > 1:
-            raise ValueError(
-                f"Vectors in adata.uns[{key!r}] must be equally long, found {sorted(lengths)}."
             )
         return found

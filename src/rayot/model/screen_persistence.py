@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
@@ -77,7 +76,7 @@ class PersistentScreen(Mapping[str, Method]):
             "cell_types": self.cell_types,
             "data": self.data.to_json(),
             "representation": self.representation.to_json(),
-            "settings": asdict(self.settings),
+            "settings": self.settings.to_json(),
             "training": self.training_,
             "table": self.table.to_dict("list"),
             "stack": stack,

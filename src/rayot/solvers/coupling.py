@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import ot
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from rayot.solvers.energy import distances
+from rayot.solvers.settings import OWN
 
 Cost = Callable[[Tensor, Tensor], Tensor]
 
@@ -41,10 +42,6 @@ COSTS: dict[str, Cost] = {
 """Costs by name."""
 
 
-OWN = "function"
-"""How a saved model's cost starts where it was the user's own."""
-
-
 def _unknown(first: Tensor, second: Tensor) -> Tensor:
     raise ValueError("The model was fitted with a cost of its own, which is not saved with it.")
 
@@ -66,16 +63,30 @@ def cost_of(cost: str | Cost) -> Cost:
     return COSTS[cost]
 
 
-def exact_plan(cost: Tensor) -> Tensor:
-    """Optimal plans (P, n, m) between uniform masses for costs (P, n, m), by network simplex."""
-    plans = [ot.emd([], [], each, numItermax=1_000_000) for each in cost.double().cpu().numpy()]
+def exact_plan(
+    cost: Tensor, source_masses: Tensor | None = None, target_masses: Tensor | None = None
+) -> Tensor:
+    """Optimal plans (P, n, m) for costs (P, n, m), by network simplex.
+
+    Masses (P, n) and (P, m) sum to 1; None is uniform.
+    """
+    sides: list[Any] = [
+        [[]] * len(cost) if each is None else each.double().cpu().numpy()
+        for each in (source_masses, target_masses)
+    ]
+    costs = cost.double().cpu().numpy()
+    plans = [ot.emd(a, b, c, numItermax=1_000_000) for a, b, c in zip(*sides, costs, strict=True)]
     return torch.from_numpy(np.stack(plans)).to(cost.device)
 
 
 def entropic_plan(
-    cost: Tensor, epsilon: float, tau_source: float = 1.0, tau_target: float = 1.0
+    cost: Tensor,
+    epsilon: float,
+    tau_source: float = 1.0,
+    tau_target: float = 1.0,
+    masses: tuple[Tensor, Tensor] | None = None,
 ) -> Tensor:
-    r"""Entropic plans (P, n, m) between uniform masses for costs (P, n, m).
+    r"""Entropic plans (P, n, m) for costs (P, n, m).
 
     Costs are divided by their mean, so ε has no unit. Marginals are bound by a Kullback-Leibler
     penalty of weight λ with τ = λ / (λ + ε); τ = 1 is a hard constraint (Chizat et al. 2018).
@@ -88,15 +99,23 @@ def entropic_plan(
         Strength ε of the entropic regularisation.
     tau_source, tau_target
         τ of either marginal, in (0, 1].
+    masses
+        (P, n) and (P, m), of sum 1; None is uniform.
     """
     scaled = (cost / cost.mean((-2, -1), keepdim=True).clamp_min(1e-12)).double()
+    if masses is None:
+        masses = tuple(  # type: ignore[assignment]
+            torch.full((len(cost), n), 1 / n, device=cost.device) for n in cost.shape[1:]
+        )
+    assert masses is not None
+    first, second = (each.double() for each in masses)
     if tau_source == tau_target == 1:
-        return torch.stack([_sinkhorn(each, epsilon) for each in scaled])
-    return torch.stack([_unbalanced(each, epsilon, tau_source, tau_target) for each in scaled])
+        found = zip(scaled, first, second, strict=True)
+        return torch.stack([_sinkhorn(each, a, b, epsilon) for each, a, b in found])
+    return _unbalanced(scaled, first.log(), second.log(), epsilon, tau_source, tau_target)
 
 
-def _sinkhorn(cost: Tensor, epsilon: float) -> Tensor:
-    a, b = _uniform(cost)
+def _sinkhorn(cost: Tensor, a: Tensor, b: Tensor, epsilon: float) -> Tensor:
     # In logarithms only where the kernel would underflow: they cost ten times as much.
     method = "sinkhorn" if float(cost.max()) / epsilon < LARGEST_EXPONENT else "sinkhorn_log"
     return ot.sinkhorn(
@@ -111,24 +130,22 @@ def _sinkhorn(cost: Tensor, epsilon: float) -> Tensor:
     )
 
 
-def _uniform(cost: Tensor) -> tuple[Tensor, Tensor]:
-    first, second = (
-        torch.full((n,), 1 / n, dtype=cost.dtype, device=cost.device) for n in cost.shape
-    )
-    return first, second
+def _unbalanced(
+    cost: Tensor, log_a: Tensor, log_b: Tensor, epsilon: float, tau_a: float, tau_b: float
+) -> Tensor:
+    """Iterations of Chizat et al. (2018) in logarithms: one far cell would else empty the kernel.
 
-
-def _unbalanced(cost: Tensor, epsilon: float, tau_source: float, tau_target: float) -> Tensor:
-    a, b = _uniform(cost)
-    weights = [
-        torch.inf if tau == 1 else epsilon * tau / (1 - tau) for tau in (tau_source, tau_target)
-    ]
-    with warnings.catch_warnings():
-        # Plans of a batch need not have converged to the last digit.
-        warnings.simplefilter("ignore")
-        return ot.unbalanced.sinkhorn_unbalanced(
-            a, b, cost, epsilon, weights, numItermax=SINKHORN_ITERATIONS, stopThr=SINKHORN_TOLERANCE
-        )
+    POT has none in logarithms for two different penalties.
+    """
+    f, g = torch.zeros_like(log_a), torch.zeros_like(log_b)
+    scaled = -cost / epsilon
+    for _ in range(SINKHORN_ITERATIONS):
+        last = f
+        f = -tau_a * torch.logsumexp(scaled + (g + log_b)[:, None, :], dim=2)
+        g = -tau_b * torch.logsumexp(scaled + (f + log_a)[:, :, None], dim=1)
+        if float((f - last).abs().max()) < SINKHORN_TOLERANCE:
+            break
+    return (scaled + (f + log_a)[:, :, None] + (g + log_b)[:, None, :]).exp()
 
 
 def draw_pairs(

@@ -96,8 +96,9 @@ class DiscreteMap(Stack):
         for problem in range(len(self.names)):
             own = self.take([problem])
             groups = range(problem * n_strata, (problem + 1) * n_strata)
-            pairs = [[own.standardise(side[group][None]) for side in sides] for group in groups]
-            moves = [own._moves(*pair) for pair in pairs]
+            pairs = [[own.standardise(side[group][0][None]) for side in sides] for group in groups]
+            masses = [[side[group][1] for side in sides] for group in groups]
+            moves = [own._moves(*pair, *mass) for pair, mass in zip(pairs, masses, strict=True)]
             anchors = torch.cat([pair[0][0] for pair in pairs])
             found.append((anchors, torch.cat(moves)))
         n = max(len(anchors) for anchors, _ in found)
@@ -107,13 +108,13 @@ class DiscreteMap(Stack):
             stacked = [each[part][row] for each, row in zip(found, rows, strict=True)]
             self._buffers[name] = torch.stack(stacked)
 
-    def _moves(self, source: Tensor, target: Tensor) -> Tensor:
-        """Moves (n, r) of source cells (1, n, r)."""
+    def _moves(self, source: Tensor, target: Tensor, v: Tensor, w: Tensor) -> Tensor:
+        """Moves (n, r) of source cells (1, n, r) of masses (n,), to target cells of masses (m,)."""
         cost = squared_euclidean(self.coordinates(source), self.coordinates(target))
         if self.settings.coupling == "exact":
-            plan = exact_plan(cost)[0]
+            plan = exact_plan(cost, v[None], w[None])[0]
         else:
-            plan = entropic_plan(cost, self.settings.epsilon)[0]
+            plan = entropic_plan(cost, self.settings.epsilon, masses=(v[None], w[None]))[0]
         shares = (plan / plan.sum(1, keepdim=True)).to(target.dtype)
         return shares @ target[0] - source[0]
 

@@ -76,16 +76,24 @@ class GaussianMap(Stack):
         ]
         for problem, pair in enumerate(zip(*samples, strict=True)):
             own = self.take([problem])
-            first, second = (own.standardise(cells[None])[0].double() for cells in pair)
-            self.source_mean[problem], self.target_mean[problem] = first.mean(0), second.mean(0)
-            covariances = [
-                torch.from_numpy(ledoit_wolf(cells.numpy())[0]) for cells in (first, second)
-            ]
-            self.matrix[problem] = _between(*covariances)
+            (mean, first), (other, second) = (
+                _moments(own.standardise(cells[None])[0].double(), masses.double())
+                for cells, masses in pair
+            )
+            self.source_mean[problem], self.target_mean[problem] = mean, other
+            self.matrix[problem] = _between(first, second)
 
     def move(self, cells: Tensor) -> Tensor:
         """T(x)."""
         return self.target_mean + (cells - self.source_mean) @ self.matrix
+
+
+def _moments(cells: Tensor, masses: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean (r,) and shrunk covariance (r, r) of cells (n, r) with masses (n,) that sum to 1."""
+    mean = masses @ cells
+    # Rows whose plain second moment is the weighted one.
+    rows = (cells - mean) * (masses * len(cells)).sqrt()[:, None]
+    return mean, torch.from_numpy(ledoit_wolf(rows.numpy(), assume_centered=True)[0])
 
 
 def _between(source: Tensor, target: Tensor) -> Tensor:

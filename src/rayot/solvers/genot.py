@@ -101,7 +101,6 @@ class GenotMap(Stack):
 
     settings_type = GenotSettings
     settings: GenotSettings
-    hashing: Tensor
 
     def __init__(
         self, n_features: int, names: Sequence[str], settings: GenotSettings, seed: int
@@ -110,16 +109,6 @@ class GenotMap(Stack):
         draws = [generator(seed, name, "velocity") for name in names]
         d = self.n_features
         self.velocity = Velocity(d, d, draws, width=settings.width, n_layers=settings.n_layers)
-        # Directions that tell cells apart, from which their noise follows.
-        self.register_buffer(
-            "hashing",
-            torch.stack(
-                [
-                    torch.randn(d, d, generator=generator(seed, name, "noise"), dtype=torch.float64)
-                    for name in names
-                ]
-            ),
-        )
         self.source_mass = self.target_mass = None
         if settings.unbalanced:
             self.source_mass, self.target_mass = (
@@ -132,11 +121,16 @@ class GenotMap(Stack):
 
         A cell has the same noise in whatever batch it is predicted.
         """
-        shift = 0.754877666 * (number + 1)
-        place = cells.double() @ self.hashing * 1e3 + shift * torch.arange(
-            1, self.n_features + 1, device=cells.device
-        )
-        uniform = place.frac().abs().clamp(1e-9, 1 - 1e-9)
+        d = self.n_features
+        # Directions so long that cells which differ at all fall anywhere between two integers.
+        directions = torch.stack(
+            [
+                1e3 * torch.randn(d, d, generator=draw, dtype=torch.float64)
+                for draw in (generator(self.seed, name, "noise", number) for name in self.names)
+            ]
+        ).to(cells.device)
+        place = cells.double() @ directions
+        uniform = (place - place.floor()).clamp(1e-9, 1 - 1e-9)
         return torch.special.ndtri(uniform).to(cells.dtype)
 
     def move(self, cells: Tensor) -> Tensor:

@@ -219,30 +219,30 @@ class Population:
         limit: int,
         *,
         by_stratum: bool = False,
-    ) -> list[Tensor]:
-        """Cells (n, d) of each problem, or of each of its strata.
+    ) -> list[tuple[Tensor, Tensor]]:
+        """Different cells (n, d) of each problem, or of each of its strata, with masses (n,).
 
-        All of them where there are up to ``limit`` and they count alike; else so many draws, in
-        which strata and weights count.
+        All of them where there are up to ``limit``, else so many. Masses are by weights, of equal
+        sum in each stratum, and sum to 1.
         """
-        found = []
+        found: list[tuple[Tensor, Tensor]] = []
+        n = max(2, limit // self.n_strata)
+        bounds = self.offsets.tolist()
         for problem, name in enumerate(names):
-            first = problem * self.n_strata
-            alone = replace(self, offsets=self.offsets[first : first + self.n_strata + 1])
-            n = max(2, limit // self.n_strata)
-            alike = self.weights is None and (by_stratum or self.n_strata == 1)
-            groups = torch.arange(int(alone.offsets[0]), int(alone.offsets[-1])).split(
-                alone.group_sizes.tolist()
-            )
-            draws = generator(seed, name, what)
-            if alike:
-                chosen = [
-                    group[torch.randperm(len(group), generator=draws)[:n]] for group in groups
-                ]
-            else:
-                chosen = list(alone.draw([draws], n)[0].split(n))
-            cells = [self.take(positions) for positions in chosen]
-            found += cells if by_stratum else [torch.cat(cells)]
+            draw = generator(seed, name, what)
+            parts = []
+            for group in range(problem * self.n_strata, (problem + 1) * self.n_strata):
+                start, end = bounds[group : group + 2]
+                chosen = start + torch.randperm(end - start, generator=draw)[:n]
+                weights = self.weights_at(chosen)
+                masses = torch.ones(len(chosen)) if weights is None else weights
+                chosen, masses = chosen[masses > 0], masses[masses > 0]
+                parts.append((self.take(chosen), masses / masses.sum()))
+            if by_stratum:
+                found += parts
+                continue
+            cells, masses = (torch.cat(each) for each in zip(*parts, strict=True))
+            found.append((cells, masses / masses.sum()))
         return found
 
     def split(self, generators: Sequence[torch.Generator], share: float) -> list["Population"]:

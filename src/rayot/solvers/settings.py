@@ -1,10 +1,13 @@
 """What every method's settings share: presets, ranges, and the way to JSON and back."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from numbers import Integral
 from typing import Any, ClassVar, Literal, Self, get_args, get_origin, get_type_hints
 
 from rayot._docs import shared
+
+OWN = "function"
+"""How the plain form of a function of the user's own starts."""
 
 
 @shared
@@ -86,6 +89,15 @@ class Settings:
         settings = replace(self, **changes)
         settings.check()
         return settings
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; of a function its name, as a fitted map needs it no more."""
+        found = {}
+        for name, value in asdict(self).items():
+            if callable(value):
+                value = f"{OWN} {getattr(value, '__qualname__', type(value).__qualname__)}"
+            found[name] = value
+        return found
 
     def steps(self) -> dict[str, int]:
         """Optimisation steps of each phase, by the name of the setting."""

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from rayot._docs import shared
 from rayot.nn import ConvexNetwork
-from rayot.solvers.objective import Objective, Player, Score
+from rayot.solvers.objective import Objective, Player
 from rayot.solvers.random import generator
 from rayot.solvers.settings import Settings
 from rayot.solvers.stack import Stack
@@ -117,10 +117,12 @@ class W2Map(Stack):
 
 
 class Minimax(Objective):
-    """Both potentials in turn: ψ several steps, then φ one."""
+    """Both potentials in turn: ψ several steps, then φ one.
 
-    monitor = "validation_dual"
-    monitor_sign = 1
+    Early stopping looks at the energy distance that is left, and not at the held-out dual: while ψ
+    is short of its infimum that value is above the dual, and the worse the map the larger it is.
+    """
+
     stack: W2Map
 
     @property
@@ -160,22 +162,3 @@ class Minimax(Objective):
         """φ is kept convex by a clamp, ψ by its penalty."""
         if player == 1:
             self.stack.backward_potential.clamp()
-
-    def validate(self, source: Tensor, target: Tensor, score: Score) -> Tensor:
-        """Dual value on held-out cells, whose square root is in the units of cells."""
-        psi, phi = self.stack.forward_potential, self.stack.backward_potential
-        moved = psi.gradient(source)
-        of_source = source.square().sum(-1) / 2 - (source * moved).sum(-1) + phi(moved)
-        of_target = target.square().sum(-1) / 2 - phi(target)
-        found = score(_sum_of_means, of_source, of_target)
-        return found.clamp_min(0).mul(2).sqrt()
-
-
-def _sum_of_means(
-    first: Tensor, second: Tensor, v: Tensor | None = None, w: Tensor | None = None
-) -> Tensor:
-    return _mean(first, v) + _mean(second, w)
-
-
-def _mean(values: Tensor, weights: Tensor | None) -> Tensor:
-    return values.mean(-1) if weights is None else (values * weights).sum(-1) / weights.sum(-1)

@@ -9,8 +9,9 @@ import numpy as np
 
 import rayot
 from rayot.data.keys import Key
+from rayot.data.modality import modality_of
 from rayot.tl._verb import Verb, verb
-from rayot.tl._write import plain
+from rayot.tl._write import check_key, plain
 
 if TYPE_CHECKING:
     from mudata import MuData
@@ -51,13 +52,25 @@ def _with_modalities(plain_verb: Verb) -> Verb:
     )
 
     def genot(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-        given = {name: kwargs.pop(name) for name in BETWEEN if name in kwargs}
-        if given.get("source_modality") is None and given.get("target_modality") is None:
+        found = {name: kwargs.pop(name) for name in BETWEEN if name in kwargs}
+        given = {name: value for name, value in found.items() if value is not None}
+        if not {"source_modality", "target_modality"} & set(given):
             if given:
                 raise ValueError(
                     f"{', '.join(given)} need source_modality and target_modality of a MuData."
                 )
             return plain_verb(*args, **kwargs)
+        known = set(signature(_translate).parameters)
+        if foreign := sorted(set(kwargs) - known):
+            raise ValueError(
+                f"{', '.join(foreign)} cannot be set for a translation between modalities; it "
+                f"takes {sorted(known - {'mdata'})}."
+            )
+        if len(args) > 1:
+            raise ValueError(
+                "A translation between modalities takes no source_key and target_key; name "
+                "source_modality and target_modality."
+            )
         return _translate(*args, **{**given, **kwargs})
 
     assert plain_verb.__doc__ is not None
@@ -89,6 +102,7 @@ def _translate(
 
     if source_modality is None or target_modality is None:
         raise ValueError("Name both source_modality and target_modality.")
+    check_key(modality_of(mdata, source_modality), key_added, copy=False)
     model = ModalityGENOT(
         mdata,
         source_modality,

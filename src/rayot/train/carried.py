@@ -45,7 +45,8 @@ class CarriedCells:
         self.table: list[Tensor] | None = None
         largest = int(population.sizes.max())
         elements = population.n_problems * largest * transport.n_features
-        as_it_is = not (n_rays or with_direction or transport.standardised)
+        in_space = transport.standardised or transport.basis is not None
+        as_it_is = not (n_rays or with_direction or in_space)
         if not as_it_is and elements <= CACHE_ELEMENTS:
             chunks = population.positions().split(CHUNK_ROWS, dim=1)
             parts = [self._follow(chunk) for chunk in chunks]

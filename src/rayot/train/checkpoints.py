@@ -5,7 +5,6 @@ import json
 import pickle
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +38,7 @@ def fingerprint_of(
             if values is not None:
                 digest.update(values.contiguous().numpy().data)
     return {
-        "settings": json.loads(json.dumps(asdict(settings))),
+        "settings": json.loads(json.dumps(settings.to_json())),
         "seed": seed,
         "problems": transport.names,
         "validation_size": options.validation_size,

@@ -72,7 +72,7 @@ PARAMETERS = {
     ``"auto"``: negative predictions are set to zero if the training cells had none. True: always,
     False: never.""",
     "preset": """preset
-    ``"paper"``: the algorithm of Chen et al. 2025 to the letter. ``"fast"``: the best we know.""",
+    ``"paper"``: the published algorithm with its settings. ``"fast"``: the best we know.""",
     "seed": """seed
     Keys every draw; equal seeds repeat a fit bit for bit on one machine.""",
     "max_steps": """max_steps

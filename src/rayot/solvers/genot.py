@@ -143,6 +143,7 @@ class GenotMap(Stack):
         noise = self.noise(cells, number)
         return self.velocity.follow(noise, self.settings.integration_steps, cells)
 
+    @torch.no_grad()
     def samples(self, cells: Tensor, n_samples: int) -> Tensor:
         """Samples (n_samples, P, n, d) of p(y | x), in the units of ``cells`` (P, n, d)."""
         standardised = self.standardise(cells)

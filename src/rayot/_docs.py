@@ -103,7 +103,8 @@ PARAMETERS = {
     "callbacks": """callbacks
     Lightning callbacks beside our own; an epoch is a block of 100 steps.""",
     "plan_kwargs": """plan_kwargs
-    Settings that differ from the preset's, see :class:`rayot.solvers.W1Settings`.""",
+    Settings that differ from the preset's; :doc:`/api/model` lists those of each method, such as
+    :class:`rayot.solvers.W1Settings`.""",
     "trainer_kwargs": """**trainer_kwargs
     Further arguments of :class:`lightning.pytorch.Trainer`.""",
     "fitted_adata": """adata

@@ -52,6 +52,11 @@ def fit(kind, source, target, seed=0, **changes):
     return stack.eval()
 
 
+def fewer_steps(kind):
+    """Enough for cells that move alike or not at all."""
+    return {"n_steps": 300} if "n_steps" in kind.settings_type.phase_steps else {}
+
+
 def moved(stack, cells):
     with torch.no_grad():
         return stack(cells[None])[0]
@@ -64,7 +69,7 @@ def test_a_translation_is_found(kind):
     source = torch.randn(800, 3, generator=draw)
     shift = torch.tensor([3.0, -2.0, 1.0])
     target = torch.randn(800, 3, generator=draw) + shift
-    moves = moved(fit(kind, source, target), source) - source
+    moves = moved(fit(kind, source, target, **fewer_steps(kind)), source) - source
     assert torch.allclose(moves.mean(0), shift, atol=0.25)
 
 
@@ -72,7 +77,7 @@ def test_a_translation_is_found(kind):
 def test_equal_distributions_stay(kind):
     draw = torch.Generator().manual_seed(1)
     source, target = torch.randn(2, 600, 4, generator=draw)
-    moves = moved(fit(kind, source, target), source) - source
+    moves = moved(fit(kind, source, target, **fewer_steps(kind)), source) - source
     assert float(moves.mean(0).norm()) < 0.2
 
 

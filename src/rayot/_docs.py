@@ -146,15 +146,15 @@ settings
     Of the method.
 seed
     Keys the initial values.""",
-    "flow_settings": """width, n_layers
-    Hidden units and layers of the velocity.
+    "network_settings": """width, n_layers
+    Units and hidden layers of the networks.
 n_steps
     Optimisation steps.
 lr, lr_end
     First and last learning rate, joined by a cosine.
 betas
-    Adam's exponential decay rates.
-integration_steps
+    Adam's exponential decay rates.""",
+    "flow_settings": """integration_steps
     Steps of the midpoint rule from time 0 to time 1.""",
     "joint_settings": """conditions
     All that the model learns: source and target first, then those of the training cells, or those
@@ -165,15 +165,7 @@ dose
     Dose of the target that cells are moved to; None takes the geometric mean of its training
     cells. It says nothing without ``dose_key``.
 n_latent
-    Dimension of a cell's code.
-width, n_layers
-    Units and hidden layers of the encoder and of the decoder.
-n_steps
-    Optimisation steps.
-lr, lr_end
-    First and last learning rate, joined by a cosine.
-betas
-    Adam's exponential decay rates.""",
+    Dimension of a cell's code.""",
     "method": """adata
     Annotated data; a MuData needs ``modality``.
 data

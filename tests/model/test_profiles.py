@@ -3,6 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.decomposition import PCA
+from sklearn.linear_model import Ridge
 
 import rayot as rt
 from rayot.solvers.profiles import additive_shift, described, nearest_shift, ridge_shift
@@ -68,6 +70,23 @@ def test_ridge_finds_effects_that_add_up():
     assert np.corrcoef(found, single["A"] + single["C"])[0, 1] > 0.95
     np.testing.assert_allclose(additive_shift("A+C", shifts), single["A"] + single["C"])
     assert len(nearest_shift("A+C", shifts, vectors)) == 30
+
+
+def test_ridge_is_two_regressions_of_sklearn():
+    """Of the shifts on their loadings, and of the coefficients on the perturbations' vectors."""
+    rng = np.random.default_rng(1)
+    shifts = {name: rng.normal(size=12) for name in "ABCDEF"}
+    vectors = {name: rng.normal(size=3) for name in "ABCDEFG"}
+    others = list("ABCDEF")
+    profiles = np.stack([shifts[name] for name in others], axis=1)
+    mean = profiles.mean(1)
+    loadings = PCA(4, svd_solver="full").fit(profiles.T).components_.T
+    ridge = Ridge(0.1, fit_intercept=False)
+    coefficients = ridge.fit(loadings, profiles - mean[:, None]).coef_
+    known = np.stack([vectors[name] for name in others])
+    found = ridge.fit(known, coefficients).predict(vectors["G"][None])[0]
+    expected = loadings @ found + mean
+    np.testing.assert_allclose(ridge_shift("G", shifts, vectors, 4, 0.1), expected, atol=1e-8)
 
 
 @pytest.mark.parametrize(

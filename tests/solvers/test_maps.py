@@ -24,7 +24,14 @@ from rayot.solvers import (
     generator,
 )
 from rayot.solvers.cinema import chatterjee
-from rayot.solvers.coupling import COSTS, draw_pairs, entropic_plan, exact_plan, squared_euclidean
+from rayot.solvers.coupling import (
+    COSTS,
+    WHOLE_ITERATIONS,
+    draw_pairs,
+    entropic_plan,
+    exact_plan,
+    squared_euclidean,
+)
 from rayot.train import TrainingOptions, train_transport
 
 ALL = [
@@ -145,9 +152,30 @@ def test_exact_plans_cost_what_pot_says():
 @pytest.mark.parametrize("epsilon", [0.005, 0.1])
 def test_entropic_plans_have_their_marginals(epsilon):
     x, y = torch.randn(2, 1, 60, 3, generator=torch.Generator().manual_seed(0))
-    plan = entropic_plan(squared_euclidean(x, y), epsilon)[0]
-    assert torch.allclose(plan.sum(1) * 60, torch.ones(60, dtype=plan.dtype), atol=0.1)
-    assert torch.allclose(plan.sum(0) * 60, torch.ones(60, dtype=plan.dtype), atol=0.1)
+    plan = entropic_plan(squared_euclidean(x, y), epsilon, n_iterations=WHOLE_ITERATIONS)[0]
+    assert torch.allclose(plan.sum(1) * 60, torch.ones(60, dtype=plan.dtype), atol=0.01)
+    assert torch.allclose(plan.sum(0) * 60, torch.ones(60, dtype=plan.dtype), atol=0.01)
+
+
+@pytest.mark.parametrize("tau", [0.5, 0.9])
+def test_unbalanced_plans_are_those_of_pot(tau):
+    """With one penalty for both sides, which is what POT has."""
+    x, y = torch.randn(2, 1, 40, 3, generator=torch.Generator().manual_seed(0))
+    cost = squared_euclidean(x, y + 1)
+    epsilon = 0.1
+    plan = entropic_plan(cost, epsilon, tau, tau, n_iterations=WHOLE_ITERATIONS)[0]
+    uniform = np.full(40, 1 / 40)
+    expected = ot.unbalanced.sinkhorn_unbalanced(
+        uniform,
+        uniform,
+        (cost / cost.mean())[0].double().numpy(),
+        epsilon,
+        tau * epsilon / (1 - tau),
+        reg_type="kl",
+        numItermax=5000,
+        stopThr=1e-9,
+    )
+    np.testing.assert_allclose(plan.numpy(), expected, rtol=0.01, atol=1e-8)
 
 
 def test_pairs_are_drawn_by_their_mass():

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from rayot.solvers import Population, TransportMap, W1Settings, generator
+from rayot.solvers.objective import by_stratum
 from rayot.train import TrainingOptions, train_transport
 from rayot.train.potential import PotentialTraining
 from rayot.train.standardise import RADIUS, standardise
@@ -184,7 +185,7 @@ def test_a_stratum_has_a_discriminator_of_its_own(n_problems):
     phase = AdversarialStepTraining(transport, 0, *both, both, settings, seed=0)
     phase.setup("fit")
     batch = torch.arange(n_problems * 30.0).view(n_problems, 30, 1)
-    parts = phase.by_stratum(batch)
+    parts = by_stratum(batch, len(SIZES))
     assert parts.flatten().tolist() == batch.flatten().tolist()
     assert phase.critic(parts).shape == (n_problems * len(SIZES), 10, 1)
     losses = torch.tensor([0.0, 1.0, 5.0] * n_problems)

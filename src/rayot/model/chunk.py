@@ -93,8 +93,7 @@ class Chunk:
             self.names,
             self.n_types,
             p_values,
-            [options.validation_size, options.n_folds],
-            [options.early_stopping, options.early_stopping_patience],
+            options.chosen(),
             [options.accelerator, options.devices, sorted(options.trainer_kwargs.items())],
         ]
         found.update(repr(plain).encode())

@@ -270,9 +270,7 @@ class ConditionalW1OT(FittedConditional):
         }
         self.diagnostics_ = result.diagnostics
         self.training_ = {
-            "validation_size": validation_size,
-            "early_stopping": early_stopping,
-            "early_stopping_patience": early_stopping_patience,
+            **options.chosen(),
             **settings.steps(),
             "batch_size": settings.batch_size,
         }

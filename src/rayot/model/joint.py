@@ -29,7 +29,10 @@ class JointMethod(Method):
     """
 
     joint: ClassVar[bool] = True
-    verb_further: ClassVar[tuple[str, ...]] = ("covariate_key", "dose_key")
+    verb_further: ClassVar[dict[str, str | None]] = {
+        "covariate_key": Key.obs.cell_type,
+        "dose_key": None,
+    }
     settings: JointSettings
     module: JointStack
 

@@ -55,8 +55,8 @@ class Method(TransportModel):
     verb_defaults: ClassVar[dict[str, Any]] = {}
     """Keywords of the verb whose default is not that of the other methods."""
 
-    verb_further: ClassVar[tuple[str, ...]] = ()
-    """Keywords of the verb beside those of all methods."""
+    verb_further: ClassVar[dict[str, str | None]] = {}
+    """Keywords of the verb beside those of all methods, which name columns, and their defaults."""
 
     verb_example: ClassVar[str] = """
         >>> import rayot as rt
@@ -233,10 +233,7 @@ class Method(TransportModel):
         }
         self.diagnostics_ = fitted.diagnostics
         self.training_ = {
-            "validation_size": validation_size,
-            "n_folds": n_folds,
-            "early_stopping": early_stopping,
-            "early_stopping_patience": early_stopping_patience,
+            **options.chosen(),
             **settings.steps(),
             "batch_size": settings.batch_size,
         }

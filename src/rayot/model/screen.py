@@ -236,13 +236,7 @@ class Screen(FittedScreen):
             tests = self._fit(cells, options, fdr, max_memory, n_jobs, folder, resume, bar)
         self.data = replace(self.data, nonnegative=cells.nonnegative)
         self.table = self._table(cells, tests, fdr)
-        self.training_ = {
-            "fdr": fdr,
-            "validation_size": validation_size,
-            "n_folds": n_folds,
-            "early_stopping": early_stopping,
-            "early_stopping_patience": early_stopping_patience,
-        }
+        self.training_ = {"fdr": fdr, **options.chosen()}
         del self._cells
 
     def _fit(

@@ -133,14 +133,13 @@ def problems_that_fit(
     transport = method_of(method).stack_type(n_features, ["size"], settings, seed=0)
     n_map = sum(values.numel() for values in transport.state_dict().values())
     r, batch = transport.n_features, settings.batch_size
-    width = getattr(settings, "width", 1) + getattr(settings, "step_width", 0)
     numbers = (
         # Parameters with gradients, Adam's two moments and the copy of a block's start.
         5 * n_map
         # Cells and directions, carried to a ray.
         + 2 * n_cells * r
         # Activations of both batches and their gradients, and the distances between cells.
-        + 8 * batch * width * getattr(settings, "n_layers", 1)
+        + 8 * batch * settings.n_units
         + 10 * batch**2
         # Row numbers of a block's draws count twice.
         + 4 * BLOCK_STEPS * batch

@@ -40,6 +40,7 @@ class BiolordSettings(JointSettings):
     reconstruction_penalty
         Weight of the mean squared error of the decoded cells.
     {joint_settings}
+    {network_settings}
     {common_settings}
     """
 
@@ -50,7 +51,7 @@ class BiolordSettings(JointSettings):
     unknown_attribute_penalty: float = 100.0
     reconstruction_penalty: float = 100.0
 
-    shares: ClassVar[tuple[str, ...]] = ("noise", "unknown_attribute_penalty")
+    at_least_zero: ClassVar[tuple[str, ...]] = ("noise", "unknown_attribute_penalty")
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "paper": {},
         "fast": {
@@ -67,13 +68,6 @@ class BiolordSettings(JointSettings):
             "unknown_attribute_penalty": 10.0,
         },
     }
-
-    def check(self) -> None:
-        """Raise a ValueError that names the first setting out of range."""
-        super().check()
-        for name in self.shares:
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} must be at least 0, found {getattr(self, name)!r}.")
 
 
 class Codes(nn.Module):

@@ -72,7 +72,6 @@ class ConditionalMap(Stack):
     """
 
     settings_type = ConditionalW1Settings
-    has_potential = True
 
     settings: ConditionalW1Settings
     conditions: Tensor

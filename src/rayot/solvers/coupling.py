@@ -15,9 +15,14 @@ from rayot.solvers.settings import OWN
 
 Cost = Callable[[Tensor, Tensor], Tensor]
 
-SINKHORN_ITERATIONS = 200
+BATCH_ITERATIONS = 200
+"""Sinkhorn iterations for a batch, at most: pairs are only drawn from its plan."""
+
+WHOLE_ITERATIONS = 5000
+"""For a plan that is itself the result."""
+
 SINKHORN_TOLERANCE = 1e-4
-"""Of a batch's marginals, whose norm is about 0.06: pairs are only drawn from the plan."""
+"""Of a plan's marginals; a uniform one of 256 cells has norm 0.06."""
 
 LARGEST_EXPONENT = 600
 """exp(−x) of a double is above zero up to here."""
@@ -85,6 +90,7 @@ def entropic_plan(
     tau_source: float = 1.0,
     tau_target: float = 1.0,
     masses: tuple[Tensor, Tensor] | None = None,
+    n_iterations: int = BATCH_ITERATIONS,
 ) -> Tensor:
     r"""Entropic plans (P, n, m) for costs (P, n, m).
 
@@ -101,6 +107,8 @@ def entropic_plan(
         τ of either marginal, in (0, 1].
     masses
         (P, n) and (P, m), of sum 1; None is uniform.
+    n_iterations
+        At most; fewer where the marginals are met before.
     """
     scaled = (cost / cost.mean((-2, -1), keepdim=True).clamp_min(1e-12)).double()
     if masses is None:
@@ -111,11 +119,12 @@ def entropic_plan(
     first, second = (each.double() for each in masses)
     if tau_source == tau_target == 1:
         found = zip(scaled, first, second, strict=True)
-        return torch.stack([_sinkhorn(each, a, b, epsilon) for each, a, b in found])
-    return _unbalanced(scaled, first.log(), second.log(), epsilon, tau_source, tau_target)
+        return torch.stack([_sinkhorn(each, a, b, epsilon, n_iterations) for each, a, b in found])
+    taus = (tau_source, tau_target)
+    return _unbalanced(scaled, first.log(), second.log(), epsilon, taus, n_iterations)
 
 
-def _sinkhorn(cost: Tensor, a: Tensor, b: Tensor, epsilon: float) -> Tensor:
+def _sinkhorn(cost: Tensor, a: Tensor, b: Tensor, epsilon: float, n_iterations: int) -> Tensor:
     # In logarithms only where the kernel would underflow: they cost ten times as much.
     method = "sinkhorn" if float(cost.max()) / epsilon < LARGEST_EXPONENT else "sinkhorn_log"
     return ot.sinkhorn(
@@ -124,14 +133,19 @@ def _sinkhorn(cost: Tensor, a: Tensor, b: Tensor, epsilon: float) -> Tensor:
         cost,
         epsilon,
         method=method,
-        numItermax=SINKHORN_ITERATIONS,
+        numItermax=n_iterations,
         stopThr=SINKHORN_TOLERANCE,
         warn=False,
     )
 
 
 def _unbalanced(
-    cost: Tensor, log_a: Tensor, log_b: Tensor, epsilon: float, tau_a: float, tau_b: float
+    cost: Tensor,
+    log_a: Tensor,
+    log_b: Tensor,
+    epsilon: float,
+    taus: tuple[float, float],
+    n_iterations: int,
 ) -> Tensor:
     """Iterations of Chizat et al. (2018) in logarithms: one far cell would else empty the kernel.
 
@@ -139,10 +153,10 @@ def _unbalanced(
     """
     f, g = torch.zeros_like(log_a), torch.zeros_like(log_b)
     scaled = -cost / epsilon
-    for _ in range(SINKHORN_ITERATIONS):
+    for _ in range(n_iterations):
         last = f
-        f = -tau_a * torch.logsumexp(scaled + (g + log_b)[:, None, :], dim=2)
-        g = -tau_b * torch.logsumexp(scaled + (f + log_a)[:, :, None], dim=1)
+        f = -taus[0] * torch.logsumexp(scaled + (g + log_b)[:, None, :], dim=2)
+        g = -taus[1] * torch.logsumexp(scaled + (f + log_a)[:, :, None], dim=1)
         if float((f - last).abs().max()) < SINKHORN_TOLERANCE:
             break
     return (scaled + (f + log_a)[:, :, None] + (g + log_b)[:, None, :]).exp()

@@ -44,6 +44,7 @@ class CPASettings(JointSettings):
     gradient_penalty
         Weight of the squared gradient of the classifiers' outputs.
     {joint_settings}
+    {network_settings}
     {common_settings}
     """
 
@@ -56,7 +57,7 @@ class CPASettings(JointSettings):
     adversary_weight: float = 5.0
     gradient_penalty: float = 3.0
 
-    shares: ClassVar[tuple[str, ...]] = ("adversary_weight", "gradient_penalty")
+    at_least_zero: ClassVar[tuple[str, ...]] = ("adversary_weight", "gradient_penalty")
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "paper": {"batch_size": 128},
         "fast": {
@@ -76,13 +77,6 @@ class CPASettings(JointSettings):
             "gradient_penalty": 1.0,
         },
     }
-
-    def check(self) -> None:
-        """Raise a ValueError that names the first setting out of range."""
-        super().check()
-        for name in self.shares:
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} must be at least 0, found {getattr(self, name)!r}.")
 
 
 class DoseResponse(nn.Module):

@@ -10,13 +10,16 @@ import torch
 from torch import Tensor
 
 from rayot._docs import shared
-from rayot.solvers.coupling import entropic_plan, exact_plan, squared_euclidean
+from rayot.solvers.coupling import (
+    WHOLE_ITERATIONS,
+    entropic_plan,
+    exact_plan,
+    squared_euclidean,
+)
 from rayot.solvers.energy import distances
-from rayot.solvers.problem import Population
+from rayot.solvers.problem import CHUNK_ROWS, Population
 from rayot.solvers.settings import Settings
 from rayot.solvers.stack import Stack
-
-CHUNK_ROWS = 4096
 
 
 @shared
@@ -114,7 +117,9 @@ class DiscreteMap(Stack):
         if self.settings.coupling == "exact":
             plan = exact_plan(cost, v[None], w[None])[0]
         else:
-            plan = entropic_plan(cost, self.settings.epsilon, masses=(v[None], w[None]))[0]
+            masses = (v[None], w[None])
+            epsilon = self.settings.epsilon
+            plan = entropic_plan(cost, epsilon, masses=masses, n_iterations=WHOLE_ITERATIONS)[0]
         shares = (plan / plan.sum(1, keepdim=True)).to(target.dtype)
         return shares @ target[0] - source[0]
 

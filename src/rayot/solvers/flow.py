@@ -15,7 +15,7 @@ from rayot.nn import StackedMLP
 from rayot.solvers.coupling import exact_plan, squared_euclidean
 from rayot.solvers.objective import Objective, Player, by_stratum
 from rayot.solvers.random import generator
-from rayot.solvers.settings import Settings
+from rayot.solvers.settings import NetworkSettings
 from rayot.solvers.stack import Stack
 
 
@@ -88,12 +88,13 @@ def matching_loss(
 
 @shared
 @dataclass(frozen=True)
-class FlowSettings(Settings):
+class FlowSettings(NetworkSettings):
     """Settings of a velocity field.
 
     Attributes
     ----------
     {flow_settings}
+    {network_settings}
     {common_settings}
     """
 
@@ -101,12 +102,9 @@ class FlowSettings(Settings):
     width: int = 256
     n_layers: int = 3
     n_steps: int = 5000
-    lr: float = 1e-3
     lr_end: float = 1e-6
-    betas: tuple[float, float] = (0.9, 0.999)
     integration_steps: int = 20
 
-    phase_steps: ClassVar[tuple[str, ...]] = ("n_steps",)
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "paper": {},
         "fast": {
@@ -163,7 +161,7 @@ class FlowMatching(Objective):
     """The velocity of straight lines between the pairs of an exact batch coupling."""
 
     name = "velocity"
-    stack: FlowMap
+    stack: Any
 
     @property
     def n_steps(self) -> int:

@@ -12,7 +12,7 @@ from torch import Tensor
 from rayot._docs import shared
 from rayot.nn import StackedMLP
 from rayot.solvers.coupling import Cost, cost_of, draw_pairs, entropic_plan
-from rayot.solvers.flow import FlowSettings, Velocity, matching_loss
+from rayot.solvers.flow import FlowMatching, FlowSettings, Velocity, matching_loss
 from rayot.solvers.objective import Objective, Player, by_stratum
 from rayot.solvers.random import generator
 from rayot.solvers.stack import Stack
@@ -40,6 +40,7 @@ class GenotSettings(FlowSettings):
         Samples of p(y | x) that a cell's prediction is the mean of; 1 predicts a single sample,
         whose spread over cells is that of the targets.
     {flow_settings}
+    {network_settings}
     {common_settings}
     """
 
@@ -51,7 +52,6 @@ class GenotSettings(FlowSettings):
     steps_per_coupling: int = 1
     n_samples: int = 1
 
-    shares: ClassVar[tuple[str, ...]] = ("tau_source", "tau_target")
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "paper": {"n_steps": 10_000, "lr": 1e-4, "lr_end": 1e-4},
         "fast": {
@@ -72,13 +72,13 @@ class GenotSettings(FlowSettings):
 
     def check(self) -> None:
         """Raise a ValueError that names the first setting out of range."""
-        super().check()
-        cost_of(self.cost)
-        for name in self.shares:
+        for name in ("tau_source", "tau_target"):
             if not 0 < getattr(self, name) <= 1:
                 raise ValueError(
                     f"{name} must be above 0 and at most 1, found {getattr(self, name)!r}."
                 )
+        super().check()
+        cost_of(self.cost)
 
 
 @shared
@@ -162,20 +162,14 @@ class GenotMap(Stack):
         return [EntropicMatching(self)]
 
 
-class EntropicMatching(Objective):
+class EntropicMatching(FlowMatching):
     """The velocity from noise to a target of the cell, drawn from an entropic batch coupling."""
 
-    name = "velocity"
     stack: GenotMap
 
     def start_block(self) -> None:
         """Start with a new coupling, so that a resumed fit repeats an uninterrupted one."""
         self._steps = 0
-
-    @property
-    def n_steps(self) -> int:
-        """Steps of the phase."""
-        return self.stack.settings.n_steps
 
     def players(self) -> list[Player]:
         """The velocity with the networks of the masses."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -15,18 +14,19 @@ from rayot.solvers.attributes import Attributes
 from rayot.solvers.energy import energy_distance
 from rayot.solvers.objective import Phase, Score
 from rayot.solvers.problem import Population
-from rayot.solvers.settings import Settings
+from rayot.solvers.settings import NetworkSettings
 from rayot.solvers.stack import Stack
 
 
 @shared
 @dataclass(frozen=True)
-class JointSettings(Settings):
+class JointSettings(NetworkSettings):
     """Settings of a model of all conditions.
 
     Attributes
     ----------
     {joint_settings}
+    {network_settings}
     {common_settings}
     """
 
@@ -35,13 +35,6 @@ class JointSettings(Settings):
     dose: float | None = None
     n_latent: int = 32
     width: int = 512
-    n_layers: int = 4
-    n_steps: int = 10_000
-    lr: float = 1e-3
-    lr_end: float = 1e-5
-    betas: tuple[float, float] = (0.9, 0.999)
-
-    phase_steps: ClassVar[tuple[str, ...]] = ("n_steps",)
 
     @property
     def n_conditions(self) -> int:

@@ -14,13 +14,13 @@ from rayot.nn import StackedMLP
 from rayot.solvers.objective import Objective, Player, Score
 from rayot.solvers.problem import Population
 from rayot.solvers.random import generator
-from rayot.solvers.settings import Settings
+from rayot.solvers.settings import NetworkSettings
 from rayot.solvers.stack import Stack
 
 
 @shared
 @dataclass(frozen=True)
-class ScGenSettings(Settings):
+class ScGenSettings(NetworkSettings):
     """Settings of a shift in a latent space.
 
     Sizes, penalty and learning rate of the defaults are the published ones; the number of steps is
@@ -31,17 +31,10 @@ class ScGenSettings(Settings):
     n_latent
         Dimension of the latent space; None shifts the cells themselves, as it is where a
         representation is given.
-    width, n_layers
-        Units and hidden layers of the encoder and of the decoder.
     kl_weight
         Weight of the divergence of the posteriors of codes from a standard normal, beside the
         squared error of a cell.
-    n_steps
-        Optimisation steps.
-    lr, lr_end
-        First and last learning rate, joined by a cosine.
-    betas
-        Adam's exponential decay rates.
+    {network_settings}
     {common_settings}
     """
 
@@ -49,13 +42,8 @@ class ScGenSettings(Settings):
     width: int = 800
     n_layers: int = 2
     kl_weight: float = 5e-5
-    n_steps: int = 10_000
-    lr: float = 1e-3
-    lr_end: float = 1e-5
-    betas: tuple[float, float] = (0.9, 0.999)
 
-    phase_steps: ClassVar[tuple[str, ...]] = ("n_steps",)
-    shares: ClassVar[tuple[str, ...]] = ("kl_weight",)
+    at_least_zero: ClassVar[tuple[str, ...]] = ("kl_weight",)
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "paper": {},
         "fast": {
@@ -69,12 +57,6 @@ class ScGenSettings(Settings):
             "lr": 3e-3,
         },
     }
-
-    def check(self) -> None:
-        """Raise a ValueError that names the first setting out of range."""
-        super().check()
-        if not self.kl_weight >= 0:
-            raise ValueError(f"kl_weight must be at least 0, found {self.kl_weight!r}.")
 
 
 @shared

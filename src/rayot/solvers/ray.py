@@ -82,7 +82,6 @@ class TransportMap(Stack):
     """
 
     settings_type = W1Settings
-    has_potential = True
 
     settings: W1Settings
     highest_source: Tensor

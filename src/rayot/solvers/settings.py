@@ -35,13 +35,23 @@ class Settings:
     at_least: ClassVar[dict[str, int]] = {"batch_size": 2, "n_components": 2}
     """Least values of whole numbers, where it is not 1."""
 
-    shares: ClassVar[tuple[str, ...]] = ()
-    """Numbers that may be zero, which a method checks itself."""
+    at_least_zero: ClassVar[tuple[str, ...]] = ()
+    """Numbers that may be zero; all others are above it."""
 
     @property
     def unbalanced(self) -> bool:
         """Whether mass may be left unmatched."""
         return False
+
+    @property
+    def widest(self) -> int:
+        """Units of the widest hidden layer."""
+        return 1
+
+    @property
+    def n_units(self) -> int:
+        """Units of all hidden layers that a cell passes."""
+        return 1
 
     @classmethod
     def from_preset(cls, preset: str, **changes: Any) -> Self:  # noqa: ANN401
@@ -123,5 +133,39 @@ class Settings:
                     f"{name} must be {'None or ' if optional else ''}a whole number of at least "
                     f"{least}, found {value!r}."
                 )
-        elif kind is float and name not in self.shares and not value > 0:
+        elif kind is float and name in self.at_least_zero:
+            if not value >= 0:
+                raise ValueError(f"{name} must be at least 0, found {value!r}.")
+        elif kind is float and not value > 0:
             raise ValueError(f"{name} must be greater than 0, found {value!r}.")
+
+
+@shared
+@dataclass(frozen=True)
+class NetworkSettings(Settings):
+    """Settings of a method whose networks are trained in one phase.
+
+    Attributes
+    ----------
+    {network_settings}
+    {common_settings}
+    """
+
+    width: int = 64
+    n_layers: int = 4
+    n_steps: int = 10_000
+    lr: float = 1e-3
+    lr_end: float = 1e-5
+    betas: tuple[float, float] = (0.9, 0.999)
+
+    phase_steps: ClassVar[tuple[str, ...]] = ("n_steps",)
+
+    @property
+    def widest(self) -> int:
+        """Units of the widest hidden layer."""
+        return self.width
+
+    @property
+    def n_units(self) -> int:
+        """Units of all hidden layers that a cell passes."""
+        return self.width * self.n_layers

@@ -39,9 +39,6 @@ class Stack(nn.Module, ABC):
     settings_type: ClassVar[type[Settings]] = Settings
     """Settings of the method."""
 
-    has_potential: ClassVar[bool] = False
-    """Whether the maps follow the gradient of a 1-Lipschitz potential."""
-
     sized_by_data: ClassVar[frozenset[str]] = frozenset()
     """Buffers whose size follows from the training cells."""
 

@@ -45,10 +45,7 @@ class StepSize(nn.Module):
         Cells then set out side by side. From steps that grow with the size of coordinates, those
         behind would overtake those in front and stay there: any order along a ray costs the same.
         """
-        length = length.clamp_min(1e-3)[:, None, None]
-        # The inverse of softplus.
-        self.network.bias[-1].copy_(length + torch.log(-torch.expm1(-length)))
-        self.network.weight[-1].mul_(0.1)
+        start_softplus_at(self.network, length)
 
     @torch.no_grad()
     def fix(self) -> None:
@@ -58,6 +55,15 @@ class StepSize(nn.Module):
     def forward(self, cells: Tensor) -> Tensor:
         """Step sizes (P, n) of cells (P, n, d), in units of the cells."""
         return nn.functional.softplus(self.network(cells)).squeeze(-1)
+
+
+@torch.no_grad()
+def start_softplus_at(network: StackedMLP, length: Tensor) -> None:
+    """Make softplus of a network's outputs nearly ``length`` (P,) everywhere."""
+    length = length.clamp_min(1e-3)[:, None, None]
+    # The inverse of softplus.
+    network.bias[-1].copy_(length + torch.log(-torch.expm1(-length)))
+    network.weight[-1].mul_(0.1)
 
 
 def generator_loss(transported_logits: Tensor) -> Tensor:

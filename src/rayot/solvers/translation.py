@@ -43,6 +43,7 @@ class TranslationSettings(FlowSettings):
     n_samples
         Samples of p(y | x) that a cell's translation is the mean of.
     {flow_settings}
+    {network_settings}
     """
 
     distance: Literal["geodesic", "euclidean", "cosine"] = "geodesic"

@@ -83,7 +83,7 @@ class W1Settings(Settings):
         },
     }
 
-    shares: ClassVar[tuple[str, ...]] = ("unmatched_source", "unmatched_target")
+    at_least_zero: ClassVar[tuple[str, ...]] = ("unmatched_source", "unmatched_target")
 
     phase_steps: ClassVar[tuple[str, ...]] = ("potential_steps", "step_steps")
 
@@ -93,18 +93,28 @@ class W1Settings(Settings):
         return self.unmatched_source > 0 or self.unmatched_target > 0
 
     @property
+    def widest(self) -> int:
+        """Units of the widest hidden layer of the potential."""
+        return self.width
+
+    @property
+    def n_units(self) -> int:
+        """Units of all hidden layers that a cell passes."""
+        return (self.width + self.step_width) * self.n_layers
+
+    @property
     def n_groups(self) -> int | None:
         """Groups of the activation: the paper's "grouping size 4" is four groups of 16 units."""
         return 4 if self.potential == "groupsort" else None
 
     def check(self) -> None:
         """Raise a ValueError that names the first setting out of range."""
-        super().check()
-        for name in self.shares:
+        for name in self.at_least_zero:
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(
                     f"{name} must be a share from 0 to less than 1, found {getattr(self, name)!r}."
                 )
+        super().check()
         if self.potential != "funnel" and self.width % (self.n_groups or 2):
             raise ValueError(
                 f"width must be a multiple of {self.n_groups or 2} for potential="

@@ -13,13 +13,13 @@ from rayot._docs import shared
 from rayot.nn import ConvexNetwork
 from rayot.solvers.objective import Objective, Player
 from rayot.solvers.random import generator
-from rayot.solvers.settings import Settings
+from rayot.solvers.settings import NetworkSettings
 from rayot.solvers.stack import Stack
 
 
 @shared
 @dataclass(frozen=True)
-class W2Settings(Settings):
+class W2Settings(NetworkSettings):
     """Settings of a Wasserstein-2 map; the defaults are the published ones.
 
     Attributes
@@ -27,29 +27,19 @@ class W2Settings(Settings):
     flavor
         ``"cellot"`` (Bunne et al. 2023) or ``"ot_icnn"`` (Makkuva et al. 2020): they differ in how
         the map's potential is kept convex and in its first weights.
-    width, n_layers
-        Units and hidden layers of both potentials.
-    n_steps
-        Steps of the target's potential.
     inner_steps
-        Steps of the map's potential for each of them.
-    lr, lr_end
-        First and last learning rate, joined by a cosine.
-    betas
-        Adam's exponential decay rates.
+        Steps of the map's potential for each of the target's.
+    {network_settings}
     {common_settings}
     """
 
     flavor: Literal["cellot", "ot_icnn"] = "cellot"
-    width: int = 64
-    n_layers: int = 4
-    n_steps: int = 100_000
     inner_steps: int = 10
+    n_steps: int = 100_000
     lr: float = 1e-4
     lr_end: float = 1e-4
     betas: tuple[float, float] = (0.5, 0.9)
 
-    phase_steps: ClassVar[tuple[str, ...]] = ("n_steps",)
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "paper": {},
         "fast": {

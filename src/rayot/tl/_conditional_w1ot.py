@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from rayot.data.files import unchanged
 from rayot.data.fitted import is_result
 from rayot.data.keys import Key
 from rayot.data.modality import modality_of
+from rayot.tl._data import described
 from rayot.tl._write import check_key, check_writable, curves, forget, plain, write_result
 
 if TYPE_CHECKING:
@@ -151,23 +151,20 @@ def conditional_w1ot(
     (5, 20)
     """
     from rayot.model import ConditionalW1OT
-    from rayot.representation import Representation
 
     cells = modality_of(adata, modality)
     _check_key(cells, key_added, copy)
     checks.clip_option(clip)
     _check_target(cells, groupby, target_key, target_dose, dose_key)
-    given = use_rep if isinstance(use_rep, Representation) else None
-    data = ConditionalW1OT.setup_anndata(
+    data, given = described(
+        ConditionalW1OT,
         cells,
+        use_rep,
         groupby=groupby,
         layer=layer,
-        use_rep=None if given is not None else use_rep,  # type: ignore[arg-type]
         split_key=split_key,
         allow_counts=allow_counts,
     )
-    if given is not None:
-        data = replace(data, use_rep=given.name)
     with unchanged(cells) as check:
         model = ConditionalW1OT(
             cells,

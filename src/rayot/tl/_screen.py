@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from rayot.data.files import check_new_file
 from rayot.data.keys import Key
 from rayot.data.modality import modality_of
 from rayot.data.screened import is_screen
+from rayot.tl._data import described
 from rayot.tl._write import check_writable, plain
 
 if TYPE_CHECKING:
@@ -161,7 +161,6 @@ def screen(
     3
     """
     from rayot.model import W1OT, Screen
-    from rayot.representation import Representation
 
     cells = modality_of(adata, modality)
     check_writable(cells, copy)
@@ -169,19 +168,17 @@ def screen(
     checks.clip_option(clip)
     if write is not None:
         check_new_file(write, overwrite, 0, cells)
-    given = use_rep if isinstance(use_rep, Representation) else None
-    data = W1OT.setup_anndata(
+    data, given = described(
+        W1OT,
         cells,
+        use_rep,
         groupby=groupby,
         layer=layer,
-        use_rep=None if given is not None else use_rep,  # type: ignore[arg-type]
         split_key=split_key,
         allow_counts=allow_counts,
         strata_key=strata_key,
         weights_key=weights_key,
     )
-    if given is not None:
-        data = replace(data, use_rep=given.name)
     found = Screen(
         cells,
         data,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from inspect import Parameter, cleandoc, signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -13,6 +12,7 @@ from rayot.data import checks
 from rayot.data.files import unchanged
 from rayot.data.keys import Key
 from rayot.data.modality import modality_of
+from rayot.tl._data import described
 from rayot.tl._write import check_key, write_result
 
 if TYPE_CHECKING:
@@ -138,10 +138,6 @@ class Verb(Protocol):
         """Fit the method and write what it predicts."""
 
 
-FURTHER: dict[str, str | None] = {"covariate_key": Key.obs.cell_type, "dose_key": None}
-"""Keywords of joint methods, and their defaults."""
-
-
 def verb(name: str) -> Verb:
     """The verb of a method: the keywords of all, with the description of its class.
 
@@ -161,10 +157,9 @@ def verb(name: str) -> Verb:
         else each
         for each in parameters
     ]
-    further = method.verb_further
     known[-1:-1] = [
-        Parameter(each, Parameter.KEYWORD_ONLY, default=FURTHER[each], annotation="str | None")
-        for each in further
+        Parameter(each, Parameter.KEYWORD_ONLY, default=default, annotation="str | None")
+        for each, default in method.verb_further.items()
     ]
     expected = signature(Verb.__call__).replace(parameters=known)
 
@@ -177,7 +172,7 @@ def verb(name: str) -> Verb:
     assert Verb.__doc__ is not None and method.__doc__ is not None
     description = cleandoc(method.__doc__).partition("\n\nParameters\n")[0]
     text = cleandoc(Verb.__doc__).replace("SUMMARY", description, 1)
-    described = "".join(f"{PARAMETERS[each]}\n" for each in further)
+    described = "".join(f"{PARAMETERS[each]}\n" for each in method.verb_further)
     text = text.replace("\nmodality\n", f"\n{described}modality\n", 1)
     example = cleandoc(method.verb_example).replace("NAME", name)
     function.__doc__ = f"{text}\n\nExamples\n--------\n{example}\n"
@@ -203,21 +198,14 @@ def fit(
 ) -> Method:
     """Fit a method and write what it predicts, see :class:`Verb`."""
     from rayot.model.methods import method_of
-    from rayot.representation import Representation
 
     method = method_of(name)
     cells = modality_of(adata, modality)
     checks.clip_option(clip)
     check_key(cells, key_added, copy)
-    given = use_rep if isinstance(use_rep, Representation) else None
     where = ("groupby", "layer", "split_key", "allow_counts", "strata_key", "weights_key")
-    data = method.setup_anndata(
-        cells,
-        use_rep=None if given is not None else use_rep,  # type: ignore[arg-type]
-        **{each: options.pop(each) for each in (*where, *FURTHER) if each in options},
-    )
-    if given is not None:
-        data = replace(data, use_rep=given.name)
+    names = (*where, *method.verb_further)
+    data, given = described(method, cells, use_rep, **{each: options.pop(each) for each in names})
     what = ("preset", "strata", "small_strata", "n_seeds", "seed")
     chosen = {each: options.pop(each) for each in what}
     with unchanged(cells) as check:

@@ -4,11 +4,10 @@ import torch
 from torch import Tensor
 
 from rayot.solvers import Population, Stack, TransportMap
+from rayot.solvers.problem import CHUNK_ROWS
 
 CACHE_ELEMENTS = 2**26
 """Numbers kept at most in each table below; above, rays are followed again for each batch."""
-
-CHUNK_ROWS = 8192
 
 
 class CarriedCells:

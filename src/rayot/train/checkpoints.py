@@ -41,10 +41,7 @@ def fingerprint_of(
         "settings": json.loads(json.dumps(settings.to_json())),
         "seed": seed,
         "problems": transport.names,
-        "validation_size": options.validation_size,
-        "n_folds": options.n_folds,
-        "early_stopping": options.early_stopping,
-        "early_stopping_patience": options.early_stopping_patience,
+        **options.chosen(),
         "cells": digest.hexdigest(),
     }
 

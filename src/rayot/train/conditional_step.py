@@ -12,6 +12,7 @@ from rayot.solvers import (
     generator,
     generator_loss,
 )
+from rayot.solvers.step import start_softplus_at
 from rayot.train.block import apply_gradients
 from rayot.train.conditional import ConditionalTraining
 
@@ -60,11 +61,7 @@ class ConditionalStep(ConditionalTraining):
             source, target, conditions = self.draw()
             values = [self.ray.potential(cells, conditions) for cells in (source, target)]
             found.append(self.of_problems(dual_value(*values)))
-        length = torch.stack(found).mean(0).clamp_min(1e-3)[:, None, None]
-        network = self.module.network
-        # The inverse of softplus.
-        network.bias[-1].copy_(length + torch.log(-torch.expm1(-length)))
-        network.weight[-1].mul_(0.1)
+        start_softplus_at(self.module.network, torch.stack(found).mean(0))
 
     def moved(self) -> tuple[Tensor, Tensor, Tensor]:
         """Moved and target cells of a step, each (P G, n, d), and their conditions (P, G, k)."""

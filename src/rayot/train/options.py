@@ -65,6 +65,11 @@ class TrainingOptions:
     callbacks: Sequence[pl.Callback] = ()
     trainer_kwargs: dict[str, Any] = field(default_factory=dict)
 
+    def chosen(self) -> dict[str, Any]:
+        """What decides the result of a fit, and not only how it runs."""
+        names = ("validation_size", "n_folds", "early_stopping", "early_stopping_patience")
+        return {name: getattr(self, name) for name in names}
+
     def check(self) -> None:
         """Raise a ValueError that names the first option out of range."""
         if not 0 < self.validation_size < 0.9:

@@ -107,10 +107,9 @@ def train_transport(
         claim(folder, fingerprint, [phase.name for phase in phases], options.resume)
     total = sum(phase.n_steps for phase in phases) * (1 + len(stacks_of(counts)))
     n_problems, n_features = source.n_problems, transport.n_features
-    width = getattr(settings, "width", 1)
-    largest = n_problems * 2 * settings.batch_size * max(n_features, width)
+    largest = n_problems * 2 * settings.batch_size * max(n_features, settings.widest)
     with (
-        threads_for(largest * width),
+        threads_for(largest * settings.widest),
         tqdm(total=total, unit="step", disable=not options.progress) as bar,
     ):
         apart = fit_phases(transport, phases, training, validation, folder, options, bar)

@@ -13,6 +13,7 @@ from rayot.solvers import (
     generator,
     generator_loss,
 )
+from rayot.solvers.objective import by_stratum
 from rayot.train.block import apply_gradients
 from rayot.train.carried import CarriedCells
 from rayot.train.held_out import HeldOut
@@ -58,15 +59,15 @@ class StepTraining(RayTraining):
         return torch.addcmul(cells, self.module(cells)[..., None], directions)
 
     def draw(self) -> tuple[Tensor, Tensor]:
-        """A batch of transported and one of target cells, each (P, n, d)."""
+        """A batch of transported and one of target cells, each (P S, n, d).
+
+        Cells are matched within their stratum.
+        """
         source_positions, target_positions = next(self.draws)
         cells, directions = self.carried.take(source_positions)
         (target,) = self.targets.take(target_positions)
-        return self.move(cells, directions), target
-
-    def by_stratum(self, cells: Tensor) -> Tensor:
-        """A batch (P, S n, d) as (P S, n, d): cells are matched within their stratum."""
-        return cells.unflatten(1, (self.source.n_strata, -1)).flatten(0, 1)
+        moved = self.move(cells, directions)
+        return by_stratum(moved, self.source.n_strata), by_stratum(target, self.source.n_strata)
 
     def mean_of_strata(self, losses: Tensor) -> Tensor:
         """Losses (P,), from those of each stratum (P S,)."""
@@ -107,7 +108,7 @@ class EnergyStepTraining(StepTraining):
 
     def optimise(self, step: int) -> dict[str, Tensor]:
         """One step on a batch."""
-        transported, target = map(self.by_stratum, self.draw())
+        transported, target = self.draw()
         loss = self.mean_of_strata(energy_loss(transported, target))
         apply_gradients(loss.sum(), self.trained, self.adams[0])
         return {"step_loss": loss.detach()}
@@ -164,7 +165,7 @@ class AdversarialStepTraining(StepTraining):
 
     def optimise(self, step: int) -> dict[str, Tensor]:
         """One step of the discriminators, then one of η against them, on the same batch."""
-        transported, target = map(self.by_stratum, self.draw())
+        transported, target = self.draw()
         logits = self.critic(torch.cat([target, transported.detach()], dim=1)).squeeze(-1)
         loss = self.mean_of_strata(critic_loss(*logits.split(target.shape[1], dim=1)))
         apply_gradients(loss.sum(), self.critic_parameters, self.adams[1])

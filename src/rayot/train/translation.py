@@ -6,7 +6,6 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from rayot.solvers.coupling import draw_pairs
 from rayot.solvers.flow import matching_loss
 from rayot.solvers.random import generator
 from rayot.solvers.translation import Translation, gromov_plan
@@ -58,7 +57,9 @@ def train_translation(
     both = None
     if shared_features is not None:
         both = (shared_features[0][chosen[0]], shared_features[1][chosen[1]])
-    plan = torch.from_numpy(gromov_plan(coupled[0], coupled[1], settings, both))[None]
+    plan = torch.from_numpy(gromov_plan(coupled[0], coupled[1], settings, both))
+    pairs = plan.nonzero()
+    masses = plan[tuple(pairs.T)].cumsum(0)
     first, second = map(torch.from_numpy, coupled)
     for side, cells in (("source", first), ("target", second)):
         getattr(translation, f"{side}_mean").copy_(cells.mean(0))
@@ -74,16 +75,15 @@ def train_translation(
         for step in range(settings.n_steps):
             share = (1 + math.cos(math.pi * step / settings.n_steps)) / 2
             adam.param_groups[0]["lr"] = settings.lr_end + (settings.lr - settings.lr_end) * share
-            draws = [generator(seed, "step", step)]
-            n = settings.batch_size / plan.shape[1]
-            rows, columns = (each[0] for each in draw_pairs(plan, draws, math.ceil(n)))
-            rows, columns = rows[: settings.batch_size], columns[: settings.batch_size]
-            noise = torch.randn(len(rows), translation.n_target, generator=draws[0])
+            draw = generator(seed, "step", step)
+            drawn = torch.rand(settings.batch_size, dtype=masses.dtype, generator=draw) * masses[-1]
+            rows, columns = pairs[torch.searchsorted(masses, drawn)].T
+            noise = torch.randn(len(rows), translation.n_target, generator=draw)
             loss = matching_loss(
                 translation.velocity,
                 noise[None],
                 ends[columns][None],
-                draws,
+                [draw],
                 conditions[rows][None],
             ).sum()
             adam.zero_grad()

@@ -132,6 +132,36 @@ def test_convex_networks_are_convex(seed, share):
     assert bool((between <= torch.lerp(network(x), network(y), share) + 1e-3).all())
 
 
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 10_000))
+def test_conjugates_meet_their_bound_at_the_gradient(seed):
+    """Fenchel and Young: f*(x) ≥ ⟨x, y⟩ − f(y) for every y, with equality where x = ∇f(y)."""
+    draw = generator(seed, "convex")
+    network = ConvexNetwork(4, [draw, draw], width=8, n_layers=3, bound=0.5)
+    y, other, start = torch.randn(3, 2, 20, 4, generator=draw) * 3
+    with torch.no_grad():
+        x, values = network.gradient(y), network(y)
+        found = network.conjugate(x, start)
+        expected = (x * y).sum(-1) - values
+        assert torch.allclose(found, expected, rtol=1e-3, atol=1e-3 * float(expected.abs().max()))
+        bound = (x * other).sum(-1) - network(other)
+        assert bool((found >= bound - 1e-3 * (1 + bound.abs())).all())
+
+
+@pytest.mark.parametrize("n_steps", [1, 300])
+def test_the_held_out_dual_of_w2ot_is_a_bound(n_steps):
+    """Of the distance between the very cells that it is taken on, however bad the map is."""
+    source, target = (cells[:400] for cells in gaussians(3)[:2])
+    stack = fit(W2Map, source, target, n_steps=n_steps)
+    (objective,) = stack.objectives()
+    first, second = (stack.standardise(each[None]) for each in (source, target))
+    found = objective.validate(first, second, lambda function, *values: function(*values))
+    exact = float(ot.emd2([], [], ot.dist(first[0].numpy(), second[0].numpy()))) ** 0.5
+    assert float(found) <= exact * 1.001
+    if n_steps > 1:
+        assert float(found) > 0.8 * exact
+
+
 def test_the_gradient_of_a_convex_network_is_that_of_autograd():
     network = ConvexNetwork(3, [torch.Generator().manual_seed(0)], width=8)
     x = torch.randn(1, 1, 3, generator=torch.Generator().manual_seed(1))

@@ -12,6 +12,9 @@ from rayot.nn.initial import uniform_parameter
 SLOPE = 0.2
 """Of the LeakyReLU where its input is negative."""
 
+CONJUGATE_STEPS = 50
+"""Iterations of L-BFGS towards a conjugate; from the trained map's cells ten or twenty are used."""
+
 
 @shared
 class ConvexNetwork(nn.Module):
@@ -79,6 +82,27 @@ class ConvexNetwork(nn.Module):
             cells = cells if cells.requires_grad else cells.detach().requires_grad_(True)
             (found,) = torch.autograd.grad(self(cells).sum(), cells, create_graph=with_graph)
         return found
+
+    def conjugate(self, cells: Tensor, start: Tensor) -> Tensor:
+        r"""Values (P, n) of :math:`f^*(x) = \sup_y ⟨x, y⟩ - f(y)` at cells (P, n, d).
+
+        By L-BFGS from ``start`` (P, n, d), see Amos (2023), *On amortizing convex conjugates for
+        optimal transport*. Never less than the value at ``start``.
+        """
+        found = start.detach().clone().requires_grad_(True)
+        optimiser = torch.optim.LBFGS(
+            [found], max_iter=CONJUGATE_STEPS, line_search_fn="strong_wolfe"
+        )
+
+        @torch.enable_grad()
+        def loss() -> float:
+            value = (self(found) - (cells * found).sum(-1)).sum()
+            (found.grad,) = torch.autograd.grad(value, found)
+            return float(value.detach())
+
+        optimiser.step(loss)
+        with torch.no_grad():
+            return torch.maximum(*((cells * y).sum(-1) - self(y) for y in (start, found)))
 
     @torch.no_grad()
     def clamp(self) -> None:

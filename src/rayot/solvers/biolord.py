@@ -24,8 +24,9 @@ class BiolordSettings(JointSettings):
     """Settings of a latent optimisation.
 
     Sizes, noise and learning rates of the defaults are those of the authors' implementation, the
-    two penalties those of Chen et al. 2025, who searched for them; the number of steps is ours, and
-    no weights decay.
+    two penalties those of Chen et al. 2025, who searched for them. The number of steps is ours, no
+    weights decay, and of the reconstruction only the squared error counts: the authors add a
+    Gaussian likelihood, of a hundredth of its weight.
 
     Attributes
     ----------
@@ -44,6 +45,7 @@ class BiolordSettings(JointSettings):
     {common_settings}
     """
 
+    n_latent: int = 128
     lr: float = 1e-4
     n_latent_known: int = 4
     n_latent_dose: int = 16

@@ -24,8 +24,9 @@ SMALLEST_VARIANCE = 1e-4
 class CPASettings(JointSettings):
     """Settings of a compositional perturbation autoencoder.
 
-    The defaults are those of the authors' first implementation, which counts epochs and decays
-    weights; the number of steps is ours, and no weights decay.
+    The defaults are those of chemCPA (Hetzel et al. 2022), the authors' implementation that CPA
+    was first published with. It counts epochs, decays weights and learning rates, and trains the
+    autoencoder at every third step; the number of steps is ours, and no weights decay.
 
     Attributes
     ----------
@@ -42,7 +43,7 @@ class CPASettings(JointSettings):
     adversary_weight
         Weight of the classifiers' cross-entropy in the autoencoder's loss.
     gradient_penalty
-        Weight of the squared gradient of the classifiers' outputs.
+        Weight of the mean square of the gradient of the classifiers' outputs in a code.
     {joint_settings}
     {network_settings}
     {common_settings}
@@ -74,7 +75,7 @@ class CPASettings(JointSettings):
             "adversary_layers": 2,
             "adversary_steps": 3,
             "adversary_lr": 3e-3,
-            "gradient_penalty": 1.0,
+            "gradient_penalty": 16.0,
         },
     }
 
@@ -235,7 +236,7 @@ class Composition(JointObjective):
     def _read(
         self, codes: Tensor, known: Attributes, *, with_penalty: bool = False
     ) -> tuple[Tensor, Tensor]:
-        """Sum of the classifiers' cross-entropies (P,), and of their squared gradients (P,)."""
+        """Sum of the classifiers' cross-entropies (P,), and of their squared slopes (P,)."""
         entropy = penalty = codes.new_zeros(len(codes))
         for what, classifier in self.stack.classifiers.items():
             logits = classifier(codes)
@@ -245,5 +246,5 @@ class Composition(JointObjective):
             ).mean(1)
             if with_penalty:
                 (slope,) = torch.autograd.grad(logits.sum(), codes, create_graph=True)
-                penalty = penalty + slope.square().sum(-1).mean(1)
+                penalty = penalty + slope.square().mean((1, 2))
         return entropy, penalty

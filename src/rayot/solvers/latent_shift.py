@@ -11,6 +11,7 @@ from torch import Tensor
 
 from rayot._docs import shared
 from rayot.nn import StackedMLP
+from rayot.solvers.dual import dual_value
 from rayot.solvers.objective import Objective, Player, Score
 from rayot.solvers.problem import Population
 from rayot.solvers.random import generator
@@ -173,13 +174,4 @@ class Autoencoding(Objective):
         for cells in (source, target):
             decoded = self.stack.decode(self.stack.posterior(cells)[0])
             errors.append((decoded - cells).square().sum(-1))
-        return score(_mean_of_both, *errors).sqrt()
-
-
-def _mean_of_both(
-    first: Tensor, second: Tensor, v: Tensor | None = None, w: Tensor | None = None
-) -> Tensor:
-    return sum(
-        (values.mean(-1) if weights is None else (values * weights).sum(-1) / weights.sum(-1)) / 2
-        for values, weights in ((first, v), (second, w))
-    )  # type: ignore[return-value]
+        return (score(dual_value, errors[0], -errors[1]) / 2).sqrt()

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from rayot._docs import shared
 from rayot.nn import ConvexNetwork
-from rayot.solvers.objective import Objective, Player
+from rayot.solvers.dual import dual_value
+from rayot.solvers.objective import Objective, Player, Score
 from rayot.solvers.random import generator
 from rayot.solvers.settings import NetworkSettings
 from rayot.solvers.stack import Stack
@@ -109,10 +110,13 @@ class W2Map(Stack):
 class Minimax(Objective):
     """Both potentials in turn: ψ several steps, then φ one.
 
-    Early stopping looks at the energy distance that is left, and not at the held-out dual: while ψ
-    is short of its infimum that value is above the dual, and the worse the map the larger it is.
+    Early stopping looks at the held-out dual, with the conjugate of φ in place of the trained ψ:
+    while ψ is short of its infimum the value of equation 7 is above the dual, and the worse the map
+    the larger it is.
     """
 
+    monitor = "validation_dual"
+    monitor_sign = 1
     stack: W2Map
 
     @property
@@ -147,6 +151,18 @@ class Minimax(Objective):
         loss = (phi(moved) - (source * moved).sum(-1)).mean(1)
         weight = 1.0 if self.stack.settings.flavor == "cellot" else 0.1
         return loss + weight * psi.penalty()
+
+    def validate(self, source: Tensor, target: Tensor, score: Score) -> Tensor:
+        """Wasserstein-2 distance (P,) that the dual shows, negative where the dual is.
+
+        A lower bound of that between the cells: the root of twice
+        :math:`E[‖x‖²/2 - φ^*(x)] + E[‖y‖²/2 - φ(y)]`.
+        """
+        phi = self.stack.backward_potential
+        start = self.stack.forward_potential.gradient(source)
+        values = source.square().sum(-1) / 2 - phi.conjugate(source, start)
+        dual = score(dual_value, values, phi(target) - target.square().sum(-1) / 2)
+        return dual.sign() * (2 * dual.abs()).sqrt()
 
     def after_step(self, player: int) -> None:
         """φ is kept convex by a clamp, ψ by its penalty."""

@@ -69,7 +69,7 @@ def log_doses_of(adata: AnnData, dose_key: str, rows: np.ndarray) -> np.ndarray:
     bad = ~(np.isfinite(doses) & (doses > 0))
     if bad.any():
         raise ValueError(
-            f"adata.obs[{dose_key!r}] is {values.iloc[np.flatnonzero(bad)[0]]!r} for one of "
+            f"adata.obs[{dose_key!r}] is '{values.iloc[np.flatnonzero(bad)[0]]}' for one of "
             f"{int(bad.sum())} treated training cells without a dose above 0, of which the "
             "logarithm is taken; give each its dose, in one unit."
         )

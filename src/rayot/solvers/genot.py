@@ -73,10 +73,7 @@ class GenotSettings(FlowSettings):
     def check(self) -> None:
         """Raise a ValueError that names the first setting out of range."""
         for name in ("tau_source", "tau_target"):
-            if not 0 < getattr(self, name) <= 1:
-                raise ValueError(
-                    f"{name} must be above 0 and at most 1, found {getattr(self, name)!r}."
-                )
+            self.check_number(name, lambda number: 0 < number <= 1, "above 0 and at most 1")
         super().check()
         cost_of(self.cost)
 

@@ -1,7 +1,8 @@
 """What every method's settings share: presets, ranges, and the way to JSON and back."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any, ClassVar, Literal, Self, get_args, get_origin, get_type_hints
 
 from rayot._docs import shared
@@ -134,10 +135,15 @@ class Settings:
                     f"{least}, found {value!r}."
                 )
         elif kind is float and name in self.at_least_zero:
-            if not value >= 0:
-                raise ValueError(f"{name} must be at least 0, found {value!r}.")
-        elif kind is float and not value > 0:
-            raise ValueError(f"{name} must be greater than 0, found {value!r}.")
+            self.check_number(name, lambda number: number >= 0, "at least 0")
+        elif kind is float:
+            self.check_number(name, lambda number: number > 0, "greater than 0")
+
+    def check_number(self, name: str, inside: Callable[[float], bool], what: str) -> None:
+        """Raise a ValueError unless a setting is a number for which ``inside`` holds."""
+        value = getattr(self, name)
+        if not (isinstance(value, Real) and inside(float(value))):
+            raise ValueError(f"{name} must be {what}, found {value!r}.")
 
 
 @shared

@@ -63,8 +63,7 @@ class TranslationSettings(FlowSettings):
     def check(self) -> None:
         """Raise a ValueError that names the first setting out of range."""
         super().check()
-        if not 0 < self.fused_share < 1:
-            raise ValueError(f"fused_share must be between 0 and 1, found {self.fused_share!r}.")
+        self.check_number("fused_share", lambda number: 0 < number < 1, "between 0 and 1")
 
 
 def distances_within(cells: np.ndarray, settings: TranslationSettings) -> np.ndarray:

@@ -110,10 +110,8 @@ class W1Settings(Settings):
     def check(self) -> None:
         """Raise a ValueError that names the first setting out of range."""
         for name in self.at_least_zero:
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(
-                    f"{name} must be a share from 0 to less than 1, found {getattr(self, name)!r}."
-                )
+            what = "a share from 0 to less than 1"
+            self.check_number(name, lambda number: 0 <= number < 1, what)
         super().check()
         if self.potential != "funnel" and self.width % (self.n_groups or 2):
             raise ValueError(

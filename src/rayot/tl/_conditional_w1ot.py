@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 def conditional_w1ot(
     adata: AnnData | MuData,
     control: str,
-    *,
     target_key: str | None = None,
+    *,
     target_dose: float | None = None,
     groupby: str = Key.obs.perturbation,
     dose_key: str | None = None,

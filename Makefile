@@ -24,7 +24,7 @@ demo: $(VENV)/runtime.stamp ## Fit a map on DATA and write figures and scores to
 test: lint types ## Check style, types and floors, and run the tests
 	$(BIN)/python -m pytest
 
-slow: $(VENV)/check.stamp ## Run the tests that take more than a minute
+slow: $(VENV)/check.stamp ## Run the tests that take long
 	$(BIN)/python -m pytest -m slow
 
 lint: $(VENV)/check.stamp ## Check style and that rooms import only from below

@@ -15,6 +15,7 @@ distributed = pytest.importorskip("distributed")
 OPTIONS = {"show_progress_bar": False, "max_memory": 0.001, "max_steps": 100, "batch_size": 64}
 
 
+@pytest.mark.slow
 def test_a_killed_worker_changes_nothing():
     cells = rt.datasets.simulated_screen(6, n_cells=60, n_genes=20, inactive=0.0)
     alone = rt.tl.screen(cells.copy(), "control", **OPTIONS)

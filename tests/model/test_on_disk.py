@@ -242,6 +242,7 @@ def test_a_file_that_changes_during_a_fit(cells, quick, tmp_path, kind):
     assert "w1ot" not in adata.uns
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_cells(tmp_path):
     small = rt.datasets.simulated(n_cells=5000, n_genes=500, library_size=100)
     del small.layers["counts"], small.layers["counterfactual"]

@@ -100,6 +100,7 @@ def test_map_on_many_genes_is_embedded_by_components(planar):
     np.testing.assert_allclose((predicted - source).mean(axis=0), [3, 1], atol=0.5)
 
 
+@pytest.mark.slow
 def test_without_an_embedding_umap_is_fitted_for_the_figure(embedded, caplog):
     del embedded.obsm["X_umap"]
     with caplog.at_level(logging.INFO, logger="rayot"):

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 
 SCRIPT = """
 import os
@@ -27,6 +28,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_two_processes_end_with_one_map(tmp_path):
     script = tmp_path / "fit.py"
     script.write_text(SCRIPT)

@@ -130,6 +130,7 @@ def test_the_smallest_group_is_cross_fitted():
     assert report["residual_energy_distance"] == pytest.approx(0, abs=10)
 
 
+@pytest.mark.slow
 def test_figures_spread_less_over_seeds():
     """The same 40 cells, 20 times: what differs are draws and which cells are held out."""
     cells = [each.cells for each in sides([40], d=20, shift=4.0)]

@@ -204,3 +204,35 @@ def test_what_cannot_be_predicted_is_said(screen):
         model.predict(foreign, "drug_000", dose=1)
     with pytest.raises(ValueError, match="has no doses"):
         fit(screen, dose_key=None).predict(screen[:5], "drug_000", dose=1)
+
+
+def test_a_dose_between_doses_without_an_effect_has_none(screen):
+    model = fit(screen, condition_keys=[])
+    cells = screen[screen.obs["perturbation"] == "control"]
+    steps = {}
+    for last in (0.0, 1.0):
+        model.module.strengths[:] = 1.0
+        for number, each in enumerate(model.known):
+            if each.perturbation == "drug_000":
+                model.module.strengths[:, number] = last if each.dose == 100 else 0.0
+        for dose in (1, 3, 10, 31.6227766, 99.99, 100, 1000):
+            moved = model.predict(cells, "drug_000", dose=dose)
+            steps[last, dose] = float(moved.obs["conditional_w1ot_step"].mean())
+    assert max(steps[0.0, dose] for dose in (1, 3, 10, 99.99, 100, 1000)) == 0
+    assert steps[1.0, 3] == steps[1.0, 10] == 0
+    assert steps[1.0, 99.99] == pytest.approx(steps[1.0, 100], rel=0.01)
+    assert 0 < steps[1.0, 31.6227766] < steps[1.0, 99.99]
+
+
+def test_one_dose_is_scored_and_not_the_model_of_all(screen):
+    model = fit(screen, condition_keys=[], target_key="drug_000", target_dose=10)
+    rt.pp.split(screen)
+    at_dose = screen.obs["dose"].astype(float) == 10
+    alone = screen[at_dose | (screen.obs["perturbation"] == "control")].copy()
+    given = model.given("drug_000", dose=10)
+    found = rt.tl.evaluate(screen, given, metrics=("mmd",))
+    assert found.equals(rt.tl.evaluate(alone, given, metrics=("mmd",)))
+    with pytest.raises(TypeError, match=r"model.given\(perturbation\)"):
+        rt.tl.evaluate(screen, model)
+    with pytest.raises(TypeError, match="scored by their names"):
+        rt.tl.evaluate(screen, [given])

@@ -67,11 +67,13 @@ def test_other_conditions_and_doses_are_predicted_by_the_same_model(screen, meth
     assert not np.allclose(low, high)
     other = model.at("drug_001")
     assert (other.target_key, model.target_key) == ("drug_001", "drug_000")
+    assert "to drug_001" in other._model_summary_string
+    assert "to drug_000" in model._model_summary_string
     assert not np.allclose(other.predict(cells).X, model.predict(cells).X)
     assert other.diagnostics["certificate"] == "check"
     truth = screen[screen.obs["perturbation"] == "drug_001"].obsm["X_pca"].mean(0)
     to_truth = [
-        np.linalg.norm(each.predict(cells).obsm["X_w1ot"].mean(0) - truth)
+        np.linalg.norm(each.predict(cells).obsm[f"X_{method}"].mean(0) - truth)
         for each in (other, model)
     ]
     assert to_truth[0] < to_truth[1]
@@ -245,3 +247,18 @@ def test_few_cells_are_judged_by_cross_fitting(screen, method):
     model = fit(screen, method, n_folds=3, plan_kwargs={"width": 16, "shrink": True})
     assert model.diagnostics["n_folds"] == 3
     assert set(model.diagnostics_table.columns) >= {"certificate", "share_left"}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_dose_is_scored_against_cells_of_that_dose(screen, method):
+    model = fit(screen, method, dose_key="dose")
+    for target in ("drug_000", "drug_001"):
+        at_dose = (screen.obs["perturbation"] == target) & (screen.obs["dose"] == 10.0)
+        alone = screen[at_dose | (screen.obs["perturbation"] == "control")].copy()
+        low = model.at(target, dose=10.0)
+        found = rt.tl.evaluate(screen, low, metrics=("mmd",))
+        assert found.equals(rt.tl.evaluate(alone, low, metrics=("mmd",)))
+    with pytest.warns(UserWarning, match="which no cell in adata.obs\\['dose'\\] has"):
+        rt.tl.evaluate(screen, model.at(dose=3.0), metrics=("mmd",))
+    with pytest.warns(UserWarning, match="scored against cells of all doses"):
+        rt.tl.evaluate(screen, method, metrics=("mmd",))

@@ -6,6 +6,7 @@ import pytest
 from mudata import MuData
 
 import rayot as rt
+from rayot.solvers.translation import TranslationSettings, gromov_plan
 
 QUICK = {"show_progress_bar": False, "max_steps": 600}
 SETTINGS = {"distance": "euclidean", "width": 64, "integration_steps": 10}
@@ -133,3 +134,38 @@ def test_foscttm_of_chance_is_a_half():
     rng = np.random.default_rng(0)
     found = rt.metrics.foscttm(rng.normal(size=(400, 3)), rng.normal(size=(400, 3)))
     assert abs(found - 0.5) < 0.05
+
+
+def test_foscttm_does_not_reward_what_says_nothing():
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=(200, 3))
+    constant = np.zeros_like(truth)
+    nearer = rt.metrics.foscttm(constant, truth)
+    assert nearer == pytest.approx(0.5, abs=0.01)
+    broken = truth.copy()
+    broken[0, 0] = np.nan
+    with pytest.raises(ValueError, match="Translated cells have NaN"):
+        rt.metrics.foscttm(broken, truth)
+    with pytest.raises(ValueError, match="True cells have NaN"):
+        rt.metrics.foscttm(truth, broken)
+
+
+def test_a_second_fit_replaces_the_first(modalities):
+    options = {"max_steps": 10, "show_progress_bar": False, "plan_kwargs": SETTINGS}
+    for seed in (0, 1):
+        between = {"source_modality": "rna", "target_modality": "atac"}
+        rt.tl.genot(modalities, **between, seed=seed, **options)
+    assert modalities["rna"].uns["genot"]["seed"] == 1
+
+
+def test_a_split_of_one_modality_is_refused(modalities):
+    rt.pp.split(modalities, modality="rna", groupby="cell_type")
+    with pytest.raises(ValueError, match="'rna' has obs\\['split'\\] and 'atac' has not"):
+        rt.tl.genot(modalities, source_modality="rna", target_modality="atac", **QUICK)
+
+
+def test_a_coupling_that_underflows_is_named():
+    rng = np.random.default_rng(0)
+    settings = TranslationSettings(coupling="entropic", epsilon=1e-7, distance="euclidean")
+    with pytest.raises(FloatingPointError, match="raise epsilon"):
+        gromov_plan(rng.normal(size=(100, 5)), rng.normal(size=(80, 4)), settings)

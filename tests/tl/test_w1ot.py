@@ -253,6 +253,16 @@ def test_integers_are_taken_if_they_are_allowed(cells, quick):
     assert np.isfinite(rt.get.predicted(cells).X).all()
 
 
+def test_columns_and_names_that_no_file_takes_are_refused(cells, quick):
+    cells.obs["mine_step"] = 1.0
+    before = snapshot(cells)
+    with pytest.raises(ValueError, match=r"would overwrite obs\['mine_step'\]"):
+        rt.tl.w1ot(cells, SOURCE, TARGET, key_added="mine", **quick)
+    with pytest.raises(ValueError, match="without a slash"):
+        rt.tl.w1ot(cells, SOURCE, TARGET, key_added="a/b", **quick)
+    unchanged(before, cells)
+
+
 @pytest.mark.parametrize("key", ["counts", "pca"])
 def test_a_name_that_is_taken_is_refused(cells, quick, key):
     before = snapshot(cells)

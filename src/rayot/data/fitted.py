@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from rayot.data import checks
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 REQUIRED = (Key.result.source, Key.result.target, Key.result.groupby)
+
+TRANSLATION = ("source_modality", "target_modality")
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,9 @@ class FittedMap:
         Layer of ``adata.layers`` with the expression; None for ``adata.X``.
     split_key
         Column of ``adata.obs`` with train and test; None if it was fitted on all cells.
+    dose_key, dose
+        Column of ``adata.obs`` with doses, and the one that is predicted; None where doses do not
+        enter.
     """
 
     key: str
@@ -45,6 +51,8 @@ class FittedMap:
     use_rep: str | None = None
     layer: str | None = None
     split_key: str | None = None
+    dose_key: str | None = None
+    dose: float | None = None
 
     @classmethod
     def read(cls, adata: AnnData, key: str) -> FittedMap:
@@ -80,6 +88,8 @@ class FittedMap:
             use_rep=result.get(Key.result.use_rep),
             layer=result.get(Key.result.layer),
             split_key=result.get(Key.result.split_key),
+            dose_key=result.get(Key.result.dose_key),
+            dose=result.get(Key.result.dose),
         )
         fitted_map.check(adata)
         return fitted_map
@@ -103,8 +113,25 @@ class FittedMap:
         return checks.members(checks.column(adata, self.groupby), self.source)
 
     def is_target(self, adata: AnnData) -> NDArray[np.bool_]:
-        """Which cells are of the target condition, shape (n_obs,)."""
-        return checks.members(checks.column(adata, self.groupby), self.target)
+        """Which cells are of the target condition, shape (n_obs,).
+
+        Of those with the predicted dose, where there are any.
+        """
+        found = checks.members(checks.column(adata, self.groupby), self.target)
+        return found & self._at_dose(adata) if self.has_dose(adata) else found
+
+    def has_dose(self, adata: AnnData) -> bool:
+        """Whether target cells have the predicted dose; True where doses do not enter."""
+        found = checks.members(checks.column(adata, self.groupby), self.target)
+        return bool((found & self._at_dose(adata)).any())
+
+    def _at_dose(self, adata: AnnData) -> NDArray[np.bool_]:
+        if self.dose_key is None or self.dose is None:
+            return np.ones(adata.n_obs, dtype=bool)
+        if self.dose_key not in adata.obs.columns:
+            return np.zeros(adata.n_obs, dtype=bool)
+        doses = pd.to_numeric(checks.column(adata, self.dose_key).astype(object), errors="coerce")
+        return np.isclose(doses.to_numpy(dtype=np.float64), float(self.dose))
 
     def require_predicted_expression(self, adata: AnnData) -> str:
         """Name of the layer with predicted expression.
@@ -127,3 +154,8 @@ class FittedMap:
 def is_result(value: Any) -> bool:  # noqa: ANN401
     """Whether an entry of ``uns`` was written by a fitted map."""
     return isinstance(value, Mapping) and all(name in value for name in REQUIRED)
+
+
+def is_translation(value: Any) -> bool:  # noqa: ANN401
+    """Whether an entry of ``uns`` was written by a translation between modalities."""
+    return isinstance(value, Mapping) and all(name in value for name in TRANSLATION)

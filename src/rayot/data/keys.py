@@ -126,6 +126,8 @@ class Key:
         use_rep = "use_rep"
         layer = "layer"
         split_key = "split_key"
+        dose_key = "dose_key"
+        dose = "dose"
         params = "params"
         version = "version"
         seed = "seed"

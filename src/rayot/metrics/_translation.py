@@ -12,7 +12,8 @@ def foscttm(translated: ArrayLike, truth: ArrayLike) -> float:
     """Fraction of samples closer than the true match (Liu et al. 2019), 0 at best, .5 by chance.
 
     For each translated cell the share of true cells that are nearer to it than its own, and for
-    each true cell the share of translated ones; the mean of both.
+    each true cell the share of translated ones; the mean of both. Cells as near count half, so that
+    a translation that is the same for all cells is at .5 for them.
 
     Parameters
     ----------
@@ -22,7 +23,8 @@ def foscttm(translated: ArrayLike, truth: ArrayLike) -> float:
     Raises
     ------
     ValueError
-        If the rows are not paired: shapes differ, or there are fewer than two.
+        If the rows are not paired: shapes differ, or there are fewer than two; or values are NaN or
+        infinite.
 
     Examples
     --------
@@ -37,10 +39,17 @@ def foscttm(translated: ArrayLike, truth: ArrayLike) -> float:
             "Translated and true cells must be paired, (n, d) of at least two cells each, found "
             f"{first.shape} and {second.shape}."
         )
+    for values, what in ((first, "Translated"), (second, "True")):
+        if not np.isfinite(values).all():
+            raise ValueError(f"{what} cells have NaN or infinite values; leave these cells out.")
     distances = cdist(first, second)
     own = np.diag(distances)
-    closer = (distances < own[:, None]).mean() + (distances < own[None]).mean()
-    return float(closer / 2 * len(own) / (len(own) - 1))
+    n = len(own)
+    closer = 0.0
+    for of_cell in (own[:, None], own[None]):
+        # A cell's own match is as near as itself.
+        closer += (distances < of_cell).sum() + ((distances == of_cell).sum() - n) / 2
+    return float(closer / 2 / (n * (n - 1)))
 
 
 def label_transfer_accuracy(

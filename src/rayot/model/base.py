@@ -31,6 +31,7 @@ from rayot.model.problems import Problems
 from rayot.model.streaming import check_target, predict_to_file, predictions
 from rayot.representation import Representation
 from rayot.solvers import Attributes, Combination
+from rayot.train.threads import threads_for
 
 
 class TransportModel(PersistentModel):
@@ -62,10 +63,29 @@ class TransportModel(PersistentModel):
         self.combination: Combination | None = None
         self.training_: dict[str, Any] = {}
         self.diagnostics_: list[dict[str, Any]] = []
+        self._summarise()
+
+    def _summarise(self) -> None:
+        """Fill what ``repr`` says."""
         self._model_summary_string = (
-            f"{type(self).__name__}: {source_key} to {target_key} in "
-            f"{representation.name or 'genes'}, {representation.n_features} dimensions"
+            f"{type(self).__name__}: {self.source_key} to {self.target_key} in "
+            f"{self.representation.name or 'genes'}, {self.representation.n_features} dimensions"
         )
+
+    @property
+    def method(self) -> str:
+        """Name of the method's verb."""
+        from rayot.model.methods import METHODS
+
+        names = {each: name for name, each in METHODS.items()}
+        return next(names[kind.__name__] for kind in type(self).__mro__ if kind.__name__ in names)
+
+    _dose: float | None = None
+
+    @property
+    def dose(self) -> float | None:
+        """Dose that is predicted, in the units of ``data.dose_key``; None without doses."""
+        return self._dose
 
     @classmethod
     @shared
@@ -179,7 +199,9 @@ class TransportModel(PersistentModel):
         """Cells (n, d) in the space of the map, their moves, and what decodes them to genes."""
         encoded, expression = self._encode(adata, rows)
         start = dense(encoded)
-        moves = self._moves(adata, rows, torch.from_numpy(start))
+        settings = self.module.settings
+        with threads_for(len(rows) * max(start.shape[1], settings.widest) * settings.widest):
+            moves = self._moves(adata, rows, torch.from_numpy(start))
         if expression is None:
             return start, moves, None
         at_zero = self.data.nonnegative if clip == "auto" else bool(clip)
@@ -209,7 +231,7 @@ class TransportModel(PersistentModel):
         modality: str | None = None,
         write_genes: bool = True,
         clip: bool | str = "auto",
-        key: str = "w1ot",
+        key: str | None = None,
         write: str | Path | None = None,
         overwrite: bool = False,
     ) -> AnnData:
@@ -225,7 +247,8 @@ class TransportModel(PersistentModel):
         {write_genes}
         {clip}
         key
-            Names the entries of the returned object.
+            Names the entries of the returned object; None takes the name of the method's verb,
+            as :func:`rayot.tl.w1ot` does.
         write
             File that the predictions go to block by block, ``.h5ad`` or ``.zarr``, so that they
             need not fit in memory. It appears under this name once it is whole. It has no
@@ -254,6 +277,7 @@ class TransportModel(PersistentModel):
             cannot be written; no part of it is then left.
         """
         self._check_if_trained(warn=False, message="Train the model before it predicts.")
+        key = self.method if key is None else key
         cells = modality_of(adata, modality)
         if cells.n_obs == 0:
             raise ValueError("adata has no cells to predict.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -10,6 +11,7 @@ import pandas as pd
 import torch
 from anndata import AnnData
 from mudata import MuData
+from torch import Tensor
 
 from rayot._docs import shared
 from rayot.data.condition_columns import dose_of
@@ -96,9 +98,25 @@ class FittedConditional(PersistentModel):
     def maps_of(self, condition: Condition) -> TransportMap:
         """The maps of a condition, one of each member."""
         vector = torch.from_numpy(self.conditions.vector(condition))[None]
-        alike = [k for k, each in enumerate(self.known) if each[:2] == condition[:2]]
-        strengths = self.module.strengths[:, alike[:1]] if alike else None
-        return self.module.given(vector, [condition.name], strengths).eval()
+        return self.module.given(vector, [condition.name], self._strengths(condition)).eval()
+
+    def _strengths(self, condition: Condition) -> Tensor | None:
+        """Share of the way (members, 1) that cells go; None where training says nothing of it.
+
+        At a new dose it is interpolated between the logarithms of known ones: a perturbation
+        without a detectable effect at the doses beside it has none there.
+        """
+        own = [(k, x) for k, x in enumerate(self.known) if x.perturbation == condition.perturbation]
+        alike = [k for k, each in own if each.dose == condition.dose]
+        if not own or alike:
+            return self.module.strengths[:, alike[:1]] if alike else None
+        assert condition.dose is not None
+        # Of several covariates the first speaks for its dose, as above.
+        columns = {np.log10(each.dose): k for k, each in reversed(own) if each.dose is not None}
+        doses = sorted(columns)
+        known = self.module.strengths[:, [columns[dose] for dose in doses]].cpu().numpy()
+        found = [np.interp(np.log10(condition.dose), doses, member) for member in known]
+        return torch.tensor(found, dtype=torch.float32)[:, None]
 
     def given(self, perturbation: str, *, dose: float | None = None) -> W1OT:
         """The map of one condition, seen in training or not, with all verbs of :class:`W1OT`.
@@ -131,7 +149,7 @@ class FittedConditional(PersistentModel):
             parts = self.conditions.parts(condition)
         kind = GivenCondition if self.conditions.covariates or len(parts) > 1 else W1OT
         model = kind.assembled(
-            self.data,
+            replace(self.data, dose_key=self.conditions.dose_key),
             self.source_key,
             condition.perturbation,
             self.representation,
@@ -142,6 +160,7 @@ class FittedConditional(PersistentModel):
         )
         if isinstance(model, GivenCondition):
             model.conditional, model.condition, model.terms = self, condition, parts
+        model._dose = dose
         model.module = self.maps_of(condition)
         model.diagnostics_ = [each for one in seen for each in self._reports(one)] or [UNSEEN]
         model.history_, model.training_ = self.history_, dict(self.training_)

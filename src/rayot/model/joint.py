@@ -80,6 +80,11 @@ class JointMethod(Method):
         data = super().setup_anndata(cells, **options)
         return replace(data, covariate_key=covariate_key, dose_key=dose_key)
 
+    @property
+    def dose(self) -> float | None:
+        """Dose that cells are moved to."""
+        return self.settings.dose
+
     def new_module(self, settings: Settings) -> JointStack:
         """Models that are not fitted."""
         module = super().new_module(settings)
@@ -124,6 +129,7 @@ class JointMethod(Method):
             model.module = copy.deepcopy(self.module)
             model.target_key = target
             model.problems = replace(self.problems, target=target)
+            model._summarise()
             model.module.towards = self.settings.conditions.index(target)
             # How far to go was found for the pair that was fitted.
             model.module.strength.fill_(1.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -53,8 +54,8 @@ class ModalityGENOT:
     Raises
     ------
     KeyError, ValueError
-        If a modality, a representation or a setting is missing or unknown, values are NaN, or the
-        fused features of both sides are not as many.
+        If a modality, a representation or a setting is missing or unknown, values are NaN, the
+        fused features of both sides are not as many, or only one modality has the split.
 
     Examples
     --------
@@ -90,6 +91,7 @@ class ModalityGENOT:
         self.modalities = (source_modality, target_modality)
         self.representations = (source_rep, target_rep)
         sides = [modality_of(mdata, name) for name in self.modalities]
+        _check_split(sides, self.modalities, split_key)
         training = [_training(side, split_key) for side in sides]
         reps = zip(sides, training, self.representations, self.modalities, strict=True)
         self._cells = [_features(side, rows, rep, name) for side, rows, rep, name in reps]
@@ -135,7 +137,7 @@ class ModalityGENOT:
         ValueError
             If an option is out of range.
         FloatingPointError
-            If the loss becomes NaN or infinite.
+            If the loss becomes NaN or infinite, or the coupling underflows.
         """
         if not hasattr(self, "_cells"):
             raise RuntimeError(
@@ -250,6 +252,19 @@ class ModalityGENOT:
         model.module.eval()
         model.is_trained_ = True
         return model
+
+
+def _check_split(
+    sides: Sequence[AnnData], modalities: Sequence[str], split_key: str | None
+) -> None:
+    """Raise a ValueError if only one modality says which cells are test cells."""
+    have = [name for name, side in zip(modalities, sides, strict=True) if split_key in side.obs]
+    if len(have) == 1:
+        (lacking,) = set(modalities) - set(have)
+        raise ValueError(
+            f"The modality {have[0]!r} has obs[{split_key!r}] and {lacking!r} has not, so its test "
+            f"cells would be fitted; copy the column to both, or pass split_key=None to fit all."
+        )
 
 
 def _training(adata: AnnData, split_key: str | None) -> np.ndarray:

@@ -124,9 +124,8 @@ class Screen(FittedScreen):
         kind = method_of(method)
         if kind.joint:
             raise ValueError(
-                f"method={method!r} learns all perturbations in one model, which a screen cannot "
-                f"cut into chunks; call rayot.tl.{method} for one of them, whose model predicts "
-                "the others by model.at(target)."
+                f"method={method!r} looks at all perturbations at once, which a screen cannot cut "
+                f"into chunks; call rayot.tl.{method} for one of them."
             )
         settings_type = kind.stack_type.settings_type
         self.method, self.settings = method, settings_type.from_preset(preset, **plan_kwargs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -75,6 +76,15 @@ class PCA(Representation):
             raise ValueError(
                 f"adata.obsm[{name!r}] has {scores.shape[1]} components and "
                 f"adata.varm[{loadings!r}] {weights.shape[1]}; compute both with scanpy.pp.pca."
+            )
+        n_left = int((weights == 0).all(1).sum())
+        if n_left:
+            warnings.warn(
+                f"adata.varm[{loadings!r}] says nothing of {n_left} of {len(weights)} genes, so "
+                "they are predicted as they are before the perturbation. To predict them, compute "
+                "the components from all genes, scanpy.pp.pca(adata, mask_var=None); to leave them "
+                "out, keep the others alone, adata[:, adata.var['highly_variable']].copy().",
+                stacklevel=2,
             )
         left = scores - expression @ weights
         score_offset = left.mean(0)

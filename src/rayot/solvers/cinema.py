@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -9,6 +10,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import torch
 from sklearn.decomposition import FastICA
+from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
 from rayot._docs import shared
@@ -100,7 +102,10 @@ class CinemaMap(DiscreteMap):
         n_sources = max(1, min(self.settings.n_sources, together.shape[1], int(spread)))
         draw = int(torch.randint(2**31, (1,), generator=generator(self.seed, name, "ica")))
         ica = FastICA(n_sources, whiten="unit-variance", random_state=draw, max_iter=500, tol=1e-3)
-        sources = ica.fit_transform(together)
+        with warnings.catch_warnings():
+            # Further steps would change nothing that the matching depends on.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            sources = ica.fit_transform(together)
         found = np.array([chatterjee(column, treated) for column in sources.T])
         # At least the component that has least to do with the treatment.
         confounds = (found < self.settings.threshold) | (found == found.min())

@@ -132,7 +132,12 @@ def _starts(within: list[np.ndarray], masses: list[np.ndarray]) -> list[np.ndarr
 
 
 def _best(found: list[tuple[np.ndarray, dict[str, Any]]], loss: str) -> np.ndarray:
-    plan, _ = min(found, key=lambda each: float(each[1][loss]))
+    plans = [(plan, log) for plan, log in found if np.isfinite(plan).all() and plan.sum() > 0]
+    if not plans:
+        raise FloatingPointError(
+            "The Gromov coupling underflowed to nothing; raise epsilon, or take coupling='exact'."
+        )
+    plan, _ = min(plans, key=lambda each: float(each[1][loss]))
     return np.asarray(plan)
 
 

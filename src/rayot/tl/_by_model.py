@@ -23,16 +23,28 @@ def map_of(adata: AnnData, model: TransportModel) -> FittedMap:
     ------
     KeyError, ValueError
         If ``adata`` has no such conditions.
+    TypeError
+        If it is no model of one map.
     """
+    from rayot.model.base import TransportModel
+
+    if not isinstance(model, TransportModel):
+        raise TypeError(
+            "A map is scored by its name or by its model, one at a time; of a screen take "
+            "screen[perturbation], of a conditional model model.given(perturbation). Found "
+            f"{type(model).__name__}."
+        )
     assert model.data.groupby is not None
     fitted = FittedMap(
-        key=type(model).__name__.lower(),
+        key=model.method,
         source=model.source_key,
         target=model.target_key,
         groupby=model.data.groupby,
         use_rep=model.data.use_rep,
         layer=model.data.layer,
         split_key=model.data.split_key,
+        dose_key=model.data.dose_key,
+        dose=model.dose,
     )
     fitted.check(adata)
     return fitted

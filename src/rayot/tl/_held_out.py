@@ -89,10 +89,14 @@ def read_maps(adata: AnnData, key: str | Sequence[str]) -> list[FittedMap]:
     keys = [key] if isinstance(key, str) else list(dict.fromkeys(key))
     if not keys:
         raise ValueError("key is an empty list; name at least one fitted map.")
+    if foreign := [type(name).__name__ for name in keys if not isinstance(name, str)]:
+        raise TypeError(
+            f"key lists {foreign[0]}; several maps are scored by their names, a model alone."
+        )
     maps = [FittedMap.read(adata, name) for name in keys]
     for fitted in maps:
         fitted.require_predicted_expression(adata)
-        for field in ("source", "target", "groupby", "split_key", "layer"):
+        for field in ("source", "target", "groupby", "split_key", "layer", "dose"):
             first, other = getattr(maps[0], field), getattr(fitted, field)
             if first != other:
                 raise ValueError(
@@ -184,6 +188,12 @@ def _split(
     generator: np.random.Generator,
 ) -> _Split:
     is_source, is_target = fitted.is_source(adata), fitted.is_target(adata)
+    if not fitted.has_dose(adata):
+        warnings.warn(
+            f"The map {fitted.key!r} predicts dose {fitted.dose:g} of {fitted.target!r}, which no "
+            f"cell in adata.obs[{fitted.dose_key!r}] has; it is scored against cells of all doses.",
+            stacklevel=4,
+        )
     scored = _mask(adata, cell_mask)
     transported = transported & is_source
     if fitted.split_key is not None and fitted.split_key in adata.obs.columns:

@@ -11,7 +11,7 @@ from anndata import AnnData
 
 import rayot
 from rayot.data import checks
-from rayot.data.fitted import is_result
+from rayot.data.fitted import is_result, is_translation
 from rayot.data.keys import Key
 from rayot.data.matrix import dense, row_chunks
 
@@ -68,10 +68,14 @@ def write_result(
         Key.result.diagnostics: dict(model.diagnostics),
         Key.result.share_clipped: prediction.share_clipped,
     }
-    for name in (Key.result.layer, Key.result.use_rep, Key.result.split_key):
-        value = getattr(model.data, name)
-        if value is not None:
-            result[name] = value
+    found = {
+        Key.result.layer: model.data.layer,
+        Key.result.use_rep: model.data.use_rep,
+        Key.result.split_key: model.data.split_key,
+        Key.result.dose_key: model.data.dose_key,
+        Key.result.dose: model.dose,
+    }
+    result |= {name: value for name, value in found.items() if value is not None}
     if planar:
         assert prediction.representation is not None
         corners = _corners(adata, model, prediction.representation)
@@ -159,12 +163,20 @@ def check_key(adata: AnnData, key: str, copy: bool) -> None:
     An earlier result of the same name is replaced; anything else that has it is kept.
     """
     check_writable(adata, copy)
-    if is_result(adata.uns.get(key)):
+    if not key or "/" in key:
+        raise ValueError(
+            f"key_added={key!r} cannot be written to a file; name the result without a slash."
+        )
+    if is_result(adata.uns.get(key)) or is_translation(adata.uns.get(key)):
         return
     taken = [
         f"{slot}[{name!r}]"
         for slot, name, held in (
             ("uns", Key.uns.result(key), adata.uns),
+            ("obs", Key.obs.step(key), adata.obs.columns),
+            ("obs", Key.obs.potential(key), adata.obs.columns),
+            ("obs", Key.obs.step_sd(key), adata.obs.columns),
+            ("obs", Key.obs.weight(key), adata.obs.columns),
             ("layers", Key.layers.predicted(key), adata.layers),
             ("layers", Key.layers.spread(key), adata.layers),
             ("obsm", Key.obsm.predicted(key), adata.obsm),

@@ -91,8 +91,9 @@ class TrainingOptions:
         if unknown := sorted(set(self.trainer_kwargs) - set(signature(pl.Trainer).parameters)):
             raise ValueError(
                 f"{', '.join(unknown)}: neither an option of rayot nor an argument of "
-                "lightning.pytorch.Trainer; rayot.tl.w1ot lists its options (groupby, max_steps, "
-                "…), and settings of the solver go into plan_kwargs."
+                "lightning.pytorch.Trainer. The verb lists its options (groupby, max_steps, …), "
+                "which are not the same for all methods; settings of the solver go into "
+                "plan_kwargs."
             )
 
     def devices_for_trainer(self) -> dict[str, Any]:

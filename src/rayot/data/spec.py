@@ -80,8 +80,10 @@ class DataSpec:
         KeyError
             If a column, layer or representation is missing.
         ValueError
-            If a split has no training cells, or there is no expression to work on.
+            If a split has no training cells, there is no expression to work on, or a gene is there
+            twice.
         """
+        checks.aligned_genes(adata.var_names, (), "The cells")
         for name in (groupby, strata_key, weights_key):
             if name is not None:
                 checks.column(adata, name)

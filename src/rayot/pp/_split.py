@@ -49,7 +49,8 @@ def split(
         Column of ``obs`` whose groups keep their share in both parts.
     holdout
         From columns of ``obs`` to groups that are for testing, whatever their condition; all
-        other cells are for training. ``test_size`` and ``stratify`` then have no effect.
+        other cells are for training. With several columns a cell is for testing if it is in a
+        group of any of them. ``test_size`` and ``stratify`` then have no effect.
     {modality}
     {seed}
     {key_added}
@@ -106,6 +107,11 @@ def split(
 
 
 def _held_out(adata: AnnData, holdout: Mapping[str, Sequence[str]]) -> np.ndarray:
+    if not isinstance(holdout, Mapping):
+        raise TypeError(
+            f"holdout must name columns of obs and their groups, {{'cell_type': ['B']}}, found "
+            f"{holdout!r}."
+        )
     test = np.zeros(adata.n_obs, dtype=bool)
     for name, groups in holdout.items():
         if isinstance(groups, str):

@@ -18,7 +18,7 @@ def run(name: str, cases: Iterable[Mapping[str, Any]], measure: Callable[..., di
         if not done:
             row = {**case, **measure(**case)}
             with path.open("a", newline="") as file:
-                writer = csv.DictWriter(file, row)
+                writer = csv.DictWriter(file, row, lineterminator="\n")
                 if not rows:
                     writer.writeheader()
                 writer.writerow(row)

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -27,3 +29,13 @@ def run(name: str, cases: Iterable[Mapping[str, Any]], measure: Callable[..., di
             done = [row]
         print("  ".join(f"{key}={value}" for key, value in done[0].items()), flush=True)
     return rows
+
+
+def summarise(name: str, by: str) -> None:
+    """Means over seeds, and their number, as ``results/<name>_summary.csv``."""
+    table = pd.read_csv(RESULTS / f"{name}.csv")
+    groups = table.groupby("method", sort=False)
+    means = groups.mean(numeric_only=True).drop(columns="seed").round(3)
+    means[f"{by}, sd"] = groups[by].std().round(3)
+    means["seeds"] = groups["seed"].nunique()
+    means.sort_values(by).to_csv(RESULTS / f"{name}_summary.csv")

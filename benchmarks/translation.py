@@ -14,7 +14,7 @@ import time
 
 import numpy as np
 import torch
-from rows import run
+from rows import run, summarise
 
 import rayot as rt
 from rayot.solvers.translation import TranslationSettings, gromov_plan
@@ -69,3 +69,4 @@ if __name__ == "__main__":
         for method in METHODS
     ]
     run("translation", cases, measure)
+    summarise("translation", "foscttm")

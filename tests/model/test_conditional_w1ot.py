@@ -12,7 +12,7 @@ QUICK = {"max_steps": 20, "batch_size": 64, "show_progress_bar": False}
 
 @pytest.fixture
 def screen():
-    """Two drugs at three doses, in two cell types."""
+    """Two drugs at three doses, in two cell types; the effect of the second is detectable."""
     data = rt.datasets.simulated_screen(
         2, n_cells=60, n_genes=20, n_cell_types=2, doses=[1, 10, 100], inactive=0
     )
@@ -69,14 +69,14 @@ def test_a_target_is_written_as_its_prediction(screen):
 def test_predictions_depend_on_dose_and_cell_type(screen):
     model = fit(screen, max_steps=60)
     cells = screen[:40].copy()
-    low, high = (model.predict(cells, "drug_000", dose=dose).X for dose in (3, 300))
+    low, high = (model.predict(cells, "drug_001", dose=dose).X for dose in (3, 300))
     assert not np.allclose(low, high)
     other = cells.copy()
     names = {"type_0": "type_1", "type_1": "type_0"}
     other.obs["cell_type"] = other.obs["cell_type"].astype(str).map(names)
-    assert not np.allclose(model.predict(other, "drug_000", dose=3).X, low)
+    assert not np.allclose(model.predict(other, "drug_001", dose=3).X, low)
     order = np.random.default_rng(0).permutation(40)
-    shuffled = model.predict(cells[order].copy(), "drug_000", dose=3).X
+    shuffled = model.predict(cells[order].copy(), "drug_001", dose=3).X
     np.testing.assert_allclose(shuffled, low[order], atol=1e-5)
 
 
@@ -129,12 +129,12 @@ def test_a_map_that_reads_covariates_is_not_saved_alone(screen, tmp_path):
 
 
 def test_equal_seeds_repeat_a_fit_and_checkpoints_continue_it(screen, tmp_path):
-    first = fit(screen).predict(screen[:30], "drug_000", dose=3).X
-    again = fit(screen, checkpoint_dir=tmp_path).predict(screen[:30], "drug_000", dose=3).X
+    first = fit(screen).predict(screen[:30], "drug_001", dose=3).X
+    again = fit(screen, checkpoint_dir=tmp_path).predict(screen[:30], "drug_001", dose=3).X
     np.testing.assert_array_equal(first, again)
-    resumed = fit(screen, checkpoint_dir=tmp_path).predict(screen[:30], "drug_000", dose=3).X
+    resumed = fit(screen, checkpoint_dir=tmp_path).predict(screen[:30], "drug_001", dose=3).X
     np.testing.assert_array_equal(first, resumed)
-    assert not np.array_equal(fit(screen, seed=1).predict(screen[:30], "drug_000", dose=3).X, first)
+    assert not np.array_equal(fit(screen, seed=1).predict(screen[:30], "drug_001", dose=3).X, first)
     with pytest.raises(ValueError, match="conditions"):
         fit(screen, checkpoint_dir=tmp_path, embedding_key="fingerprints")
 

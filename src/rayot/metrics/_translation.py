@@ -12,8 +12,8 @@ def foscttm(translated: ArrayLike, truth: ArrayLike) -> float:
     """Fraction of samples closer than the true match (Liu et al. 2019), 0 at best, .5 by chance.
 
     For each translated cell the share of true cells that are nearer to it than its own, and for
-    each true cell the share of translated ones; the mean of both. Cells as near count half, so that
-    a translation that is the same for all cells is at .5 for them.
+    each true cell the share of translated ones; the mean of both. Cells as near count half: one
+    translation for all cells scores one half.
 
     Parameters
     ----------
@@ -23,8 +23,7 @@ def foscttm(translated: ArrayLike, truth: ArrayLike) -> float:
     Raises
     ------
     ValueError
-        If the rows are not paired: shapes differ, or there are fewer than two; or values are NaN or
-        infinite.
+        If shapes differ, there are fewer than two cells, or values are NaN or infinite.
 
     Examples
     --------

@@ -56,7 +56,15 @@ def test_what_is_written_goes_through_a_file(screen, tmp_path):
 
 
 def test_a_target_is_written_as_its_prediction(screen):
-    model = fit(screen, target_key="drug_000", target_dose=10)
+    model = rt.tl.conditional_w1ot(
+        screen,
+        "control",
+        "drug_000",
+        target_dose=10,
+        dose_key="dose",
+        condition_keys=["cell_type"],
+        **QUICK,
+    )
     source = screen[screen.obs["perturbation"] == "control"]
     expected = model.predict(source, "drug_000", dose=10)
     found = rt.get.predicted(screen, "conditional_w1ot")
@@ -222,6 +230,16 @@ def test_a_dose_between_doses_without_an_effect_has_none(screen):
     assert steps[1.0, 3] == steps[1.0, 10] == 0
     assert steps[1.0, 99.99] == pytest.approx(steps[1.0, 100], rel=0.01)
     assert 0 < steps[1.0, 31.6227766] < steps[1.0, 99.99]
+
+
+def test_the_map_of_a_dose_is_saved_with_its_dose(screen, tmp_path):
+    given = fit(screen, condition_keys=[]).given("drug_001", dose=10)
+    given.save(tmp_path / "map")
+    loaded = rt.model.W1OT.load(tmp_path / "map")
+    assert (loaded.dose, loaded.data.dose_key) == (10, "dose")
+    rt.pp.split(screen)
+    scores = [rt.tl.evaluate(screen, each, metrics=("mmd",)) for each in (given, loaded)]
+    assert scores[0].equals(scores[1])
 
 
 def test_one_dose_is_scored_and_not_the_model_of_all(screen):

@@ -164,6 +164,30 @@ def test_a_split_of_one_modality_is_refused(modalities):
         rt.tl.genot(modalities, source_modality="rna", target_modality="atac", **QUICK)
 
 
+def test_a_split_of_the_whole_is_refused_until_it_is_pushed(modalities):
+    between = {"source_modality": "rna", "target_modality": "atac"}
+    modalities.obs["split"] = np.where(np.arange(modalities.n_obs) % 5, "train", "test")
+    with pytest.raises(ValueError, match=r"call mdata.push_obs\(\['split'\]\)"):
+        rt.tl.genot(modalities, **between, **QUICK)
+    modalities.push_obs(["split"])
+    model = rt.tl.genot(modalities, **between, max_steps=10, show_progress_bar=False)
+    assert len(model._cells[0]) == (modalities["rna"].obs["split"] == "train").sum() < 200
+
+
+def test_a_map_in_the_place_of_a_translation_leaves_nothing_of_it(modalities):
+    between = {"source_modality": "rna", "target_modality": "atac"}
+    rt.tl.genot(modalities, **between, max_steps=10, show_progress_bar=False)
+    rna = modalities["rna"]
+    assert {"genot_sd"} <= set(rna.obs)
+    rt.tl.mean_shift(rna, "0", "1", groupby="cell_type", key_added="genot")
+    assert "genot_sd" not in rna.obs
+    assert "X_genot" not in rna.obsm
+    rt.tl.genot(modalities, **between, max_steps=10, show_progress_bar=False)
+    assert "genot" not in rna.layers
+    assert "genot_step" not in rna.obs
+    assert rna.uns["genot"]["source_modality"] == "rna"
+
+
 def test_a_coupling_that_underflows_is_named():
     rng = np.random.default_rng(0)
     settings = TranslationSettings(coupling="entropic", epsilon=1e-7, distance="euclidean")

@@ -68,6 +68,25 @@ def test_save_and_load(cells, model, tmp_path):
     assert "control to perturbed in X_pca" in again.summary_string
 
 
+def test_few_cells_are_predicted_on_one_thread(model, cells, monkeypatch):
+    found = []
+    moves = model._moves
+
+    def counted(*args):
+        found.append(torch.get_num_threads())
+        return moves(*args)
+
+    monkeypatch.setattr(model, "_moves", counted)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        model.predict(cells[:50])
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert found == [1]
+
+
 def test_saving_twice_asks_first(model, tmp_path):
     model.save(tmp_path / "model")
     with pytest.raises(FileExistsError, match="overwrite=True"):

@@ -78,6 +78,7 @@ def test_groups_are_held_out_whole():
         ({"holdout": {"cell_type": "B"}}, ValueError, "must be a list of groups"),
         ({"holdout": {"cell_type": ["A", "B", "C"]}}, ValueError, "leaves no cells"),
         ({"holdout": {}}, ValueError, "leaves no cells"),
+        ({"holdout": ["B"]}, TypeError, r"holdout must name columns .* found \['B'\]"),
     ],
 )
 def test_bad_arguments(arguments, error, message):

@@ -184,6 +184,7 @@ def test_exact_distances_take_a_small_stratum_with_the_large_one():
         ({"n_rays": 0}, r"n_rays must be a whole number of at least 1, found 0"),
         ({"batch_size": 1}, r"batch_size must be a whole number of at least 2"),
         ({"step_lr": -1.0}, r"step_lr must be greater than 0"),
+        ({"step_lr": "fast"}, r"step_lr must be greater than 0, found 'fast'"),
         ({"width": 30}, r"width must be a multiple of 4"),
         ({"potential_steps": 2.5}, r"potential_steps must be a whole number"),
     ],

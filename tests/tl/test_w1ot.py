@@ -263,6 +263,14 @@ def test_columns_and_names_that_no_file_takes_are_refused(cells, quick):
     unchanged(before, cells)
 
 
+def test_a_gene_that_is_there_twice_is_named(cells, quick):
+    cells.var_names = ["A", "B", *cells.var_names[2:-1], "B"]
+    before = snapshot(cells)
+    with pytest.raises(ValueError, match=r"the gene 'B' more than once; call adata.var_names_make"):
+        rt.tl.w1ot(cells, SOURCE, TARGET, **quick)
+    unchanged(before, cells)
+
+
 @pytest.mark.parametrize("key", ["counts", "pca"])
 def test_a_name_that_is_taken_is_refused(cells, quick, key):
     before = snapshot(cells)

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 REQUIRED = (Key.result.source, Key.result.target, Key.result.groupby)
 
-TRANSLATION = ("source_modality", "target_modality")
-
 
 @dataclass(frozen=True)
 class FittedMap:
@@ -158,4 +156,4 @@ def is_result(value: Any) -> bool:  # noqa: ANN401
 
 def is_translation(value: Any) -> bool:  # noqa: ANN401
     """Whether an entry of ``uns`` was written by a translation between modalities."""
-    return isinstance(value, Mapping) and all(name in value for name in TRANSLATION)
+    return isinstance(value, Mapping) and Key.translation.source in value

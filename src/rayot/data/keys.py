@@ -43,6 +43,11 @@ class Key:
             return f"{key}_step_sd"
 
         @staticmethod
+        def spread(key: str) -> str:
+            """Spread of a cell's translations to another modality, over their features."""
+            return f"{key}_sd"
+
+        @staticmethod
         def weight(key: str) -> str:
             """Mass with which unbalanced transport matches each cell, 1 on average."""
             return f"{key}_weight"
@@ -138,6 +143,15 @@ class Key:
         evaluation = "evaluation"
         strata = "strata"
         member_means = "member_means"
+
+    class translation:
+        """Entries of the dictionary ``adata.uns[key]`` of a translation between modalities."""
+
+        source = "source_modality"
+        target = "target_modality"
+        params = "params"
+        version = "version"
+        seed = "seed"
 
     class screen:
         """Entries of the dictionary ``adata.uns[key]`` of a screen.

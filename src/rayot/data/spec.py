@@ -44,6 +44,8 @@ class DataSpec:
         Column of ``obs`` with what joint methods know of every cell; None knows of nothing.
     dose_key
         Column of ``obs`` with the doses of treated cells; None where there are none.
+    dose
+        Dose that is predicted, in the units of that column; None without doses.
     nonnegative
         Whether the training cells' expression has no negative value; the model finds out.
     """
@@ -58,6 +60,7 @@ class DataSpec:
     weights_key: str | None = None
     covariate_key: str | None = None
     dose_key: str | None = None
+    dose: float | None = None
     nonnegative: bool = False
 
     @classmethod

@@ -68,9 +68,9 @@ def _fetch_one(file: DataFile) -> Path:
         raise OSError(
             f"{path} {state} and {file.url} could not be downloaded ({error}). {by_hand}"
         ) from None
-    except ValueError:
+    except ValueError as error:
         raise ValueError(
             f"What {file.url} sent does not have the expected SHA-256 {file.sha256}, so it was "
             f"thrown away: the download was cut short or the file there has changed. {by_hand}"
-        ) from None
+        ) from error
     return path

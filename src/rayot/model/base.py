@@ -80,12 +80,10 @@ class TransportModel(PersistentModel):
         names = {each: name for name, each in METHODS.items()}
         return next(names[kind.__name__] for kind in type(self).__mro__ if kind.__name__ in names)
 
-    _dose: float | None = None
-
     @property
     def dose(self) -> float | None:
         """Dose that is predicted, in the units of ``data.dose_key``; None without doses."""
-        return self._dose
+        return self.data.dose
 
     @classmethod
     @shared

@@ -39,6 +39,8 @@ class ConditionalW1OT(FittedConditional):
     The potential f(x, c) is 1-Lipschitz in the cell x for every condition c, which enters each of
     its layers (Chen et al. 2025, Discussion); so it has a map for conditions that training never
     saw: doses between others, combinations ``"A+B"`` of perturbations, and whatever has a vector.
+    How much of its way a cell goes at a new dose is interpolated between the logarithms of the
+    doses beside it, so a perturbation without a detectable effect at both has none between them.
 
     Parameters
     ----------

@@ -149,7 +149,7 @@ class FittedConditional(PersistentModel):
             parts = self.conditions.parts(condition)
         kind = GivenCondition if self.conditions.covariates or len(parts) > 1 else W1OT
         model = kind.assembled(
-            replace(self.data, dose_key=self.conditions.dose_key),
+            replace(self.data, dose_key=self.conditions.dose_key, dose=dose),
             self.source_key,
             condition.perturbation,
             self.representation,
@@ -160,7 +160,6 @@ class FittedConditional(PersistentModel):
         )
         if isinstance(model, GivenCondition):
             model.conditional, model.condition, model.terms = self, condition, parts
-        model._dose = dose
         model.module = self.maps_of(condition)
         model.diagnostics_ = [each for one in seen for each in self._reports(one)] or [UNSEEN]
         model.history_, model.training_ = self.history_, dict(self.training_)

@@ -91,7 +91,7 @@ class ModalityGENOT:
         self.modalities = (source_modality, target_modality)
         self.representations = (source_rep, target_rep)
         sides = [modality_of(mdata, name) for name in self.modalities]
-        _check_split(sides, self.modalities, split_key)
+        _check_split(mdata, sides, self.modalities, split_key)
         training = [_training(side, split_key) for side in sides]
         reps = zip(sides, training, self.representations, self.modalities, strict=True)
         self._cells = [_features(side, rows, rep, name) for side, rows, rep, name in reps]
@@ -202,7 +202,7 @@ class ModalityGENOT:
             var=pd.DataFrame(index=pd.Index(self.target_names)),
             layers={"sd": spread},
         )
-        predicted.obs["genot_sd"] = np.sqrt((spread**2).mean(1))
+        predicted.obs[Key.obs.spread("genot")] = np.sqrt((spread**2).mean(1))
         return predicted
 
     def parameters(self) -> dict[str, Any]:
@@ -255,10 +255,17 @@ class ModalityGENOT:
 
 
 def _check_split(
-    sides: Sequence[AnnData], modalities: Sequence[str], split_key: str | None
+    mdata: MuData, sides: Sequence[AnnData], modalities: Sequence[str], split_key: str | None
 ) -> None:
-    """Raise a ValueError if only one modality says which cells are test cells."""
+    """Raise a ValueError if a split is there, but not in both modalities."""
+    if split_key is None:
+        return
     have = [name for name, side in zip(modalities, sides, strict=True) if split_key in side.obs]
+    if not have and split_key in mdata.obs:
+        raise ValueError(
+            f"mdata.obs[{split_key!r}] is not in the modalities, so its test cells would be "
+            f"fitted; call mdata.push_obs([{split_key!r}]), or pass split_key=None to fit all."
+        )
     if len(have) == 1:
         (lacking,) = set(modalities) - set(have)
         raise ValueError(

@@ -12,8 +12,9 @@ from rayot.nn.initial import uniform_parameter
 SLOPE = 0.2
 """Of the LeakyReLU where its input is negative."""
 
-CONJUGATE_STEPS = 50
-"""Iterations of L-BFGS towards a conjugate; from the trained map's cells ten or twenty are used."""
+CONJUGATE_STEPS = 200
+"""Iterations of L-BFGS towards a conjugate: from cells as they are, not moved, a mean is then less
+than .2 % short of its supremum in 50 dimensions before any training (50 leave 2 %)."""
 
 
 @shared
@@ -90,8 +91,13 @@ class ConvexNetwork(nn.Module):
         optimal transport*. Never less than the value at ``start``.
         """
         found = start.detach().clone().requires_grad_(True)
+        # The defaults stop at changes of 1e-9, which untrained networks, being flat, fall below.
         optimiser = torch.optim.LBFGS(
-            [found], max_iter=CONJUGATE_STEPS, line_search_fn="strong_wolfe"
+            [found],
+            max_iter=CONJUGATE_STEPS,
+            tolerance_grad=0.0,
+            tolerance_change=0.0,
+            line_search_fn="strong_wolfe",
         )
 
         @torch.enable_grad()

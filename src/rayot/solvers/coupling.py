@@ -111,11 +111,9 @@ def entropic_plan(
         At most; fewer where the marginals are met before.
     """
     scaled = (cost / cost.mean((-2, -1), keepdim=True).clamp_min(1e-12)).double()
+    n_problems, n, m = cost.shape
     if masses is None:
-        masses = tuple(  # type: ignore[assignment]
-            torch.full((len(cost), n), 1 / n, device=cost.device) for n in cost.shape[1:]
-        )
-    assert masses is not None
+        masses = scaled.new_full((n_problems, n), 1 / n), scaled.new_full((n_problems, m), 1 / m)
     first, second = (each.double() for each in masses)
     if tau_source == tau_target == 1:
         found = zip(scaled, first, second, strict=True)

@@ -12,7 +12,6 @@ import rayot
 from rayot._docs import shared
 from rayot.data import checks
 from rayot.data.files import unchanged
-from rayot.data.fitted import is_result
 from rayot.data.keys import Key
 from rayot.data.modality import modality_of
 from rayot.tl._data import described
@@ -202,10 +201,10 @@ def conditional_w1ot(
         elif cells.is_view:
             # Writing to a view would copy it with a warning; scanpy's verbs copy it silently.
             cells._init_as_actual(cells.copy())
-        if target_key is None and is_result(cells.uns.get(Key.uns.result(key_added))):
-            # An earlier fit of this name has written cells, and this one does not.
+        if target_key is None:
+            # An earlier fit of this name may have written cells, and this one does not.
             forget(cells, key_added)
-        if target_key is not None:
+        else:
             write_result(
                 cells,
                 model.given(target_key, dose=target_dose),

@@ -42,7 +42,9 @@ def evaluate(
     Expression of the transported test cells of the source is compared with that of the test cells
     of the target, whatever space the map works in. Every row scores equally many cells against the
     same target cells. Without a column of train and test cells all cells are used, with a warning,
-    and the target cells are halved: one half is the truth, the other the row ``observed``.
+    and the target cells are halved: one half is the truth, the other the row ``observed``. A map to
+    a dose is compared with target cells of that dose, or, with a warning, of all doses where no
+    cell has it.
 
     Parameters
     ----------

@@ -11,7 +11,7 @@ import rayot
 from rayot.data.keys import Key
 from rayot.data.modality import modality_of
 from rayot.tl._verb import Verb, verb
-from rayot.tl._write import check_key, plain
+from rayot.tl._write import check_key, forget, plain
 
 if TYPE_CHECKING:
     from mudata import MuData
@@ -118,14 +118,15 @@ def _translate(
     model.train(max_steps=max_steps, batch_size=batch_size, show_progress_bar=show_progress_bar)
     predicted = model.predict(mdata)
     cells = mdata.mod[source_modality]
+    forget(cells, key_added)
     cells.obsm[Key.obsm.predicted(key_added)] = np.asarray(predicted.X)
-    cells.obs[f"{key_added}_sd"] = predicted.obs["genot_sd"].to_numpy()
+    cells.obs[Key.obs.spread(key_added)] = predicted.obs[Key.obs.spread("genot")].to_numpy()
     cells.uns[Key.uns.result(key_added)] = {
-        "source_modality": source_modality,
-        "target_modality": target_modality,
-        Key.result.params: plain(model.parameters()),
-        Key.result.version: rayot.__version__,
-        Key.result.seed: seed,
+        Key.translation.source: source_modality,
+        Key.translation.target: target_modality,
+        Key.translation.params: plain(model.parameters()),
+        Key.translation.version: rayot.__version__,
+        Key.translation.seed: seed,
     }
     return model
 

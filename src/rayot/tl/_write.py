@@ -110,8 +110,7 @@ def write_result(
     elif adata.is_view:
         # Assigning to a view would copy it with a warning; scanpy's verbs copy it silently.
         adata._init_as_actual(adata.copy())
-    if is_result(adata.uns.get(Key.uns.result(key))):
-        forget(adata, key)
+    forget(adata, key)
     for name, values in obs.items():
         adata.obs[name] = values
     if moved is not None:
@@ -131,10 +130,13 @@ def curves(history: dict[str, pd.DataFrame]) -> dict[str, dict[str, np.ndarray]]
 
 def forget(adata: AnnData, key: str) -> None:
     """Remove what an earlier fit of this name wrote, of which a new one may write only a part."""
+    if not _is_ours(adata.uns.get(Key.uns.result(key))):
+        return
     columns = {
         Key.obs.step(key),
         Key.obs.potential(key),
         Key.obs.step_sd(key),
+        Key.obs.spread(key),
         Key.obs.weight(key),
     }
     # Lazy columns cannot be deleted one by one, and their .columns have no order.
@@ -157,6 +159,10 @@ def check_writable(adata: AnnData, copy: bool) -> None:
         )
 
 
+def _is_ours(value: Any) -> bool:  # noqa: ANN401
+    return is_result(value) or is_translation(value)
+
+
 def check_key(adata: AnnData, key: str, copy: bool) -> None:
     """Raise a ValueError if results cannot be written under this name.
 
@@ -167,7 +173,7 @@ def check_key(adata: AnnData, key: str, copy: bool) -> None:
         raise ValueError(
             f"key_added={key!r} cannot be written to a file; name the result without a slash."
         )
-    if is_result(adata.uns.get(key)) or is_translation(adata.uns.get(key)):
+    if _is_ours(adata.uns.get(Key.uns.result(key))):
         return
     taken = [
         f"{slot}[{name!r}]"
@@ -176,6 +182,7 @@ def check_key(adata: AnnData, key: str, copy: bool) -> None:
             ("obs", Key.obs.step(key), adata.obs.columns),
             ("obs", Key.obs.potential(key), adata.obs.columns),
             ("obs", Key.obs.step_sd(key), adata.obs.columns),
+            ("obs", Key.obs.spread(key), adata.obs.columns),
             ("obs", Key.obs.weight(key), adata.obs.columns),
             ("layers", Key.layers.predicted(key), adata.layers),
             ("layers", Key.layers.spread(key), adata.layers),

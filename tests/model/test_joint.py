@@ -243,6 +243,20 @@ def test_scgen_in_genes_is_saved_with_its_autoencoder(screen, tmp_path):
 
 
 @pytest.mark.parametrize("method", METHODS)
+def test_a_fit_is_judged_at_the_doses_of_target_cells(screen, method):
+    model = fit(screen, method, dose_key="dose")
+    rows = np.concatenate(
+        [model.data.training_rows(screen, name) for name in ("control", "drug_000")]
+    )
+    known = model._known_in_training(screen, rows)
+    assert set(known.log_dose.tolist()) == {0.0, 1.0, 2.0}
+    of_source, of_target = (known.log_dose[known.condition == each] for each in (0, 1))
+    shares = [np.bincount(each.int(), minlength=3) / len(each) for each in (of_source, of_target)]
+    np.testing.assert_allclose(*shares, atol=0.15)
+    assert model.dose == pytest.approx(10 ** float(of_target.mean()))
+
+
+@pytest.mark.parametrize("method", METHODS)
 def test_few_cells_are_judged_by_cross_fitting(screen, method):
     model = fit(screen, method, n_folds=3, plan_kwargs={"width": 16, "shrink": True})
     assert model.diagnostics["n_folds"] == 3

@@ -47,6 +47,13 @@ def test_cell_types_have_a_panel(planar):
     assert [text.get_text() for text in axes[3].texts] == ["25%", "10%"]
 
 
+def test_a_method_without_a_bound_has_its_step_alone(planar):
+    planar.uns["w1ot"]["diagnostics"]["held_out_dual"] = float("nan")
+    way = rt.pl.diagnostics(planar, show=False)[2]
+    assert [text.get_text() for text in way.get_yticklabels()] == ["mean step"]
+    assert lengths(way) == [3.2]
+
+
 def test_figures_that_are_missing_are_a_question_mark(planar):
     planar.uns["w1ot"]["diagnostics"] |= {
         "floor_energy_distance": float("nan"),

@@ -18,14 +18,14 @@ from rayot.data.keys import Key
 from rayot.data.modality import modality_of
 from rayot.data.spec import DataSpec
 from rayot.model.method import Method
-from rayot.solvers import Attributes, JointSettings, JointStack, Settings
+from rayot.solvers import Attributes, JointSettings, JointStack, Settings, generator
 
 
 class JointMethod(Method):
     """A method that fits one model to the training cells of all conditions.
 
-    Source and target have to be named, as the fit is judged by this pair; :meth:`at` predicts any
-    other condition.
+    Source and target have to be named, as the fit is judged by this pair, at the doses that target
+    cells have; :meth:`at` predicts any other condition.
     """
 
     joint: ClassVar[bool] = True
@@ -190,10 +190,13 @@ class JointMethod(Method):
         condition = pd.Index(self.settings.conditions).get_indexer(names)
         log_dose = np.zeros(len(rows), dtype=np.float32)
         if data.dose_key is not None:
-            assert self.settings.dose is not None
-            log_dose += np.float32(np.log10(self.settings.dose))
             treated = condition > 0
             log_dose[treated] = log_doses_of(adata, data.dose_key, rows[treated])
+            # Source cells have none: they are moved to the doses of target cells, which judge them.
+            doses = log_dose[condition == 1]
+            draw = generator(self.seed, self.target_key, "doses")
+            drawn = torch.randint(len(doses), (int((~treated).sum()),), generator=draw)
+            log_dose[~treated] = doses[drawn.numpy()]
         return Attributes(
             torch.from_numpy(condition.astype(np.int64)),
             torch.from_numpy(self._covariates(adata, rows)),

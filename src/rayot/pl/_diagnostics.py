@@ -54,9 +54,10 @@ def diagnostics(
     predicted ones, and of other target cells: the last, dashed, is what cells of one population
     differ by, and nothing can be seen below it. Samples of n cells are far apart in many
     dimensions even where their populations are the same, so exact distances are to be compared with
-    each other only. Then the mean step beside the dual, a lower bound of the Wasserstein-1 distance
-    up to sampling: cells that go much farther make a detour. With cell types, how often the nearest
-    target cell of a predicted cell has another type, beside how often that of a target cell has.
+    each other only. Then the mean step, beside the dual of a method that has one, a lower bound of
+    the Wasserstein-1 distance up to sampling: cells that go much farther make a detour. With cell
+    types, how often the nearest target cell of a predicted cell has another type, beside how often
+    that of a target cell has.
 
     Of several maps (an ensemble, separate strata) the figures are those of the worst.
 
@@ -118,6 +119,7 @@ def diagnostics(
 
 def _panels(figures: Mapping[str, Any]) -> list[_Panel]:
     names = Key.diagnostics
+    has_bound = bool(np.isfinite(figures[names.held_out_dual]))
     panels = [
         _Panel(
             "energy distance",
@@ -135,8 +137,8 @@ def _panels(figures: Mapping[str, Any]) -> list[_Panel]:
         ),
         _Panel(
             "length of the way",
-            (names.mean_step, names.held_out_dual),
-            (("mean step", PREDICTED), ("lower bound", SOURCE)),
+            (names.mean_step, names.held_out_dual)[: 1 + has_bound],
+            (("mean step", PREDICTED), ("lower bound", SOURCE))[: 1 + has_bound],
             has_floor=False,
         ),
     ]

@@ -78,6 +78,9 @@ def test_groups_are_held_out_whole():
         ({"holdout": {"cell_type": "B"}}, ValueError, "must be a list of groups"),
         ({"holdout": {"cell_type": ["A", "B", "C"]}}, ValueError, "leaves no cells"),
         ({"holdout": {}}, ValueError, "leaves no cells"),
+        ({"control": "c0"}, ValueError, "control='c0' needs holdout"),
+        ({"holdout": {"cell_type": ["B"]}, "control": "c9"}, ValueError, "no category 'c9'"),
+        ({"holdout": {"perturbation": ["c0"]}, "control": "c0"}, ValueError, "other than 'c0'"),
         ({"holdout": ["B"]}, TypeError, r"holdout must name columns .* found \['B'\]"),
     ],
 )

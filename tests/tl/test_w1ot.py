@@ -309,6 +309,23 @@ def test_the_way_of_an_unseen_cell_type_is_measured_on_that_type(cells, quick):
     assert table.loc["observed", "mmd"] < table.loc["identity", "mmd"]
 
 
+def test_the_response_alone_of_a_cell_type_is_held_out_and_scored(cells, quick, tmp_path):
+    cell_type = str(cells.obs["cell_type"].iloc[0])
+    held_out = {"cell_type": [cell_type]}
+    of_type = (cells.obs["cell_type"] == cell_type).to_numpy()
+    source = (cells.obs["perturbation"] == SOURCE).to_numpy()
+    rt.pp.split(cells, holdout=held_out, control=SOURCE)
+    assert ((cells.obs["split"] == "test") == (of_type & ~source)).all()
+    rt.tl.w1ot(cells, SOURCE, TARGET, strata_key="cell_type", **quick)
+    table = rt.tl.evaluate(cells)
+    cells.write_h5ad(tmp_path / "cells.h5ad")
+    assert rt.tl.evaluate(ad.read_h5ad(tmp_path / "cells.h5ad")).equals(table)
+    # A map that leaves this type out of the fit, and is scored on it, is one that never saw it.
+    rt.pp.split(cells, holdout=held_out)
+    rt.tl.w1ot(cells, SOURCE, TARGET, strata_key="cell_type", **quick)
+    pd.testing.assert_frame_equal(rt.tl.evaluate(cells), table)
+
+
 def test_nothing_is_predicted_without_a_map(cells):
     with pytest.raises(KeyError, match="no map was fitted"):
         rt.get.predicted(cells)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 
 import numpy as np
@@ -87,6 +87,21 @@ def in_category(adata: AnnData, groupby: str, category: str) -> np.ndarray:
         raise ValueError(
             f"adata.obs[{groupby!r}] has no category {category!r}. {_hint(category, known)}"
         )
+    return found
+
+
+def in_groups(adata: AnnData, groups: Mapping[str, Iterable[str]]) -> np.ndarray:
+    """Which cells belong to any of these categories of columns of ``adata.obs``: (n_obs,) bool.
+
+    Raises
+    ------
+    KeyError, ValueError
+        As :func:`in_category`.
+    """
+    found = np.zeros(adata.n_obs, dtype=bool)
+    for name, categories in groups.items():
+        for category in categories:
+            found |= in_category(adata, name, category)
     return found
 
 

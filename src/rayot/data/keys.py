@@ -121,6 +121,7 @@ class Key:
         """Entries of ``adata.uns[split_key]``, what :func:`rayot.pp.split` says of itself."""
 
         holdout = "holdout"
+        control = "control"
 
     class result:
         """Entries of the dictionary ``adata.uns[key]`` of one fitted map."""

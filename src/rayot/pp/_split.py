@@ -27,6 +27,7 @@ def split(
     test_limits: tuple[int, int] = (500, 1000),
     stratify: str | None = None,
     holdout: Mapping[str, Sequence[str]] | None = None,
+    control: str | None = None,
     modality: str | None = None,
     seed: int = 0,
     key_added: str = Key.obs.split,
@@ -51,6 +52,10 @@ def split(
         From columns of ``obs`` to groups that are for testing, whatever their condition; all
         other cells are for training. With several columns a cell is for testing if it is in a
         group of any of them. ``test_size`` and ``stratify`` then have no effect.
+    control
+        Category of ``groupby`` whose cells stay in training though their group is held out: of
+        these groups training sees the control cells and not the response, as in the tests of
+        scGen and CellOT. :func:`rayot.tl.evaluate` scores what is predicted for them.
     {modality}
     {seed}
     {key_added}
@@ -65,7 +70,8 @@ def split(
     KeyError
         If a column is missing.
     ValueError
-        If a group to hold out does not exist, or a number is out of range.
+        If a group to hold out or the control does not exist, ``control`` is given without
+        ``holdout``, or a number is out of range.
 
     Examples
     --------
@@ -76,8 +82,14 @@ def split(
     {'train': 160, 'test': 40}
     """
     cells = modality_of(adata, modality)
+    if control is not None and holdout is None:
+        raise ValueError(f"control={control!r} needs holdout, the groups whose response is unseen.")
     if holdout is not None:
         test = _held_out(cells, holdout)
+        if control is not None:
+            test &= ~checks.in_category(cells, groupby, control)
+            if not test.any():
+                raise ValueError(f"The groups held out have no cells other than {control!r}.")
     else:
         condition = checks.column(cells, groupby).astype(str).to_numpy()
         if not 0 < test_size < 1:
@@ -103,6 +115,7 @@ def split(
     cells.uns[key_added] = {
         Key.result.seed: seed,
         Key.split.holdout: {name: list(groups) for name, groups in (holdout or {}).items()},
+        **({} if control is None else {Key.split.control: control}),
     }
 
 
@@ -112,14 +125,12 @@ def _held_out(adata: AnnData, holdout: Mapping[str, Sequence[str]]) -> np.ndarra
             f"holdout must name columns of obs and their groups, {{'cell_type': ['B']}}, found "
             f"{holdout!r}."
         )
-    test = np.zeros(adata.n_obs, dtype=bool)
     for name, groups in holdout.items():
         if isinstance(groups, str):
             raise ValueError(
                 f"holdout[{name!r}] must be a list of groups, found the text {groups!r}."
             )
-        for group in groups:
-            test |= checks.in_category(adata, name, group)
+    test = checks.in_groups(adata, holdout)
     if not test.any() or test.all():
         raise ValueError(f"holdout={dict(holdout)!r} leaves no cells for training or for testing.")
     return test

@@ -203,9 +203,14 @@ def _split(
         held_out = f"with {Key.obs.test!r} in obs[{fitted.split_key!r}]"
         truth = scored & is_target & is_test
         observed = scored & is_target & is_train
-        if adata.uns.get(fitted.split_key, {}).get(Key.split.holdout):
+        told = adata.uns.get(fitted.split_key, {})
+        if told.get(Key.split.holdout):
             # Training has no target cells of a group that was held out whole.
             truth, observed = _halves(truth, generator)
+        if told.get(Key.split.control) == fitted.source:
+            # Training has seen these source cells, but not what becomes of their group.
+            known = is_source & checks.in_groups(adata, told[Key.split.holdout])
+            is_test, is_train = is_test | known, is_train & ~known
     else:
         warnings.warn(
             f"The map {fitted.key!r} has no column of train and test cells, so it is scored on "

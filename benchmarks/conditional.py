@@ -159,6 +159,18 @@ def conditional(**options: object) -> Callable:
     return predict
 
 
+def profiles(kind: type) -> Callable:
+    """A baseline that predicts from the mean shifts of other perturbations."""
+
+    def predict(task: str, adata: AnnData, source: AnnData, what: tuple, seed: int) -> np.ndarray:
+        data = kind.setup_anndata(adata, use_rep="X_pca")
+        model = kind(adata, data, "control", what[0])
+        model.train()
+        return model.predict(source).X
+
+    return predict
+
+
 METHODS: dict[str, Callable] = {
     "conditional": conditional(),
     "conditional, biases alone": conditional(rank=0),
@@ -167,8 +179,12 @@ METHODS: dict[str, Callable] = {
     "one model, balanced": pooled(strata=True),
     "one model a part, summed": summed,
     "mean shift": mean_shift,
+    "additive": profiles(rt.model.Additive),
+    "nearest": profiles(rt.model.Nearest),
+    "ridge": profiles(rt.model.Ridge),
 }
 ONLY = {
+    **dict.fromkeys(("additive", "nearest", "ridge"), ("double",)),
     "conditional, vectors added": ("double",),
     "one model, balanced": tuple(SET_OF),
     "one model a part, summed": ("double",),

@@ -35,6 +35,7 @@ METHODS = {
     "discrete_ot": {},
     "gaussian_ot": {},
     "fixed_step": {},
+    "celltype_shift": {"strata_key": "cell_type"},
     "mean_shift": {},
     "identity": {},
 }

@@ -178,6 +178,8 @@ def test_the_components_are_those_of_cells_held_whole(screen, monkeypatch):
         ({}, {"target_key": "drug_9", "target_dose": 1}, ValueError, "no category 'drug_9'"),
         ({}, {"target_key": "drug_000"}, ValueError, "target_dose is None"),
         ({}, {"target_dose": 1.0}, ValueError, "without a target_key"),
+        ({}, {"target_key": "drug_000", "target_dose": 0}, ValueError, "target_dose is '0'; doses"),
+        ({}, {"target_key": "control", "target_dose": 1}, ValueError, "are both 'control'"),
         ({}, {"plan_kwargs": {"colour": 1}}, ValueError, r"unknown settings \['colour'\]"),
         ({}, {"key_added": "fingerprints"}, ValueError, "would overwrite"),
     ],

@@ -1,10 +1,12 @@
 """What holds for every method: the same verbs, words and guarantees."""
 
+import anndata as ad
 import numpy as np
 import pytest
 import torch
 
 import rayot as rt
+from rayot.data.matrix import dense
 from rayot.model.methods import METHODS, method_of
 from rayot.model.profiles import ProfileMethod
 from rayot.solvers import TransportMap
@@ -73,8 +75,6 @@ def test_bad_input_is_refused_before_anything_is_written(name, cells, quick):
         ({"max_steps": 0}, "at least 1"),
         ({"batch_size": 1}, "batch_size must be"),
     ):
-        if "max_steps" in options and not method_of(name).stack_type.settings_type.phase_steps:
-            continue
         with pytest.raises(ValueError, match=message):
             fit(name, cells, quick, **options)
     assert set(cells.layers) == before
@@ -117,11 +117,39 @@ def test_a_cost_of_the_users_own(cells, quick, tmp_path):
         ({"tau_target": 1.5}, "above 0 and at most 1"),
         ({"cost": "taxi"}, "cost must be a function or one of"),
         ({"epsilon": -1.0}, "epsilon must be greater than 0"),
+        ({"cost": lambda x, y: torch.cdist(x, y) * np.nan}, "cost gives values that are NaN"),
+        ({"cost": lambda x, y: x.sum()}, r"cost must give a tensor of shape \(1, .* found \(\)"),
+        ({"n_samples": 0}, "n_samples must be a whole number of at least 1"),
+        ({"tau_source": True}, "above 0 and at most 1, found True"),
     ],
 )
 def test_bad_settings_of_genot(cells, quick, options, message):
     with pytest.raises(ValueError, match=message):
         fit("genot", cells, quick, plan_kwargs=options)
+
+
+@pytest.mark.parametrize("use_rep", [None, "X_pca"])
+def test_predictions_of_genot_have_the_mean_and_spread_of_samples(cells, quick, use_rep, tmp_path):
+    options = {**quick, "n_seeds": 2, "plan_kwargs": {"n_samples": 3, "n_components": None}}
+    model = rt.tl.genot(cells, SOURCE, TARGET, use_rep=use_rep, **options)
+    source = cells[cells.obs["perturbation"] == SOURCE]
+    assert cells.obs["genot_sd"].notna().sum() == len(source)
+    predicted = model.predict(source, n_samples=7, clip=False)
+    # Noise is a function of a cell to the last bit, so the very same codes are needed.
+    start = torch.from_numpy(dense(model._encode(source, np.arange(len(source)))[0]))
+    samples = model.module.samples(start.expand(2, -1, -1), 7).numpy()
+    found = predicted.X if use_rep is None else predicted.obsm["X_genot"]
+    np.testing.assert_allclose(found, samples.mean((0, 1)), atol=1e-4)
+    expected = np.sqrt(samples.var(0).mean((0, 2)))
+    np.testing.assert_allclose(predicted.obs["genot_sd"], expected, rtol=1e-3)
+    model.predict(source, n_samples=7, write=tmp_path / "predicted.h5ad", clip=False)
+    read = ad.read_h5ad(tmp_path / "predicted.h5ad")
+    np.testing.assert_allclose(read.obs["genot_sd"], predicted.obs["genot_sd"])
+    # The model itself keeps its setting, and one sample has no spread.
+    assert model.settings.n_samples == 3
+    assert "genot_sd" not in model.predict(source, n_samples=1).obs
+    with pytest.raises(ValueError, match="n_samples must be a whole number"):
+        model.predict(source, n_samples=0)
 
 
 def test_a_screen_of_an_unknown_method(cells):

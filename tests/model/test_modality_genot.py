@@ -108,6 +108,17 @@ def test_bad_input(modalities, options, message):
     assert "X_genot" not in modalities["rna"].obsm
 
 
+def test_few_cells_and_counts_are_refused(modalities):
+    few = MuData({name: side[:19].copy() for name, side in modalities.mod.items()})
+    with pytest.raises(ValueError, match="'rna' has 19 training cells; a map needs at least 20"):
+        rt.tl.genot(few, source_modality="rna", target_modality="atac", **QUICK)
+    modalities["atac"].X = np.random.default_rng(0).poisson(5, modalities["atac"].shape)
+    with pytest.raises(ValueError, match="X of the modality 'atac' holds raw counts"):
+        rt.tl.genot(modalities, source_modality="rna", target_modality="atac", **QUICK)
+    options = {"allow_counts": True, "max_steps": 10, "show_progress_bar": False}
+    rt.tl.genot(modalities, source_modality="rna", target_modality="atac", **options)
+
+
 def test_nothing_else_is_overwritten(modalities):
     modalities["rna"].uns["genot"] = "mine"
     with pytest.raises(ValueError, match="would overwrite"):

@@ -66,27 +66,28 @@ def test_ridge_finds_effects_that_add_up():
     single = dict(zip("ABCD", rng.normal(size=(4, 30)), strict=True))
     shifts = {name: np.sum([single[part] for part in name.split("+")], axis=0) for name in names}
     vectors = dict(zip([*names, "A+C"], described([*names, "A+C"]), strict=True))
-    found = ridge_shift("A+C", shifts, vectors, 10, 1e-6)
+    control = rng.normal(size=30)
+    found = ridge_shift("A+C", shifts, vectors, 10, 1e-6, control)
     assert np.corrcoef(found, single["A"] + single["C"])[0, 1] > 0.95
     np.testing.assert_allclose(additive_shift("A+C", shifts), single["A"] + single["C"])
     assert len(nearest_shift("A+C", shifts, vectors)) == 30
 
 
 def test_ridge_is_two_regressions_of_sklearn():
-    """Of the shifts on their loadings, and of the coefficients on the perturbations' vectors."""
+    """Of the shifts on the genes' scores, and of the coefficients on the perturbations' vectors."""
     rng = np.random.default_rng(1)
     shifts = {name: rng.normal(size=12) for name in "ABCDEF"}
     vectors = {name: rng.normal(size=3) for name in "ABCDEFG"}
-    others = list("ABCDEF")
-    profiles = np.stack([shifts[name] for name in others], axis=1)
-    mean = profiles.mean(1)
-    loadings = PCA(4, svd_solver="full").fit(profiles.T).components_.T
+    others, control = list("ABCDEF"), rng.normal(size=12)
+    changes = np.stack([shifts[name] for name in others], axis=1)
+    mean = changes.mean(1)
+    scores = PCA(4, svd_solver="full").fit_transform(changes + control[:, None])
     ridge = Ridge(0.1, fit_intercept=False)
-    coefficients = ridge.fit(loadings, profiles - mean[:, None]).coef_
+    coefficients = ridge.fit(scores, changes - mean[:, None]).coef_
     known = np.stack([vectors[name] for name in others])
     found = ridge.fit(known, coefficients).predict(vectors["G"][None])[0]
-    expected = loadings @ found + mean
-    np.testing.assert_allclose(ridge_shift("G", shifts, vectors, 4, 0.1), expected, atol=1e-8)
+    expected = scores @ found + mean
+    np.testing.assert_allclose(ridge_shift("G", shifts, vectors, 4, 0.1, control), expected)
 
 
 @pytest.mark.parametrize(
@@ -95,6 +96,7 @@ def test_ridge_is_two_regressions_of_sklearn():
         ("additive", "A", {}, "is no combination"),
         ("additive", "A+D", {}, "No training cells of \\['D'\\]"),
         ("nearest", "D", {}, "in common with"),
+        ("ridge", "D", {}, "in common with 'D'"),
         ("ridge", "A+B", {"embedding_key": "none"}, "adata.uns has no 'none'"),
         ("ridge", "A+B", {"embedding_key": "uneven"}, "equally long"),
         ("ridge", "A+B", {"embedding_key": "few"}, "no vector"),
@@ -107,6 +109,22 @@ def test_bad_input(combinations, name, target, options, message):
     combinations.uns["few"] = {"A": [1.0], "B": [2.0]}
     with pytest.raises((KeyError, ValueError), match=message):
         getattr(rt.tl, name)(combinations, "control", target, plan_kwargs=options)
+    assert name not in combinations.layers
+
+
+@pytest.mark.parametrize("name", ["additive", "nearest", "ridge"])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"max_stepz": 5}, "max_stepz: neither an option"),
+        ({"max_steps": 0}, "max_steps must be a whole number of at least 1, found 0"),
+        ({"batch_size": -3}, "batch_size must be"),
+        ({"validation_size": 7}, "validation_size must be between"),
+    ],
+)
+def test_bad_options(combinations, name, options, message):
+    with pytest.raises(ValueError, match=message):
+        getattr(rt.tl, name)(combinations, "control", "A+B", **options)
     assert name not in combinations.layers
 
 

@@ -106,7 +106,10 @@ def gaussians(d, n=4000):
 
 
 def error(found, truth):
-    """Squared error of a map over the variance of where it should go."""
+    """Share of the variance of where cells should go that a map leaves unexplained.
+
+    The L2-UVP of Korotin et al. (2021), Do neural optimal transport solvers work?
+    """
     return float((found - truth).square().sum() / (truth - truth.mean(0)).square().sum())
 
 
@@ -286,6 +289,16 @@ def test_cinema_matches_by_the_confounder_and_not_by_the_effect():
     moves = moved(fit(CinemaMap, source, target), source) - source
     for each in (0, 1):
         assert torch.allclose(moves[kind == each].mean(0), effect, atol=0.6)
+
+
+def test_the_published_smoothness_is_an_epsilon_for_costs_of_mean_one():
+    """The kernel is exp(−d² / (s k)) for k components of variance 1 / n: ε is s k / E d²."""
+    n, k, smoothness = 4000, 10, 1e-4
+    cells = torch.randn(n, k, generator=torch.Generator().manual_seed(0)).double() / n**0.5
+    mean = float(squared_euclidean(cells[None, ::2], cells[None, 1::2]).mean())
+    stack = CinemaMap(3, ["a"], CinemaMap.settings_type.from_preset("paper"), 0)
+    assert stack.epsilon(n) == pytest.approx(smoothness * k / mean, rel=0.02)
+    assert CinemaMap(3, ["a"], CinemaMap.settings_type(), 0).epsilon(n) == 0.01
 
 
 def test_components_that_do_not_settle_are_named(monkeypatch, caplog):

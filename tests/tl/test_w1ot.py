@@ -210,7 +210,7 @@ BAD = {
         "unknown settings",
     ),
     "clip": (lambda cells: {"clip": "yes"}, ValueError, "clip must be 'auto', True or False"),
-    "steps": (lambda cells: {"max_steps": 0}, ValueError, "potential_steps must be .* at least 1"),
+    "steps": (lambda cells: {"max_steps": 0}, ValueError, "max_steps must be .* at least 1"),
     "folds": (lambda cells: {"n_folds": 0}, ValueError, "n_folds must be a whole number"),
     "validation": (lambda cells: {"validation_size": 1.5}, ValueError, "between 0 and 0.9"),
     "split": (lambda cells: {"split_key": "fold"}, KeyError, "no column 'fold'"),

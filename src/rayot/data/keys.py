@@ -44,13 +44,19 @@ class Key:
 
         @staticmethod
         def spread(key: str) -> str:
-            """Spread of a cell's translations to another modality, over their features."""
+            """Spread of the samples of what a cell becomes, over features."""
             return f"{key}_sd"
 
         @staticmethod
         def weight(key: str) -> str:
             """Mass with which unbalanced transport matches each cell, 1 on average."""
             return f"{key}_weight"
+
+        @classmethod
+        def of_map(cls, key: str) -> tuple[str, ...]:
+            """All columns that a map of this name may write."""
+            columns = (cls.step, cls.potential, cls.spread, cls.step_sd, cls.weight)
+            return tuple(column(key) for column in columns)
 
     class obsm:
         """Entries of ``adata.obsm``."""

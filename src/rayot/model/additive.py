@@ -36,7 +36,11 @@ class Additive(ProfileMethod):
     """
 
     def predicted_shift(
-        self, target: str, shifts: Mapping[str, np.ndarray], vectors: Mapping[str, np.ndarray]
+        self,
+        target: str,
+        shifts: Mapping[str, np.ndarray],
+        vectors: Mapping[str, np.ndarray],
+        control: np.ndarray,
     ) -> np.ndarray:
         """Sum over the parts."""
         return additive_shift(target, shifts)

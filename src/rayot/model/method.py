@@ -27,6 +27,7 @@ from rayot.representation import Representation, representation_of
 from rayot.representation.resolve import has_decoder
 from rayot.solvers import Attributes, Settings, Stack
 from rayot.train import TrainingOptions
+from rayot.train.runner import Fit
 
 
 @shared
@@ -206,7 +207,7 @@ class Method(TransportModel):
         KeyboardInterrupt
             If the user interrupts; the last checkpoint stays.
         """
-        if not hasattr(self, "source"):
+        if not self._can_train:
             raise RuntimeError(
                 "A loaded model holds no training cells; construct a new one to train."
             )
@@ -226,7 +227,7 @@ class Method(TransportModel):
         )
         options.check()
         settings = self.settings.with_limits(max_steps, batch_size)
-        self.module, fitted = fit(self, settings, options)
+        self.module, fitted = self._fitted(settings, options)
         self.history_ = {
             phase: pd.DataFrame(columns).set_index("step")
             for phase, columns in fitted.history.items()
@@ -238,6 +239,14 @@ class Method(TransportModel):
             "batch_size": settings.batch_size,
         }
         self.is_trained_ = True
+
+    @property
+    def _can_train(self) -> bool:
+        return hasattr(self, "source")
+
+    def _fitted(self, settings: Settings, options: TrainingOptions) -> tuple[Stack, Fit]:
+        """A fitted map, and what the fit leaves beside it."""
+        return fit(self, settings, options)
 
     def settings_json(self) -> dict[str, Any]:
         """Preset and settings."""

@@ -44,6 +44,8 @@ class ModalityGENOT:
     split_key
         Column of ``obs`` of each modality with "train" and "test"; only training cells are fitted.
         None, or no column of the default name, fits all.
+    allow_counts
+        Whether ``X`` that looks like raw counts is taken.
     preset
         ``"fast"``, or ``"paper"``: entropic couplings of cosine distances.
     seed
@@ -55,7 +57,8 @@ class ModalityGENOT:
     ------
     KeyError, ValueError
         If a modality, a representation or a setting is missing or unknown, values are NaN, the
-        fused features of both sides are not as many, or only one modality has the split.
+        fused features of both sides are not as many, only one modality has the split, or a modality
+        has too few cells, or raw counts.
 
     Examples
     --------
@@ -78,6 +81,7 @@ class ModalityGENOT:
         target_rep: str | None = None,
         fused_keys: tuple[str, str] | None = None,
         split_key: str | None = Key.obs.split,
+        allow_counts: bool = False,
         preset: str = "fast",
         seed: int = 0,
         **plan_kwargs: Any,  # noqa: ANN401
@@ -95,6 +99,12 @@ class ModalityGENOT:
         training = [_training(side, split_key) for side in sides]
         reps = zip(sides, training, self.representations, self.modalities, strict=True)
         self._cells = [_features(side, rows, rep, name) for side, rows, rep, name in reps]
+        for cells, rep, name in zip(
+            self._cells, self.representations, self.modalities, strict=True
+        ):
+            checks.enough_cells(len(cells), f"The modality {name!r}")
+            if rep is None and not allow_counts:
+                checks.not_counts(cells, f"X of the modality {name!r}")
         self._shared = None
         if fused_keys is not None:
             found = [
@@ -278,9 +288,7 @@ def _training(adata: AnnData, split_key: str | None) -> np.ndarray:
     missing_default = split_key == Key.obs.split and split_key not in adata.obs.columns
     if split_key is None or missing_default:
         return np.arange(adata.n_obs)
-    rows = np.flatnonzero(checks.in_category(adata, split_key, Key.obs.train))
-    checks.enough_cells(len(rows), f"The training split of adata.obs[{split_key!r}]")
-    return rows
+    return np.flatnonzero(checks.in_category(adata, split_key, Key.obs.train))
 
 
 def _features(adata: AnnData, rows: np.ndarray, rep: str | None, modality: str) -> np.ndarray:

@@ -29,6 +29,8 @@ class Moves:
         (n,), mean over the maps that were used; None where the method has no potential.
     combined
         (n,) bool, cells of a stratum that has no map of its own.
+    spread
+        (n,), spread of the samples that a cell's move is the mean of; None where there are none.
     """
 
     mean: Tensor
@@ -36,6 +38,7 @@ class Moves:
     maps: Tensor
     potential: Tensor | None
     combined: np.ndarray
+    spread: Tensor | None = None
 
 
 @torch.no_grad()

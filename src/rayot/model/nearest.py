@@ -36,7 +36,11 @@ class Nearest(ProfileMethod):
     """
 
     def predicted_shift(
-        self, target: str, shifts: Mapping[str, np.ndarray], vectors: Mapping[str, np.ndarray]
+        self,
+        target: str,
+        shifts: Mapping[str, np.ndarray],
+        vectors: Mapping[str, np.ndarray],
+        control: np.ndarray,
     ) -> np.ndarray:
         """Shift of the nearest."""
         return nearest_shift(target, shifts, vectors)

@@ -33,6 +33,9 @@ class Prediction:
     genes
         (n, genes) float32 predicted expression; None where the representation has no decoder or
         genes were not asked for.
+    spread
+        (n,) float32, spread of the samples that a prediction is the mean of, the root mean square
+        of their standard deviation over features; None where there are none.
     step_sd
         (n,) float32, standard deviation of ‖T(x) − x‖ between maps; None where there is one map.
     genes_sd
@@ -46,6 +49,7 @@ class Prediction:
     combined: np.ndarray
     n_clipped: int = 0
     genes: np.ndarray | None = None
+    spread: np.ndarray | None = None
     step_sd: np.ndarray | None = None
     genes_sd: np.ndarray | None = None
 
@@ -80,6 +84,8 @@ class Prediction:
         columns = {Key.obs.step(key): self.step}
         if self.potential is not None:
             columns[Key.obs.potential(key)] = self.potential
+        if self.spread is not None:
+            columns[Key.obs.spread(key)] = self.spread
         if self.step_sd is not None:
             columns[Key.obs.step_sd(key)] = self.step_sd
         return columns
@@ -88,9 +94,10 @@ class Prediction:
         self, adata: AnnData, rows: np.ndarray, var_names: tuple[str, ...], key: str
     ) -> AnnData:
         """The predicted cells as a plain AnnData, with ``obs`` of the cells they came from."""
+        taken = list(Key.obs.of_map(key))
         predicted = AnnData(
             X=self.genes,
-            obs=checks.table_of(adata).iloc[rows].copy(),
+            obs=checks.table_of(adata).iloc[rows].drop(columns=taken, errors="ignore"),
             var=pd.DataFrame(index=pd.Index(var_names)) if self.genes is not None else None,
         )
         if self.representation is not None:

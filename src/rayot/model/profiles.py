@@ -25,8 +25,10 @@ from rayot.model.base import TransportModel
 from rayot.model.method import Method
 from rayot.model.problems import Problems
 from rayot.representation import Representation, representation_of
-from rayot.solvers import ProfileMap
+from rayot.solvers import ProfileMap, Settings, Stack
 from rayot.solvers.profiles import ProfileSettings, described
+from rayot.train import TrainingOptions
+from rayot.train.runner import Fit
 
 
 @shared
@@ -100,34 +102,31 @@ class ProfileMethod(Method):
         self.data = replace(data, nonnegative=lowest >= 0)
         control = means.pop(str(source_key))
         shifts = {name: mean - control for name, mean in means.items()}
-        self._shift = self.predicted_shift(str(target_key), shifts, vectors)
+        self._shift = self.predicted_shift(str(target_key), shifts, vectors, control)
         self.module = self.new_module(self.settings)
 
     @abstractmethod
     def predicted_shift(
-        self, target: str, shifts: Mapping[str, np.ndarray], vectors: Mapping[str, np.ndarray]
+        self,
+        target: str,
+        shifts: Mapping[str, np.ndarray],
+        vectors: Mapping[str, np.ndarray],
+        control: np.ndarray,
     ) -> np.ndarray:
-        """Shift (d,) of the target, by the mean shifts and the vectors of perturbations."""
+        """Shift (d,) of the target, by the mean shifts and vectors of others, and the control."""
 
-    def train(self, **options: Any) -> None:  # noqa: ANN401
+    @property
+    def _can_train(self) -> bool:
+        return hasattr(self, "_shift")
+
+    def _fitted(self, settings: Settings, options: TrainingOptions) -> tuple[Stack, Fit]:
         """Nothing is trained: the shift is known once the model is constructed."""
-        if not hasattr(self, "_shift"):
-            raise RuntimeError(
-                "A loaded model holds no training cells; construct a new one to train."
-            )
-        assert isinstance(self.module, ProfileMap)
-        self.module.shift[:] = torch.from_numpy(self._shift.astype(np.float32))
-        self.module.eval()
-        self.history_ = {}
-        report = {
-            "strength": 1.0,
-            "certificate": "check",
-            "reason": "The shift follows from other perturbations; nothing was held out to judge "
-            "it by.",
-        }
-        self.diagnostics_ = [dict(report) for _ in range(len(self.problems))]
-        self.training_ = {}
-        self.is_trained_ = True
+        module = self.new_module(settings)
+        assert isinstance(module, ProfileMap)
+        module.shift[:] = torch.from_numpy(self._shift.astype(np.float32))
+        reason = "The shift follows from other perturbations; nothing was held out to judge it by."
+        report = {"strength": 1.0, "certificate": "check", "reason": reason}
+        return module.eval(), Fit({}, [dict(report) for _ in range(len(self.problems))])
 
     def _training_rows(self, adata: AnnData, data: DataSpec) -> np.ndarray:
         if data.split_key is None:

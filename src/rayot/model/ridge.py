@@ -37,7 +37,13 @@ class Ridge(ProfileMethod):
     """
 
     def predicted_shift(
-        self, target: str, shifts: Mapping[str, np.ndarray], vectors: Mapping[str, np.ndarray]
+        self,
+        target: str,
+        shifts: Mapping[str, np.ndarray],
+        vectors: Mapping[str, np.ndarray],
+        control: np.ndarray,
     ) -> np.ndarray:
         """Prediction of the regression."""
-        return ridge_shift(target, shifts, vectors, self.settings.n_profiles, self.settings.penalty)
+        settings = self.settings
+        size = settings.n_profiles, settings.penalty
+        return ridge_shift(target, shifts, vectors, *size, control)

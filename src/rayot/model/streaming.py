@@ -45,6 +45,8 @@ def predictions(
         start, moves, decoder = model.move(adata, chunk, clip)
         moved = start + moves.mean.numpy()
         found: dict[str, Any] = {}
+        if moves.spread is not None:
+            found["spread"] = moves.spread.numpy()
         several = len(moves.maps) > 1
         if several:
             found["step_sd"] = moves.maps.norm(dim=2).std(0).numpy()
@@ -115,8 +117,8 @@ def predict_to_file(
     first = models[names[0]]
     with_genes = write_genes and first.representation.has_decoder
     var = pd.DataFrame(index=pd.Index(first.data.var_names)) if with_genes else None
-    taken = (Key.obs.step(key), Key.obs.potential(key), Key.obs.step_sd(key))
-    obs = checks.table_of(adata).iloc[rows].drop(columns=list(taken), errors="ignore")
+    taken = list(Key.obs.of_map(key))
+    obs = checks.table_of(adata).iloc[rows].drop(columns=taken, errors="ignore")
     if labelled:
         obs = by_perturbation(obs, names, first.data.groupby)
     parts = []

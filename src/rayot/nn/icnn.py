@@ -33,7 +33,9 @@ class ConvexNetwork(nn.Module):
     width, n_layers
         Hidden units and layers.
     bound
-        Initial weights W and A are uniform, W between 0 and ``bound`` and A in both directions.
+        Initial weights W are uniform between 0 and ``bound``.
+    positive
+        Whether initial weights A are, too, or in both directions.
 
     Examples
     --------
@@ -51,16 +53,17 @@ class ConvexNetwork(nn.Module):
         width: int = 64,
         n_layers: int = 4,
         bound: float = 0.1,
+        positive: bool = False,
     ) -> None:
         super().__init__()
         sizes = [*[width] * n_layers, 1]
-        self.direct = nn.ParameterList(
-            uniform_parameter(generators, (n_features, n_out), bound) for n_out in sizes
-        )
-        self.convex = nn.ParameterList(
-            nn.Parameter(uniform_parameter(generators, (n_in, n_out), bound).detach().abs())
-            for n_in, n_out in pairwise(sizes)
-        )
+
+        def weights(n_in: int, n_out: int, positive: bool) -> nn.Parameter:
+            drawn = uniform_parameter(generators, (n_in, n_out), bound)
+            return nn.Parameter(drawn.detach().abs()) if positive else drawn
+
+        self.direct = nn.ParameterList(weights(n_features, n_out, positive) for n_out in sizes)
+        self.convex = nn.ParameterList(weights(*each, True) for each in pairwise(sizes))
         self.bias = nn.ParameterList(
             nn.Parameter(torch.zeros(len(generators), 1, n_out)) for n_out in sizes[:-1]
         )
@@ -116,7 +119,8 @@ class ConvexNetwork(nn.Module):
         for weight in self.convex:
             weight.clamp_min_(0)
 
-    def penalty(self) -> Tensor:
-        """How far the weights W are from nonnegative, Σ‖max(−W, 0)‖, (P,)."""
+    def penalty(self, *, squared: bool = False) -> Tensor:
+        """How far the weights W are from nonnegative, Σ‖max(−W, 0)‖ or of the squares, (P,)."""
         parts = [weight.clamp_max(0).flatten(1).norm(dim=1) for weight in self.convex]
-        return torch.stack(parts).sum(0)
+        norms = torch.stack(parts)
+        return (norms.square() if squared else norms).sum(0)

@@ -37,6 +37,9 @@ class CinemaSettings(DiscreteSettings):
     threshold
         Chatterjee's coefficient of a component and the treatment above which the component is
         what the treatment changes; the others are confounders, by which cells are matched.
+    smoothness
+        The published strength s of the entropic regularisation: ε is s n / 2 for n cells, as the
+        authors' components have variance 1 / n; 0 takes ``epsilon``.
     coupling, extension, epsilon, largest_coupling
         As in :class:`DiscreteSettings`.
     {common_settings}
@@ -45,9 +48,11 @@ class CinemaSettings(DiscreteSettings):
     coupling: Literal["exact", "entropic"] = "entropic"
     n_sources: int = 20
     threshold: float = 0.15
+    smoothness: float = 0.0
 
+    at_least_zero: ClassVar[tuple[str, ...]] = ("smoothness",)
     presets: ClassVar[dict[str, dict[str, Any]]] = {
-        "paper": {"n_components": 20, "epsilon": 1e-3},
+        "paper": {"n_components": 20, "smoothness": 1e-4},
         "fast": {"decode": "delta", "standardise": True, "n_components": 50},
     }
 
@@ -83,6 +88,10 @@ class CinemaMap(DiscreteMap):
         super().__init__(n_features, names, settings, seed)
         n_problems, r = len(self.names), self.n_features
         self.register_buffer("unmixing", torch.eye(r).repeat(n_problems, 1, 1))
+
+    def epsilon(self, n_cells: int) -> float:
+        """Strength of the entropic regularisation, which may grow with the cells."""
+        return self.settings.smoothness * n_cells / 2 or self.settings.epsilon
 
     def coordinates(self, cells: Tensor) -> Tensor:
         """Confounders (P, n, r) of standardised cells, zero where there are fewer."""

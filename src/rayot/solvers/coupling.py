@@ -24,6 +24,9 @@ WHOLE_ITERATIONS = 5000
 SINKHORN_TOLERANCE = 1e-4
 """Of a plan's marginals; a uniform one of 256 cells has norm 0.06."""
 
+FIRST_ITERATIONS = 10
+"""Of these in logarithms, where the kernel would underflow."""
+
 LARGEST_EXPONENT = 600
 """exp(−x) of a double is above zero up to here."""
 
@@ -66,6 +69,25 @@ def cost_of(cost: str | Cost) -> Cost:
     if cost not in COSTS:
         raise ValueError(f"cost must be a function or one of {sorted(COSTS)}, found {cost!r}.")
     return COSTS[cost]
+
+
+def costs_between(cost: str | Cost, first: Tensor, second: Tensor) -> Tensor:
+    """Costs (P, n, m) of cells (P, n, d) and (P, m, d), those of the user's own checked.
+
+    Raises
+    ------
+    ValueError
+        If a function of the user's own gives something else.
+    """
+    found = cost_of(cost)(first, second)
+    if callable(cost):
+        shape = (*first.shape[:2], second.shape[1])
+        if not isinstance(found, Tensor) or found.shape != shape:
+            what = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+            raise ValueError(f"cost must give a tensor of shape {shape}, found {what}.")
+        if not found.isfinite().all():
+            raise ValueError("cost gives values that are NaN or infinite.")
+    return found
 
 
 def exact_plan(
@@ -123,18 +145,16 @@ def entropic_plan(
 
 
 def _sinkhorn(cost: Tensor, a: Tensor, b: Tensor, epsilon: float, n_iterations: int) -> Tensor:
-    # In logarithms only where the kernel would underflow: they cost ten times as much.
-    method = "sinkhorn" if float(cost.max()) / epsilon < LARGEST_EXPONENT else "sinkhorn_log"
-    return ot.sinkhorn(
-        a,
-        b,
-        cost,
-        epsilon,
-        method=method,
-        numItermax=n_iterations,
-        stopThr=SINKHORN_TOLERANCE,
-        warn=False,
-    )
+    options = {"numItermax": n_iterations, "stopThr": SINKHORN_TOLERANCE, "warn": False}
+    if float(cost.max()) / epsilon < LARGEST_EXPONENT:
+        return ot.sinkhorn(a, b, cost, epsilon, method="sinkhorn", **options)
+    # The kernel would underflow. Iterations in logarithms cost ten times as much, so only the first
+    # are: from their potentials on the stabilised kernel (Schmitzer 2019) is in range.
+    first = {**options, "numItermax": FIRST_ITERATIONS}
+    _, log = ot.sinkhorn(a, b, cost, epsilon, method="sinkhorn_log", log=True, **first)
+    start = epsilon * log["log_u"], epsilon * log["log_v"]
+    method = "sinkhorn_stabilized"
+    return ot.sinkhorn(a, b, cost, epsilon, method=method, warmstart=start, **options)
 
 
 def _unbalanced(

@@ -83,6 +83,10 @@ class DiscreteMap(Stack):
         for name in ("anchors", "moves"):
             self.register_buffer(name, torch.zeros(len(self.names), 1, self.n_features))
 
+    def epsilon(self, n_cells: int) -> float:
+        """Strength of the entropic regularisation of a coupling of so many cells."""
+        return self.settings.epsilon
+
     def coordinates(self, cells: Tensor) -> Tensor:
         """What standardised cells (P, n, r) are compared by."""
         return cells
@@ -118,7 +122,7 @@ class DiscreteMap(Stack):
             plan = exact_plan(cost, v[None], w[None])[0]
         else:
             masses = (v[None], w[None])
-            epsilon = self.settings.epsilon
+            epsilon = self.epsilon(source.shape[1] + target.shape[1])
             plan = entropic_plan(cost, epsilon, masses=masses, n_iterations=WHOLE_ITERATIONS)[0]
         shares = (plan / plan.sum(1, keepdim=True)).to(target.dtype)
         return shares @ target[0] - source[0]

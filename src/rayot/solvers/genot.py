@@ -11,7 +11,7 @@ from torch import Tensor
 
 from rayot._docs import shared
 from rayot.nn import StackedMLP
-from rayot.solvers.coupling import Cost, cost_of, draw_pairs, entropic_plan
+from rayot.solvers.coupling import Cost, cost_of, costs_between, draw_pairs, entropic_plan
 from rayot.solvers.flow import FlowMatching, FlowSettings, Velocity, matching_loss
 from rayot.solvers.objective import Objective, Player, by_stratum
 from rayot.solvers.random import generator
@@ -186,7 +186,7 @@ class EntropicMatching(FlowMatching):
         if self._steps % settings.steps_per_coupling == 0:
             first, second = by_stratum(source, n_strata), by_stratum(target, n_strata)
             plan = entropic_plan(
-                cost_of(settings.cost)(first, second),
+                costs_between(settings.cost, first, second),
                 settings.epsilon,
                 settings.tau_source,
                 settings.tau_target,

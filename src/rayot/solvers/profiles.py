@@ -27,7 +27,7 @@ class ProfileSettings(ShiftSettings):
         Entry of ``uns`` with a vector for each perturbation (a mapping or a data frame with one row
         each). None describes a perturbation by the parts that its name joins by ``+``.
     n_profiles
-        Components of the training profiles that :func:`ridge_shift` predicts.
+        Principal components of the training profiles, for :func:`ridge_shift`.
     penalty
         Of the squared coefficients there.
     {common_settings}
@@ -90,10 +90,7 @@ def nearest_shift(
     products = np.array([vectors[name] @ own for name in others])
     similarity = products / np.maximum(lengths, np.finfo(float).tiny)
     if not len(others) or similarity.max() <= 0:
-        raise ValueError(
-            f"No perturbation with training cells has a part or a direction in common with "
-            f"{target!r}; give vectors by embedding_key."
-        )
+        raise ValueError(_nothing_in_common(target))
     nearest = np.flatnonzero(similarity >= similarity.max() - 1e-9)
     return np.mean([shifts[others[number]] for number in nearest], axis=0)
 
@@ -104,17 +101,33 @@ def ridge_shift(
     vectors: Mapping[str, np.ndarray],
     n_components: int,
     penalty: float,
+    control: np.ndarray,
 ) -> np.ndarray:
     r"""Shift (d,) by the bilinear ridge regression of Ahlmann-Eltze, Huber & Anders (2025).
 
     With the shifts of the training perturbations as columns of Y, centred by their mean b, the
-    leading left singular vectors A of Y, and the perturbations' vectors B:
-    :math:`K = (A^T A + λ)^{-1} A^T Y B^T (B B^T + λ)^{-1}`, and the prediction is A K B_new + b.
+    genes' scores A on the leading principal components of the perturbations' mean profiles, and the
+    perturbations' vectors B: :math:`K = (A^T A + λ)^{-1} A^T Y B^T (B B^T + λ)^{-1}`, and the
+    prediction is A K B_new + b.
+
+    Parameters
+    ----------
+    target
+        Name of the perturbation.
+    shifts
+        Of other perturbations, (d,) each; the target's own is not looked at.
+    vectors
+        Of these and of the target.
+    n_components, penalty
+        Columns of A, and λ.
+    control
+        Mean (d,) of the cells that shifts start from.
 
     Raises
     ------
     ValueError
-        If fewer than two other perturbations have training cells.
+        If fewer than two other perturbations have training cells, or none has anything in common
+        with the target.
     """
     others = [name for name in shifts if name != target]
     if len(others) < 2:
@@ -122,15 +135,25 @@ def ridge_shift(
             f"A ridge regression needs training cells of at least two perturbations other than "
             f"{target!r}, found {len(others)}."
         )
-    profiles = np.stack([shifts[name] for name in others], axis=1)
-    mean = profiles.mean(1, keepdims=True)
-    left, _, _ = np.linalg.svd(profiles - mean, full_matrices=False)
-    loadings = left[:, :n_components]
     known = np.stack([vectors[name] for name in others], axis=1)
-    inner = loadings.T @ loadings + penalty * np.eye(loadings.shape[1])
+    if not np.any(vectors[target] @ known):
+        raise ValueError(_nothing_in_common(target))
+    changes = np.stack([shifts[name] for name in others], axis=1)
+    mean = changes.mean(1, keepdims=True)
+    profiles = changes + control[:, None]
+    left, values, _ = np.linalg.svd(profiles - profiles.mean(0), full_matrices=False)
+    scores = (left * values)[:, :n_components]
+    inner = scores.T @ scores + penalty * np.eye(scores.shape[1])
     outer = known @ known.T + penalty * np.eye(len(known))
-    core = np.linalg.solve(inner, loadings.T @ (profiles - mean) @ known.T) @ np.linalg.inv(outer)
-    return loadings @ core @ vectors[target] + mean[:, 0]
+    core = np.linalg.solve(inner, scores.T @ (changes - mean) @ known.T) @ np.linalg.inv(outer)
+    return scores @ core @ vectors[target] + mean[:, 0]
+
+
+def _nothing_in_common(target: str) -> str:
+    return (
+        f"No perturbation with training cells has a part or a direction in common with {target!r}; "
+        "give vectors by embedding_key."
+    )
 
 
 class ProfileMap(ShiftMap):

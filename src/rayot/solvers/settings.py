@@ -94,6 +94,10 @@ class Settings:
         """
         changes: dict[str, Any] = {}
         if max_steps is not None:
+            if not _is_whole(max_steps, 1):
+                raise ValueError(
+                    f"max_steps must be a whole number of at least 1, found {max_steps!r}."
+                )
             changes |= dict.fromkeys(self.phase_steps, max_steps)
         if batch_size is not None:
             changes["batch_size"] = batch_size
@@ -127,9 +131,7 @@ class Settings:
                 raise ValueError(f"{name} must be one of {get_args(kind)}, found {value!r}.")
         elif kind is int or kind == int | None:
             least, optional = self.at_least.get(name, 1), kind is not int
-            if not (optional and value is None) and (
-                not isinstance(value, Integral) or value < least
-            ):
+            if not (optional and value is None) and not _is_whole(value, least):
                 raise ValueError(
                     f"{name} must be {'None or ' if optional else ''}a whole number of at least "
                     f"{least}, found {value!r}."
@@ -142,8 +144,13 @@ class Settings:
     def check_number(self, name: str, inside: Callable[[float], bool], what: str) -> None:
         """Raise a ValueError unless a setting is a number for which ``inside`` holds."""
         value = getattr(self, name)
-        if not (isinstance(value, Real) and inside(float(value))):
+        is_number = isinstance(value, Real) and not isinstance(value, bool)
+        if not (is_number and inside(float(value))):
             raise ValueError(f"{name} must be {what}, found {value!r}.")
+
+
+def _is_whole(value: Any, least: int) -> bool:  # noqa: ANN401
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
 
 
 @shared

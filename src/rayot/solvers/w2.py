@@ -26,8 +26,11 @@ class W2Settings(NetworkSettings):
     Attributes
     ----------
     flavor
-        ``"cellot"`` (Bunne et al. 2023) or ``"ot_icnn"`` (Makkuva et al. 2020): they differ in how
-        the map's potential is kept convex and in its first weights.
+        ``"cellot"`` (Bunne et al. 2023): all first weights are positive, and negative ones of the
+        map's potential are penalised by their norms. ``"ot_icnn"`` (Makkuva et al. 2020): weights
+        of the cell start in both directions, and the penalty is a tenth of the squared norms. Of
+        Makkuva's own networks, whose last layer adds the square of a linear function of the cell
+        and whose second moment is .99, it has the rest.
     inner_steps
         Steps of the map's potential for each of the target's.
     {network_settings}
@@ -44,6 +47,7 @@ class W2Settings(NetworkSettings):
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "paper": {},
         "fast": {
+            "flavor": "ot_icnn",
             "standardise": True,
             "n_components": 50,
             "decode": "delta",
@@ -81,13 +85,15 @@ class W2Map(Stack):
         self, n_features: int, names: Sequence[str], settings: W2Settings, seed: int
     ) -> None:
         super().__init__(n_features, names, settings, seed)
+        cellot = settings.flavor == "cellot"
         self.forward_potential, self.backward_potential = (
             ConvexNetwork(
                 self.n_features,
                 [generator(seed, name, part) for name in names],
                 width=settings.width,
                 n_layers=settings.n_layers,
-                bound=0.1 if settings.flavor == "cellot" else settings.width**-0.5,
+                bound=0.1 if cellot else settings.width**-0.5,
+                positive=cellot,
             )
             for part in ("forward", "backward")
         )
@@ -149,8 +155,9 @@ class Minimax(Objective):
             return phi(target).mean(1) - phi(moved).mean(1)
         moved = psi.gradient(source)
         loss = (phi(moved) - (source * moved).sum(-1)).mean(1)
-        weight = 1.0 if self.stack.settings.flavor == "cellot" else 0.1
-        return loss + weight * psi.penalty()
+        if self.stack.settings.flavor == "cellot":
+            return loss + psi.penalty()
+        return loss + 0.1 * psi.penalty(squared=True)
 
     def validate(self, source: Tensor, target: Tensor, score: Score) -> Tensor:
         """Wasserstein-2 distance (P,) that the dual shows, negative where the dual is.

@@ -11,6 +11,7 @@ import numpy as np
 import rayot
 from rayot._docs import shared
 from rayot.data import checks
+from rayot.data.condition_columns import dose_of
 from rayot.data.files import unchanged
 from rayot.data.keys import Key
 from rayot.data.modality import modality_of
@@ -154,7 +155,7 @@ def conditional_w1ot(
     cells = modality_of(adata, modality)
     _check_key(cells, key_added, copy)
     checks.clip_option(clip)
-    _check_target(cells, groupby, target_key, target_dose, dose_key)
+    _check_target(cells, groupby, control, target_key, target_dose, dose_key)
     data, given = described(
         ConditionalW1OT,
         cells,
@@ -243,6 +244,7 @@ def _description(model: ConditionalW1OT, groupby: str) -> dict[str, Any]:
 def _check_target(
     adata: AnnData,
     groupby: str,
+    control: str,
     target_key: str | None,
     target_dose: float | None,
     dose_key: str | None,
@@ -252,12 +254,15 @@ def _check_target(
         if target_dose is not None:
             raise ValueError(f"target_dose is {target_dose!r} without a target_key.")
         return
+    checks.different(control, target_key)
     checks.in_category(adata, groupby, target_key)
     if (target_dose is None) != (dose_key is None):
         raise ValueError(
             f"target_dose is {target_dose!r} and dose_key is {dose_key!r}: a target needs a dose "
             "where, and only where, there are doses."
         )
+    if target_dose is not None:
+        dose_of(target_dose, "target_dose")
 
 
 def _check_key(adata: AnnData, key: str, copy: bool) -> None:

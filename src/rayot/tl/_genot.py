@@ -25,9 +25,10 @@ DESCRIPTION = """
 source_modality, target_modality
     Modalities of a MuData, in the place of ``source_key`` and ``target_key``: cells of the one are
     translated to the other, which :class:`rayot.model.ModalityGENOT` describes. Of the other
-    keywords ``split_key``, ``preset``, ``seed``, ``key_added``, ``max_steps``, ``batch_size``,
-    ``show_progress_bar`` and ``plan_kwargs`` count then. Written to the source modality:
-    ``obsm["X_" + key]``, the mean translation, ``obs[key + "_sd"]``, its spread, and ``uns[key]``.
+    keywords ``split_key``, ``allow_counts``, ``preset``, ``seed``, ``key_added``, ``max_steps``,
+    ``batch_size``, ``show_progress_bar`` and ``plan_kwargs`` count then. Rows need not be paired.
+    Written to the source modality: ``obsm["X_" + key]``, the mean translation,
+    ``obs[key + "_sd"]``, its spread, and ``uns[key]``.
 source_rep, target_rep
     Entries of the modalities' ``obsm``; None takes ``X``.
 fused_keys
@@ -90,6 +91,7 @@ def _translate(
     target_rep: str | None = None,
     fused_keys: tuple[str, str] | None = None,
     split_key: str | None = Key.obs.split,
+    allow_counts: bool = False,
     preset: str = "fast",
     seed: int = 0,
     key_added: str = "genot",
@@ -111,6 +113,7 @@ def _translate(
         target_rep=target_rep,
         fused_keys=fused_keys,
         split_key=split_key,
+        allow_counts=allow_counts,
         preset=preset,
         seed=seed,
         **(plan_kwargs or {}),

@@ -132,13 +132,7 @@ def forget(adata: AnnData, key: str) -> None:
     """Remove what an earlier fit of this name wrote, of which a new one may write only a part."""
     if not _is_ours(adata.uns.get(Key.uns.result(key))):
         return
-    columns = {
-        Key.obs.step(key),
-        Key.obs.potential(key),
-        Key.obs.step_sd(key),
-        Key.obs.spread(key),
-        Key.obs.weight(key),
-    }
+    columns = Key.obs.of_map(key)
     # Lazy columns cannot be deleted one by one, and their .columns have no order.
     adata.obs = adata.obs[[name for name in adata.obs if name not in columns]]
     for slot, names in (
@@ -179,11 +173,7 @@ def check_key(adata: AnnData, key: str, copy: bool) -> None:
         f"{slot}[{name!r}]"
         for slot, name, held in (
             ("uns", Key.uns.result(key), adata.uns),
-            ("obs", Key.obs.step(key), adata.obs.columns),
-            ("obs", Key.obs.potential(key), adata.obs.columns),
-            ("obs", Key.obs.step_sd(key), adata.obs.columns),
-            ("obs", Key.obs.spread(key), adata.obs.columns),
-            ("obs", Key.obs.weight(key), adata.obs.columns),
+            *(("obs", name, adata.obs.columns) for name in Key.obs.of_map(key)),
             ("layers", Key.layers.predicted(key), adata.layers),
             ("layers", Key.layers.spread(key), adata.layers),
             ("obsm", Key.obsm.predicted(key), adata.obsm),

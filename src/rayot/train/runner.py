@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -38,7 +39,7 @@ class Fit:
     """
 
     history: dict[str, dict[str, np.ndarray]]
-    diagnostics: list[dict[str, float]]
+    diagnostics: list[dict[str, Any]]
 
 
 def train_transport(

@@ -21,8 +21,8 @@ help: ## Show the targets
 demo: $(VENV)/runtime.stamp ## Fit a map on DATA and write figures and scores to demo/
 	$(BIN)/rayot demo --data $(DATA) --out demo
 
-test: lint types ## Check style, types and floors, and run the tests
-	$(BIN)/python -m pytest
+test: lint types ## Check style, types and floors, and run the tests in two processes
+	$(BIN)/python -m pytest --numprocesses 2
 
 slow: $(VENV)/check.stamp ## Run the tests that take long
 	$(BIN)/python -m pytest -m slow

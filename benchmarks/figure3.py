@@ -61,7 +61,7 @@ def panel(axes: plt.Axes, rows: pd.DataFrame, metric: str, order: list[str]) -> 
 def draw() -> None:
     """One column a setting, one row a metric; methods from the nearest to the farthest."""
     table = pd.read_csv(RESULTS / "methods.csv")
-    rows = relative(table)
+    rows = relative(table[~table["method"].str.endswith(", paper")])
     settings = ["i.i.d.", "unseen"]
     figure, axes = plt.subplots(
         len(METRICS), len(settings), figsize=(12, 11), layout="constrained", sharey="row"

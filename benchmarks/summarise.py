@@ -5,6 +5,9 @@ from rows import RESULTS
 
 WAYS = ["way mmd", "way energy_distance"]
 
+TIMED_SEED = 0
+"""Times are quoted of these rows: those of other seeds were in part taken beside other work."""
+
 
 def pairs() -> None:
     """Mean over seeds of each method on each set, and over sets."""
@@ -13,7 +16,9 @@ def pairs() -> None:
     for way in WAYS:
         shift[way] = shift[f"mean shift {way}"]
     table = pd.concat([table, shift.assign(method="mean shift", seconds=0.0)])
-    means = table.groupby(["method", "space", "data"], sort=False)[[*WAYS, "seconds"]].mean()
+    setting = ["method", "space", "data"]
+    means = table.groupby(setting, sort=False)[WAYS].mean()
+    timed = table[table["seed"] == TIMED_SEED].groupby(setting)["seconds"].mean()
     seeds = table.groupby(["method", "space"])["seed"].nunique()
     n_sets = table["data"].nunique()
     rows = []
@@ -23,7 +28,7 @@ def pairs() -> None:
         row = {"method": method, "space": space, "seeds": seeds[method, space]}
         for way in WAYS:
             row[f"{way}, mean"] = f"{found[way].mean():.3f}"
-        row["seconds, mean"] = f"{found['seconds'].mean():.1f}"
+        row[f"seconds, seed {TIMED_SEED}"] = f"{timed[method, space].mean():.1f}"
         for data in found.index.get_level_values("data"):
             one = found.xs(data, level="data").iloc[0]
             row[data] = f"{one['way mmd']:.3f} / {one['way energy_distance']:.3f}"
@@ -43,7 +48,8 @@ def side_by_side() -> None:
         )
         for (data, space), found in both.groupby(level=["data", "space"], sort=False):
             row = {"beside": other, "data": data, "space": space, "seeds": len(found)}
-            row["times faster"] = round((found["seconds other"] / found["seconds"]).mean(), 1)
+            timed = found.xs(TIMED_SEED, level="seed").iloc[0]
+            row["times faster"] = round(timed["seconds other"] / timed["seconds"], 1)
             for metric in ("mmd", "energy_distance"):
                 row[metric] = round(found[metric].mean(), 4)
                 row[f"{metric}, {other}"] = round(found[f"{metric} other"].mean(), 4)

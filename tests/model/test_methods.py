@@ -152,6 +152,11 @@ def test_predictions_of_genot_have_the_mean_and_spread_of_samples(cells, quick, 
         model.predict(source, n_samples=0)
 
 
+def test_no_progress_is_shown_where_nothing_is_trained(cells, capsys):
+    rt.tl.mean_shift(cells, SOURCE, TARGET, use_rep="X_pca")
+    assert capsys.readouterr().err == ""
+
+
 def test_a_screen_of_an_unknown_method(cells):
     with pytest.raises(ValueError, match="method must be one of"):
         rt.tl.screen(cells, SOURCE, method="magic")

@@ -111,7 +111,7 @@ def train_transport(
     largest = n_problems * 2 * settings.batch_size * max(n_features, settings.widest)
     with (
         threads_for(largest * settings.widest),
-        tqdm(total=total, unit="step", disable=not options.progress) as bar,
+        tqdm(total=total, unit="step", disable=not (options.progress and total)) as bar,
     ):
         apart = fit_phases(transport, phases, training, validation, folder, options, bar)
         failures = failures_of(phases)

@@ -6,8 +6,10 @@ from rayot._lazy import attach
 from rayot.model.methods import METHODS
 
 if TYPE_CHECKING:
+    from rayot.model.additive import Additive
     from rayot.model.biolord import Biolord
     from rayot.model.celltype_shift import CellTypeShift
+    from rayot.model.cinemaot import CinemaOT
     from rayot.model.conditional_w1ot import ConditionalW1OT
     from rayot.model.cpa import CPA
     from rayot.model.discrete_ot import DiscreteOT
@@ -17,8 +19,10 @@ if TYPE_CHECKING:
     from rayot.model.identity import Identity
     from rayot.model.mean_shift import MeanShift
     from rayot.model.modality_genot import ModalityGENOT
+    from rayot.model.nearest import Nearest
     from rayot.model.otcfm import OTCFM
     from rayot.model.prediction import Prediction
+    from rayot.model.ridge import Ridge
     from rayot.model.scgen import ScGen
     from rayot.model.screen import Screen
     from rayot.model.w1ot import W1OT

@@ -150,7 +150,7 @@ def _sinkhorn(cost: Tensor, a: Tensor, b: Tensor, epsilon: float, n_iterations: 
         return ot.sinkhorn(a, b, cost, epsilon, method="sinkhorn", **options)
     # The kernel would underflow. Iterations in logarithms cost ten times as much, so only the first
     # are. From their potentials on the stabilised kernel (Schmitzer 2019) is in range: its rows sum
-    # to a, and columns, which summed to b before the last update, by at most a's smallest mass less.
+    # to a, and its columns did to b one update before.
     first = {**options, "numItermax": FIRST_ITERATIONS}
     _, log = ot.sinkhorn(a, b, cost, epsilon, method="sinkhorn_log", log=True, **first)
     start = epsilon * log["log_u"], epsilon * log["log_v"]

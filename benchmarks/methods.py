@@ -101,7 +101,7 @@ def measure(data: str, setting: str, seed: int, method: str) -> dict:
     if setting == "unseen" and verb in JOINT:
         options["covariate_key"] = None
     if method == "w2ot, paper" and data != "kang18":
-        # To its end, which takes an hour and a half, on one set alone.
+        # To its end, which takes 85 minutes, on one set alone.
         options["early_stopping"] = True
     start = time.process_time()
     model = getattr(rt.tl, verb)(

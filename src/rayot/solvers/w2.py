@@ -162,7 +162,8 @@ class Minimax(Objective):
     def validate(self, source: Tensor, target: Tensor, score: Score) -> Tensor:
         """Wasserstein-2 distance (P,) that the dual shows, negative where the dual is.
 
-        A lower bound of that between the cells: the root of twice
+        A lower bound of that between the cells, but for what the conjugates are short of
+        (:meth:`rayot.nn.ConvexNetwork.conjugate`): the root of twice
         :math:`E[‖x‖²/2 - φ^*(x)] + E[‖y‖²/2 - φ(y)]`.
         """
         phi = self.stack.backward_potential

@@ -13,8 +13,8 @@ SLOPE = 0.2
 """Of the LeakyReLU where its input is negative."""
 
 CONJUGATE_STEPS = 200
-"""Iterations of L-BFGS towards a conjugate: a mean over cells in 50 dimensions is then less than 1 %
-short of its supremum, before training and after (50 leave 1 to 3 %)."""
+"""Iterations of L-BFGS towards a conjugate: a mean over cells in 50 dimensions is then less than
+1 % short of its supremum, before training and after (50 leave 1 to 3 %)."""
 
 
 @shared

@@ -13,6 +13,9 @@ from pathlib import Path
 from rayot.datasets._download import data_dir, fetch
 from rayot.datasets._registry import Entry
 
+MAX_MEMBER_BYTES = 30_000_000_000
+"""What a file of an archive can have at most."""
+
 # Part of the names of unpacked files: raise it when what is unpacked from an archive changes.
 _VERSION = 1
 
@@ -74,6 +77,11 @@ def _unpack(archive: Path, candidates: Sequence[str], folder: Path) -> Path:
 
 
 def _copy(zipped: zipfile.ZipFile, name: str, path: Path) -> None:
+    if zipped.getinfo(name).file_size > MAX_MEMBER_BYTES:
+        raise ValueError(
+            f"{name} in {zipped.filename} has more than {MAX_MEMBER_BYTES / 1e9:g} GB, so it is "
+            "not the file that was published; delete the archive and load the data again."
+        )
     # Moved into place only when whole, so that an interrupted run leaves no half file behind.
     handle, partial = tempfile.mkstemp(dir=path.parent, suffix=".part")
     try:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import pooch
 
@@ -43,6 +45,35 @@ def fetch(entry: Entry) -> dict[str, Path]:
     return {file.name: _fetch_one(file) for file in entry.files}
 
 
+class _BoundedFile:
+    """A file that takes so many bytes: without a hash nothing else says when a download is done."""
+
+    def __init__(self, file: BinaryIO, max_bytes: int) -> None:
+        self.file, self.left, self.max_bytes = file, max_bytes, max_bytes
+
+    def write(self, chunk: bytes) -> int:
+        self.left -= len(chunk)
+        if self.left < 0:
+            raise OSError(
+                f"it sends more than the {self.max_bytes / 1e9:g} GB that the file has at most"
+            )
+        return self.file.write(chunk)
+
+    def flush(self) -> None:
+        self.file.flush()
+
+
+def _download_up_to(max_bytes: int) -> Callable[[str, str, Any], None]:
+    """A downloader that gives up when a file is larger than it can be."""
+    download = pooch.HTTPDownloader(progressbar=True, chunk_size=_CHUNK_BYTES, timeout=_TIMEOUT_S)
+
+    def bounded(url: str, path: str, pooch_object: Any) -> None:  # noqa: ANN401
+        with open(path, "wb") as file:
+            download(url, _BoundedFile(file, max_bytes), pooch_object)
+
+    return bounded
+
+
 def _fetch_one(file: DataFile) -> Path:
     folder = data_dir()
     path = folder / file.name
@@ -60,9 +91,7 @@ def _fetch_one(file: DataFile) -> Path:
             f"sha256:{file.sha256}" if file.sha256 else None,
             fname=file.name,
             path=folder,
-            downloader=pooch.HTTPDownloader(
-                progressbar=True, chunk_size=_CHUNK_BYTES, timeout=_TIMEOUT_S
-            ),
+            downloader=_download_up_to(file.max_bytes),
         )
     except OSError as error:
         raise OSError(

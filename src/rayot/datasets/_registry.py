@@ -18,11 +18,15 @@ _TABLE = files("rayot.datasets").joinpath("registry.toml")
 
 @dataclass(frozen=True)
 class DataFile:
-    """One published file: where it is, what it hashes to, and its name in the cache."""
+    """One published file: where it is, what it hashes to, and its name in the cache.
+
+    `max_bytes` is what it can have at most; more is not read.
+    """
 
     name: str
     url: str
     sha256: str | None = None
+    max_bytes: int = 1_000_000_000
 
 
 @dataclass(frozen=True)

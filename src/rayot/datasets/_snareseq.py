@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import anndata as ad
 import mudata
 import numpy as np
@@ -60,10 +65,25 @@ def snareseq() -> mudata.MuData:
         var=_numbered("topic", topics.shape[1]),
         layers={"topic_counts": topics},
     )
-    with mudata.set_options(pull_on_update=False):
+    with as_it_was(), mudata.set_options(pull_on_update=False):
         both = mudata.MuData({"rna": entry.sign(rna, "rna"), "atac": entry.sign(atac, "atac")})
         both.obs[Key.obs.cell_type] = rna.obs[Key.obs.cell_type]
     return both
+
+
+@contextmanager
+def as_it_was() -> Iterator[None]:
+    """Give Python's random numbers and the root logger back as they were.
+
+    mudata draws names of columns by the former, and its messages set the latter up.
+    """
+    state, handlers = random.getstate(), list(logging.root.handlers)
+    try:
+        yield
+    finally:
+        random.setstate(state)
+        for handler in set(logging.root.handlers) - set(handlers):
+            logging.root.removeHandler(handler)
 
 
 def _numbered(stem: str, n: int) -> pd.DataFrame:

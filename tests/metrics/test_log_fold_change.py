@@ -25,14 +25,23 @@ def test_error_is_the_mean_over_genes(counts):
     assert error == pytest.approx(2 / 6, abs=1e-6)
 
 
-def test_genes_that_no_cell_expresses_stay_finite():
-    silent = np.zeros((3, 2))
-    assert log_fold_change(silent, silent).tolist() == [0, 0]
-    assert np.isfinite(log_fold_change(silent - 1, silent, log1p=False)).all()
+def test_genes_that_hardly_any_cell_expresses_have_no_change():
+    silent = np.zeros((30, 2))
+    assert np.isnan(log_fold_change(silent, silent)).all()
+    assert log_fold_change(silent, silent, min_expressed=0).tolist() == [0, 0]
+    assert np.isfinite(log_fold_change(silent - 1, silent, log1p=False, min_expressed=0)).all()
+    rare = silent.copy()
+    rare[0, 0], rare[:3, 1] = 1.0, 1.0
+    for cells, control in ((rare, silent), (silent, rare)):
+        assert np.isnan(log_fold_change(cells, control)).tolist() == [True, False]
+    # Were the first gene counted, one cell in thirty would be a change of a factor of seven.
+    exact = log_fold_change_error(rare[:, 1:], rare[:, 1:], silent[:, 1:])
+    assert log_fold_change_error(rare, rare, silent) == exact == 0
+    assert np.isnan(log_fold_change_error(silent, rare, silent, min_expressed=0.2))
 
 
 def test_pseudocount_needs_to_be_positive(counts):
-    with pytest.raises(ValueError, match="pseudocount is 0"):
+    with pytest.raises(ValueError, match="pseudocount must be greater than 0, found 0"):
         log_fold_change(counts, counts, pseudocount=0)
 
 

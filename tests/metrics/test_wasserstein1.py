@@ -30,5 +30,5 @@ def test_subsamples_are_equal_in_size_and_repeatable(populations):
 
 
 def test_too_small_a_subsample(populations):
-    with pytest.raises(ValueError, match="n_cells is 0"):
+    with pytest.raises(ValueError, match="n_cells must be a whole number of at least 1, found 0"):
         wasserstein1(*populations, n_cells=0)

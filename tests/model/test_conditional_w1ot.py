@@ -178,7 +178,12 @@ def test_the_components_are_those_of_cells_held_whole(screen, monkeypatch):
         ({}, {"target_key": "drug_9", "target_dose": 1}, ValueError, "no category 'drug_9'"),
         ({}, {"target_key": "drug_000"}, ValueError, "target_dose is None"),
         ({}, {"target_dose": 1.0}, ValueError, "without a target_key"),
-        ({}, {"target_key": "drug_000", "target_dose": 0}, ValueError, "target_dose is '0'; doses"),
+        (
+            {},
+            {"target_key": "drug_000", "target_dose": 0},
+            ValueError,
+            "target_dose must be greater than 0, found 0",
+        ),
         ({}, {"target_key": "control", "target_dose": 1}, ValueError, "are both 'control'"),
         ({}, {"plan_kwargs": {"colour": 1}}, ValueError, r"unknown settings \['colour'\]"),
         ({}, {"key_added": "fingerprints"}, ValueError, "would overwrite"),
@@ -200,7 +205,7 @@ def test_what_cannot_be_predicted_is_said(screen):
     for arguments, message in (
         ({"perturbation": "drug_002", "dose": 1}, "'drug_002' of 'perturbation' was not in"),
         ({"perturbation": "drug_000"}, "needs a dose"),
-        ({"perturbation": "drug_000", "dose": 0}, "dose is '0'"),
+        ({"perturbation": "drug_000", "dose": 0}, "dose must be greater than 0, found 0"),
         ({"perturbation": "control", "dose": 1}, "was not in training"),
     ):
         with pytest.raises(ValueError, match=message):

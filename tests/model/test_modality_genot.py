@@ -155,9 +155,9 @@ def test_foscttm_does_not_reward_what_says_nothing():
     assert nearer == pytest.approx(0.5, abs=0.01)
     broken = truth.copy()
     broken[0, 0] = np.nan
-    with pytest.raises(ValueError, match="Translated cells have NaN"):
+    with pytest.raises(ValueError, match="translated has NaN or infinite values in 1 of 200"):
         rt.metrics.foscttm(broken, truth)
-    with pytest.raises(ValueError, match="True cells have NaN"):
+    with pytest.raises(ValueError, match="truth has NaN or infinite values in 1 of 200"):
         rt.metrics.foscttm(truth, broken)
 
 

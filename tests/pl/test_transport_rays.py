@@ -49,7 +49,7 @@ def test_no_more_rays_than_cells_and_a_local_seed(planar):
     )
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
-    with pytest.raises(ValueError, match=r"n_rays is -1"):
+    with pytest.raises(ValueError, match=r"n_rays must be a whole number of at least 0, found -1"):
         rt.pl.transport_rays(planar, n_rays=-1)
 
 

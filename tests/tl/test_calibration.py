@@ -28,7 +28,12 @@ def ensemble(spread, bias, *, n_genes=400, n_members=40, noise=0.01, seed=0):
         "target": TARGET,
         "groupby": "perturbation",
         "split_key": "split",
-        "member_means": {"values": members, "groups": np.array([""]), "n_cells": np.array([25])},
+        "member_means": {
+            "values": members,
+            "groups": np.array([""]),
+            "n_cells": np.array([25]),
+            "genes": adata.var_names.to_numpy(),
+        },
     }
     return adata
 
@@ -60,7 +65,7 @@ def test_levels_can_be_chosen():
     table = rt.tl.calibration(ensemble(1.0, 1.0), levels=[0.3])
     assert table.index.tolist() == [0.3]
     for wrong in ([0.5, 1.0], [0.0], []):
-        with pytest.raises(ValueError, match="levels must be numbers between 0 and 1"):
+        with pytest.raises(ValueError, match=r"levels must be (numbers )?between 0 and 1, found"):
             rt.tl.calibration(ensemble(1.0, 1.0), levels=wrong)
 
 
@@ -95,6 +100,16 @@ def test_means_of_members_average_to_the_prediction(fitted, quick):
         np.testing.assert_allclose(
             means["values"][:, number].mean(0), fitted.layers["w1ot"][of_type].mean(0), atol=0.05
         )
+
+
+def test_genes_are_matched_by_name(fitted):
+    """Neither their order nor how many are left changes what one gene counts."""
+    table = rt.tl.calibration(fitted)
+    pd.testing.assert_frame_equal(rt.tl.calibration(fitted[:, ::-1].copy()), table)
+    some = fitted.var_names[[20, 3, 11, 5]]
+    subset, reverse = (rt.tl.calibration(fitted[:, each].copy()) for each in (some, some[::-1]))
+    pd.testing.assert_frame_equal(subset, reverse)
+    assert subset["n_points"].max() <= 4
 
 
 def test_means_are_those_of_single_members(fitted):
@@ -142,8 +157,13 @@ def test_what_is_refused(fitted, quick):
         rt.tl.calibration(fitted, "other")
     with pytest.raises(ValueError, match=r"groupby must be None or 'cell_type'.*found 'patient'"):
         rt.tl.calibration(fitted, groupby="patient")
-    with pytest.raises(ValueError, match="fitted with 30 genes, adata has 12; calibrate before"):
-        rt.tl.calibration(fitted[:, :12].copy())
+    renamed = fitted.copy()
+    renamed.var_names = ["other", *renamed.var_names[1:]]
+    with pytest.raises(ValueError, match="fitted without the gene 'other'"):
+        rt.tl.calibration(renamed)
+    del renamed.uns["w1ot"]["member_means"]["genes"]
+    with pytest.raises(ValueError, match="did not keep which genes its members predicted"):
+        rt.tl.calibration(renamed)
     dropped = fitted[np.delete(np.arange(fitted.n_obs), np.flatnonzero(held_out(fitted))[0])]
     with pytest.raises(ValueError, match="calibrate before cells are removed"):
         rt.tl.calibration(dropped.copy())

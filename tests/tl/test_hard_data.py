@@ -71,9 +71,15 @@ def test_strata_that_do_not_exist(shifted):
     [
         ({"n_seeds": 0}, "n_seeds must be a whole number of at least 1, found 0"),
         ({"n_seeds": 2.5}, "n_seeds must be a whole number of at least 1, found 2.5"),
-        ({"plan_kwargs": {"unmatched_source": 1.0}}, "unmatched_source must be a share from 0"),
-        ({"plan_kwargs": {"unmatched_target": -0.1}}, "unmatched_target must be a share from 0"),
-        ({"plan_kwargs": {"n_components": 1}}, "n_components must be None or a whole number"),
+        (
+            {"plan_kwargs": {"unmatched_source": 1.0}},
+            "unmatched_source must be at least 0 and below 1",
+        ),
+        (
+            {"plan_kwargs": {"unmatched_target": -0.1}},
+            "unmatched_target must be at least 0 and below 1",
+        ),
+        ({"plan_kwargs": {"n_components": 1}}, "n_components must be a whole number of at least 2"),
     ],
 )
 def test_options_out_of_range(shifted, options, message):

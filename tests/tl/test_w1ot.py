@@ -258,7 +258,7 @@ def test_columns_and_names_that_no_file_takes_are_refused(cells, quick):
     before = snapshot(cells)
     with pytest.raises(ValueError, match=r"would overwrite obs\['mine_step'\]"):
         rt.tl.w1ot(cells, SOURCE, TARGET, key_added="mine", **quick)
-    with pytest.raises(ValueError, match="without a slash"):
+    with pytest.raises(ValueError, match="name the result without '/'"):
         rt.tl.w1ot(cells, SOURCE, TARGET, key_added="a/b", **quick)
     unchanged(before, cells)
 

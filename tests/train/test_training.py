@@ -307,6 +307,8 @@ def test_a_problem_that_stops_early_does_not_wait_for_its_neighbour():
     options = TrainingOptions(progress=False, early_stopping=True, early_stopping_patience=1)
     both, source, target = cells()
     alone, _ = fit(settings, names=("a",), options=options)
+    x = both[None, source]
+    beside = []
     for other in (target, source):
         transport = TransportMap(3, ("a", "b"), settings, 0)
         populations = [
@@ -314,10 +316,12 @@ def test_a_problem_that_stops_early_does_not_wait_for_its_neighbour():
             Population.from_groups(both, [target, other]),
         ]
         train_transport(transport, *populations, settings, 0, options)
-        x = torch.randn(1, 10, 3)
-        first = transport.ray(0).potential(transport.standardise(x).expand(2, -1, -1))[0]
-        expected = alone.ray(0).potential(alone.standardise(x))[0]
-        assert torch.allclose(first - first[0], expected - expected[0], atol=0.05)
+        potential = transport.ray(0).potential(transport.standardise(x).expand(2, -1, -1))[0]
+        beside.append((potential - potential.mean()).detach())
+    torch.testing.assert_close(*beside)
+    # One network and a stack of two round differently, and an adversary makes more of it.
+    expected = alone.ray(0).potential(alone.standardise(x))[0]
+    assert (beside[0] - (expected - expected.mean())).norm() < 0.05 * beside[0].norm()
 
 
 def test_a_problem_with_bad_cells_stops_and_the_others_go_on():

@@ -21,13 +21,14 @@ def covariates_of(adata: AnnData, covariate_key: str, rows: np.ndarray) -> np.nd
     ValueError
         If a value is missing.
     """
-    values = checks.column(adata, covariate_key).iloc[rows]
-    if values.isna().any():
+    values = checks.labels(adata, covariate_key, rows)
+    n_missing = int((values == "").sum())
+    if n_missing:
         raise ValueError(
-            f"adata.obs[{covariate_key!r}] is missing for {int(values.isna().sum())} of the "
+            f"adata.obs[{covariate_key!r}] is missing for {n_missing} of the "
             f"{len(rows)} cells; fill it, or fit without it by covariate_key=None."
         )
-    return values.astype(str).to_numpy(dtype=object)
+    return values
 
 
 def covariate_codes(
@@ -64,13 +65,17 @@ def log_doses_of(adata: AnnData, dose_key: str, rows: np.ndarray) -> np.ndarray:
     ValueError
         If a dose is no number above 0.
     """
-    values = checks.column(adata, dose_key).iloc[rows]
-    doses = pd.to_numeric(values.astype(object), errors="coerce").to_numpy(dtype=np.float64)
+    doses = checks.numbers(adata, dose_key, rows)
     bad = ~(np.isfinite(doses) & (doses > 0))
     if bad.any():
         raise ValueError(
-            f"adata.obs[{dose_key!r}] is '{values.iloc[np.flatnonzero(bad)[0]]}' for one of "
+            f"adata.obs[{dose_key!r}] is '{_first(adata, dose_key, rows[bad])}' for one of "
             f"{int(bad.sum())} treated training cells without a dose above 0, of which the "
             "logarithm is taken; give each its dose, in one unit."
         )
     return np.log10(doses).astype(np.float32)
+
+
+def _first(adata: AnnData, name: str, rows: np.ndarray) -> object:
+    """Value of the first of some cells in a column."""
+    return checks.column(adata, name).iloc[rows[0]]

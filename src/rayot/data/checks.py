@@ -15,6 +15,9 @@ from rayot.data.matrix import stored_values
 MIN_CELLS = 20
 """Training cells that each of the two conditions needs."""
 
+SMALLEST_SCALE, LARGEST_SCALE = 1e-12, 1e15
+"""Sizes of the largest value of a matrix, whose squares, summed, single precision holds."""
+
 
 class TooFewCells(ValueError):
     """A condition has fewer training cells than a map needs."""
@@ -34,11 +37,16 @@ def column(adata: AnnData, name: str) -> pd.Series:
     ------
     KeyError
         If it is missing; names the nearest one.
+    ValueError
+        If it is there more than once.
     OSError
         If the file of a lazy one can no longer be read.
     """
     if name not in adata.obs.columns:
         raise KeyError(f"adata.obs has no column {name!r}. {_hint(name, adata.obs.columns)}")
+    n_found = list(adata.obs.columns).count(name)
+    if n_found > 1:
+        raise ValueError(f"adata.obs has the column {name!r} {n_found} times; keep one of them.")
     if isinstance(adata.obs, pd.DataFrame):
         return adata.obs[name]
     return table_of(adata, [name])[name]
@@ -62,13 +70,55 @@ def table_of(adata: AnnData, names: Sequence[str] | None = None) -> pd.DataFrame
         ) from error
 
 
+def labels_of(values: pd.Series) -> np.ndarray:
+    """Values of a column as text, "" where one is missing: (n,) object.
+
+    Columns of any dtype have the same labels: objects, categories, the strings of pandas 3, and
+    nullable types, whose missing values are texts of their own once they are text.
+    """
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        # Millions of cells have few categories. Code −1, a missing value, takes the last.
+        categories = values.cat.categories.astype(str).to_numpy(dtype=object)
+        return np.append(categories, "")[values.cat.codes.to_numpy()]
+    present = values.notna().to_numpy(dtype=bool)
+    found = np.full(len(values), "", dtype=object)
+    found[present] = values[present].astype(str).to_numpy(dtype=object)
+    return found
+
+
+def labels(adata: AnnData, name: str, rows: np.ndarray | None = None) -> np.ndarray:
+    """Labels of cells in a column of ``adata.obs``, see :func:`labels_of`: (n,) object.
+
+    Raises
+    ------
+    KeyError, ValueError, OSError
+        As :func:`column`.
+    """
+    values = column(adata, name)
+    return labels_of(values if rows is None else values.iloc[rows])
+
+
+def numbers(adata: AnnData, name: str, rows: np.ndarray | None = None) -> np.ndarray:
+    """Numbers of cells in a column of ``adata.obs``, NaN where there is none: (n,) float64.
+
+    Raises
+    ------
+    KeyError, ValueError, OSError
+        As :func:`column`, and if numbers are complex.
+    """
+    values = column(adata, name)
+    values = values if rows is None else values.iloc[rows]
+    if pd.api.types.is_complex_dtype(values.dtype):
+        raise ValueError(f"adata.obs[{name!r}] holds complex numbers; real ones are needed.")
+    return pd.to_numeric(values.astype(object), errors="coerce").to_numpy(dtype=np.float64)
+
+
 def members(values: pd.Series, category: str) -> np.ndarray:
     """Which values are the category, compared as text; missing values are in none: (n,) bool."""
     if isinstance(values.dtype, pd.CategoricalDtype):
-        # Millions of cells have few categories.
         same = np.flatnonzero(values.cat.categories.astype(str) == str(category))
         return np.isin(values.cat.codes.to_numpy(), same)
-    return ((values.astype(str) == str(category)) & values.notna()).to_numpy(dtype=bool)
+    return labels_of(values) == str(category)
 
 
 def in_category(adata: AnnData, groupby: str, category: str) -> np.ndarray:
@@ -83,11 +133,22 @@ def in_category(adata: AnnData, groupby: str, category: str) -> np.ndarray:
     """
     found = members(column(adata, groupby), category)
     if not found.any():
-        known = column(adata, groupby).dropna().astype(str).unique()
+        known = categories(adata, groupby)
         raise ValueError(
             f"adata.obs[{groupby!r}] has no category {category!r}. {_hint(category, known)}"
         )
     return found
+
+
+def categories(adata: AnnData, name: str, rows: np.ndarray | None = None) -> list[str]:
+    """Labels that cells have in a column of ``adata.obs``, in alphabetical order.
+
+    Raises
+    ------
+    KeyError, ValueError, OSError
+        As :func:`column`.
+    """
+    return sorted(set(labels(adata, name, rows)) - {""})
 
 
 def in_groups(adata: AnnData, groups: Mapping[str, Iterable[str]]) -> np.ndarray:
@@ -113,6 +174,18 @@ def different(source_key: str, target_key: str) -> None:
         )
 
 
+def different_columns(**columns: str | None) -> None:
+    """Raise a ValueError if a column that is named by one argument is named by another, too."""
+    used: dict[str, str] = {}
+    for argument, name in columns.items():
+        if name is not None and name in used:
+            raise ValueError(
+                f"{used[name]} and {argument} are both {name!r}; they must be different columns."
+            )
+        if name is not None:
+            used[name] = argument
+
+
 def enough_cells(n_cells: int, what: str) -> None:
     """Raise a ValueError if a condition has too few training cells."""
     if n_cells < MIN_CELLS:
@@ -124,7 +197,9 @@ def enough_cells(n_cells: int, what: str) -> None:
 def finite(
     blocks: Iterable[np.ndarray | sparse.csr_matrix], names: Sequence[str], where: str
 ) -> None:
-    """Raise a ValueError if successive blocks of rows have NaN or infinite values.
+    """Raise a ValueError if blocks of rows have values that cannot be computed with.
+
+    These are NaN and infinite ones, and such whose squares leave the range of single precision.
 
     Parameters
     ----------
@@ -135,9 +210,10 @@ def finite(
     where
         What the blocks are parts of.
     """
-    n_bad, first = 0, len(names)
+    n_bad, first, largest = 0, len(names), 0.0
     for block in blocks:
-        bad = ~np.isfinite(stored_values(block))
+        values = stored_values(block)
+        bad = ~np.isfinite(values)
         if bad.any():
             columns = (
                 np.nonzero(bad.reshape(block.shape))[1]
@@ -146,10 +222,17 @@ def finite(
             )
             n_bad += int(bad.sum())
             first = min(first, int(columns.min()))
+        elif values.size:
+            largest = max(largest, float(values.max()), -float(values.min()))
     if n_bad:
         raise ValueError(
             f"{where} has {n_bad} NaN or infinite values, the first in {names[first]!r}; remove or "
             "impute them."
+        )
+    if largest and not SMALLEST_SCALE <= largest <= LARGEST_SCALE:
+        raise ValueError(
+            f"{where} has values of at most {largest:.3g} in size, whose squares single precision "
+            "does not hold; give them in a unit that makes them about 1."
         )
 
 
@@ -177,10 +260,14 @@ def not_counts(block: np.ndarray | sparse.csr_matrix, where: str) -> None:
         )
 
 
-def clip_option(clip: bool | str) -> None:
-    """Raise a ValueError if ``clip`` is none of its choices."""
-    if clip not in (True, False, "auto"):
-        raise ValueError(f"clip must be 'auto', True or False, found {clip!r}.")
+def unique_names(names: Sequence[str], where: str, what: str) -> None:
+    """Raise a ValueError if a name is there twice."""
+    known = pd.Index(names)
+    if not known.is_unique:
+        twice = known[known.duplicated()][0]
+        raise ValueError(
+            f"{where} has the {what} {twice!r} more than once; give each its own name."
+        )
 
 
 def aligned_genes(found: pd.Index, wanted: Sequence[str], where: str = "These cells") -> np.ndarray:
@@ -191,6 +278,8 @@ def aligned_genes(found: pd.Index, wanted: Sequence[str], where: str = "These ce
     ValueError
         If genes are missing, which are listed, or a name is there twice.
     """
+    if not len(found):
+        raise ValueError(f"{where} have no genes; adata.n_vars is 0.")
     if not found.is_unique:
         twice = found[found.duplicated()][0]
         raise ValueError(

@@ -10,6 +10,7 @@ import pandas as pd
 from anndata import AnnData
 
 from rayot.data import checks
+from rayot.data.matrix import REAL
 
 
 def dose_of(value: Any, what: str) -> float:  # noqa: ANN401
@@ -44,6 +45,11 @@ def vectors_of(adata: AnnData, key: str) -> dict[str, np.ndarray]:
         raise KeyError(f"adata.uns has no {key!r}; it has {sorted(adata.uns) or 'nothing'}.")
     table = adata.uns[key]
     if isinstance(table, pd.DataFrame):
+        if not table.index.astype(str).is_unique:
+            twice = table.index[table.index.astype(str).duplicated()][0]
+            raise ValueError(
+                f"adata.uns[{key!r}] has several rows of {str(twice)!r}; keep one vector of each."
+            )
         table = dict(zip(map(str, table.index), table.to_numpy(), strict=True))
     if not isinstance(table, Mapping) or not table:
         raise ValueError(
@@ -52,7 +58,7 @@ def vectors_of(adata: AnnData, key: str) -> dict[str, np.ndarray]:
         )
     found: dict[str, np.ndarray] = {}
     for name, values in table.items():
-        vector = np.asarray(values, dtype=np.float64).reshape(-1)
+        vector = _real(values, f"The vector of {str(name)!r} in adata.uns[{key!r}]")
         length = len(next(iter(found.values()))) if found else len(vector)
         if len(vector) != length or not len(vector):
             first = next(iter(found), name)
@@ -64,8 +70,28 @@ def vectors_of(adata: AnnData, key: str) -> dict[str, np.ndarray]:
             raise ValueError(
                 f"The vector of {str(name)!r} in adata.uns[{key!r}] has NaN or infinite values."
             )
+        if str(name) in found:
+            raise ValueError(
+                f"adata.uns[{key!r}] has several vectors of {str(name)!r}; keep one of each."
+            )
         found[str(name)] = vector
     return found
+
+
+def _real(values: Any, what: str) -> np.ndarray:  # noqa: ANN401
+    """Values as one vector, float64.
+
+    Raises
+    ------
+    ValueError
+        If they are no real numbers, or masked.
+    """
+    vector = np.asanyarray(values)
+    if vector.dtype == object:
+        vector = pd.to_numeric(vector.reshape(-1), errors="coerce")
+    if vector.dtype.kind not in REAL or np.ma.is_masked(vector):
+        raise ValueError(f"{what} must hold real numbers, found dtype {vector.dtype}.")
+    return np.asarray(vector, dtype=np.float64).reshape(-1)
 
 
 def groups_of(
@@ -91,10 +117,10 @@ def groups_of(
     ValueError
         If a dose is no finite number above 0.
     """
-    found = [checks.column(adata, name).iloc[rows] for name in columns]
-    present = np.logical_and.reduce([each.notna().to_numpy() for each in found])
+    found = [checks.labels(adata, name, rows) for name in columns]
+    present = np.logical_and.reduce([each != "" for each in found])
     kept = rows[present]
-    table = {name: each.astype(str).to_numpy()[present] for name, each in enumerate(found)}
+    table = {name: each[present] for name, each in enumerate(found)}
     if dose_key is not None:
         doses = checks.column(adata, dose_key).iloc[kept]
         what = f"A dose in adata.obs[{dose_key!r}]"

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-COMBINED_BY = "+"
-"""Joins the parts of a combined perturbation."""
+from rayot._combinations import parts_of
 
 
 class Condition(NamedTuple):
@@ -235,12 +234,3 @@ class Conditions:
             tuple(values["log_dose"]),
             tuple(columns[1:]),
         )
-
-
-def parts_of(perturbation: str, known: Iterable[str], control: str) -> list[str]:
-    """Parts of a combined perturbation, without the control; one that is known whole is one."""
-    if perturbation in known or COMBINED_BY not in perturbation:
-        return [perturbation]
-    parts = [part.strip() for part in perturbation.split(COMBINED_BY)]
-    # Of nothing but the control itself there is no part to leave out.
-    return [part for part in parts if part and part != control] or [perturbation]

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from rayot.data import checks
 from rayot.data.keys import Key
+from rayot.data.split import Split, split_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -35,8 +35,11 @@ class FittedMap:
         Entry of ``adata.obsm`` it works on; None for expression itself.
     layer
         Layer of ``adata.layers`` with the expression; None for ``adata.X``.
-    split_key
-        Column of ``adata.obs`` with train and test; None if it was fitted on all cells.
+    split
+        Its training and test cells.
+    scale
+        Name of the scale of the expression, see :mod:`rayot.data.scale`; None where the map did not
+        keep it.
     dose_key, dose
         Column of ``adata.obs`` with doses, and the one that is predicted; None where doses do not
         enter.
@@ -48,7 +51,8 @@ class FittedMap:
     groupby: str
     use_rep: str | None = None
     layer: str | None = None
-    split_key: str | None = None
+    split: Split = field(default_factory=Split)
+    scale: str | None = None
     dose_key: str | None = None
     dose: float | None = None
 
@@ -59,9 +63,7 @@ class FittedMap:
         Raises
         ------
         KeyError
-            If no map of this name was fitted, or if the column of conditions is gone.
-        ValueError
-            If no source or no target cell is left.
+            If no map of this name was fitted.
 
         Examples
         --------
@@ -85,21 +87,34 @@ class FittedMap:
             groupby=str(result[Key.result.groupby]),
             use_rep=result.get(Key.result.use_rep),
             layer=result.get(Key.result.layer),
-            split_key=result.get(Key.result.split_key),
+            split=_kept_split(adata, result),
+            scale=result.get(Key.result.scale),
             dose_key=result.get(Key.result.dose_key),
             dose=result.get(Key.result.dose),
         )
-        fitted_map.check(adata)
         return fitted_map
 
-    def check(self, adata: AnnData) -> None:
-        """Raise a KeyError or ValueError if ``adata`` has not both conditions."""
+    @property
+    def split_key(self) -> str | None:
+        """Column of ``adata.obs`` with train and test; None if it was fitted on all cells."""
+        return self.split.key
+
+    def check(self, adata: AnnData, *, target: bool = True) -> None:
+        """Raise a KeyError or ValueError if ``adata`` lacks a condition.
+
+        Parameters
+        ----------
+        adata
+            Cells.
+        target
+            Whether cells of the target are needed beside those of the source.
+        """
         if self.groupby not in adata.obs.columns:
             raise KeyError(
                 f"The map {self.key!r} was fitted on adata.obs[{self.groupby!r}], which is gone; "
                 f"columns found: {', '.join(map(repr, adata.obs.columns))}."
             )
-        for condition in (self.source, self.target):
+        for condition in (self.source, self.target) if target else (self.source,):
             if not checks.members(checks.column(adata, self.groupby), condition).any():
                 raise ValueError(
                     f"No cell of adata has {condition!r} in obs[{self.groupby!r}], one of "
@@ -128,8 +143,7 @@ class FittedMap:
             return np.ones(adata.n_obs, dtype=bool)
         if self.dose_key not in adata.obs.columns:
             return np.zeros(adata.n_obs, dtype=bool)
-        doses = pd.to_numeric(checks.column(adata, self.dose_key).astype(object), errors="coerce")
-        return np.isclose(doses.to_numpy(dtype=np.float64), float(self.dose))
+        return np.isclose(checks.numbers(adata, self.dose_key), float(self.dose))
 
     def require_predicted_expression(self, adata: AnnData) -> str:
         """Name of the layer with predicted expression.
@@ -143,10 +157,26 @@ class FittedMap:
         if layer not in adata.layers:
             raise KeyError(
                 f"adata.layers has no predicted expression {layer!r} of the map {self.key!r} "
-                f"(layers found: {', '.join(map(repr, adata.layers)) or 'none'}); "
+                f"(layers found: {', '.join(map(repr, filter(None, adata.layers))) or 'none'}); "
                 "fit it with write_genes=True."
             )
         return layer
+
+
+def _kept_split(adata: AnnData, result: Mapping[str, Any]) -> Split:
+    """What a map kept of its split; of one that kept no more than the column, what ``uns`` says."""
+    groupby, key = str(result[Key.result.groupby]), result.get(Key.result.split_key)
+    kept = result.get(Key.result.split)
+    if not isinstance(kept, Mapping):
+        known = groupby in adata.obs.columns and key in adata.obs.columns
+        return split_of(adata, key, groupby) if known else Split(key)
+    control, cells = kept.get(Key.split.control), kept.get(Key.split.training_cells)
+    return Split(
+        key,
+        tuple(map(str, kept[Key.split.holdout])),
+        None if control is None else str(control),
+        None if cells is None else np.asarray(cells, dtype=np.uint64),
+    )
 
 
 def is_result(value: Any) -> bool:  # noqa: ANN401

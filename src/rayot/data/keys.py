@@ -106,6 +106,7 @@ class Key:
         """Entries of ``adata.uns``."""
 
         pca = "pca"
+        log1p = "log1p"
         active = "active"
         source = "source"
         x_description = "x_description"
@@ -128,6 +129,7 @@ class Key:
 
         holdout = "holdout"
         control = "control"
+        training_cells = "training_cells"
 
     class result:
         """Entries of the dictionary ``adata.uns[key]`` of one fitted map."""
@@ -150,6 +152,8 @@ class Key:
         evaluation = "evaluation"
         strata = "strata"
         member_means = "member_means"
+        scale = "scale"
+        split = "split"
 
     class translation:
         """Entries of the dictionary ``adata.uns[key]`` of a translation between modalities."""
@@ -208,11 +212,12 @@ class Key:
     class member_means:
         """Entries of ``adata.uns[key]["member_means"]``: of held-out source cells, by cell type.
 
-        ``values[k, g]`` is the mean expression that member k predicts for ``n_cells[g]`` cells of
-        type ``groups[g]``, which is empty for cells without a type.
+        ``values[k, g]`` is the mean expression of ``genes`` that member k predicts for
+        ``n_cells[g]`` cells of type ``groups[g]``, which is empty for cells without a type.
         """
 
         values = "values"
+        genes = "genes"
         groups = "groups"
         n_cells = "n_cells"
 
@@ -261,6 +266,10 @@ class Key:
         observed = "observed"
         predicted = "predicted"
         n_cells = "n_cells"
+
+        measure = "measure"
+        fold_change = "log2 fold change"
+        difference = "difference of means"
 
         level = "level"
         coverage = "coverage"

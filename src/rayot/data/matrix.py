@@ -10,6 +10,9 @@ from anndata import AnnData
 from anndata.abc import CSCDataset
 from scipy import sparse
 
+REAL = "fiub"
+"""Kinds of dtypes that are real numbers: floats, whole numbers, booleans."""
+
 CHUNK_ROWS = 8192
 CHUNK_ELEMENTS = 2**24
 """Numbers that a dense block of rows holds at most: 64 MB."""
@@ -27,7 +30,9 @@ def matrix_of(adata: AnnData, layer: str | None) -> Any:  # noqa: ANN401
     """
     if layer is not None:
         if layer not in adata.layers:
-            raise KeyError(f"adata.layers has no {layer!r}; it has {sorted(adata.layers)}.")
+            # From anndata 0.13 on X is the layer None.
+            known = sorted(filter(None, adata.layers))
+            raise KeyError(f"adata.layers has no {layer!r}; it has {known}.")
         return adata.layers[layer]
     if adata.X is None:
         raise ValueError("adata.X is empty; name a layer, or a representation by use_rep.")
@@ -71,7 +76,7 @@ def take_rows(matrix: Any, rows: np.ndarray) -> np.ndarray | sparse.csr_matrix: 
     Raises
     ------
     ValueError
-        If a matrix on disk is stored by columns.
+        If values are no real numbers or masked, or a matrix on disk is stored by columns.
     OSError
         If a matrix on disk can no longer be read.
     """
@@ -79,6 +84,15 @@ def take_rows(matrix: Any, rows: np.ndarray) -> np.ndarray | sparse.csr_matrix: 
         picked = matrix[rows]
     else:
         picked = _from_disk(matrix, rows)
+    if picked.dtype.kind not in REAL:
+        raise ValueError(
+            f"A matrix of the cells has values of dtype {picked.dtype}; real numbers are needed."
+        )
+    if np.ma.is_masked(picked):
+        raise ValueError(
+            f"A matrix of the cells has {int(np.ma.count_masked(picked))} masked values, which "
+            "stand for none; fill them (numpy.ma.filled), or leave these cells or genes out."
+        )
     if sparse.issparse(picked):
         picked = sparse.csr_matrix(picked, dtype=np.float32)
         # A matrix may store a value as several that add up, of which one would be taken.
@@ -111,6 +125,23 @@ def _from_disk(matrix: Any, rows: np.ndarray) -> np.ndarray | sparse.csr_matrix:
         ) from error
     stack = sparse.vstack if sparse.issparse(pieces[0]) else np.concatenate
     return stack(pieces)[inverse] if len(pieces) > 1 else pieces[0][inverse]
+
+
+def embedding_rows(values: Any, rows: np.ndarray) -> np.ndarray:  # noqa: ANN401
+    """Rows of an entry of ``obsm``, which may be a table or sparse too: (n, d) float32.
+
+    Raises
+    ------
+    ValueError, OSError
+        As :func:`take_rows`.
+    """
+    # A table in memory, or one that is read lazily.
+    table = values.iloc[rows] if hasattr(values, "iloc") else values
+    if hasattr(table, "to_memory"):
+        table = table.to_memory()
+    if hasattr(table, "to_numpy"):
+        return take_rows(table.to_numpy(), np.arange(len(rows)))
+    return dense(take_rows(values, rows))
 
 
 def dense(block: np.ndarray | sparse.csr_matrix) -> np.ndarray:

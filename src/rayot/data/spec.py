@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,8 @@ from scipy import sparse
 from rayot.data import checks
 from rayot.data.keys import Key
 from rayot.data.matrix import chunk_rows, expression_of, row_chunks
+from rayot.data.scale import SAMPLE_CELLS, UNKNOWN, find_scale
+from rayot.data.split import split_of
 from rayot.data.strata import weights_of
 
 SAMPLE_ROWS = 2000
@@ -48,6 +50,11 @@ class DataSpec:
         Dose that is predicted, in the units of that column; None without doses.
     nonnegative
         Whether the training cells' expression has no negative value; the model finds out.
+    scale
+        Name of the scale of the expression, see :mod:`rayot.data.scale`.
+    holdout, holdout_control
+        Columns of which the split held out whole groups, and the condition whose cells stayed, see
+        :class:`rayot.data.split.Split`.
     """
 
     groupby: str | None
@@ -62,6 +69,9 @@ class DataSpec:
     dose_key: str | None = None
     dose: float | None = None
     nonnegative: bool = False
+    scale: str = UNKNOWN.name
+    holdout: tuple[str, ...] = ()
+    holdout_control: str | None = None
 
     @classmethod
     def from_anndata(
@@ -83,10 +93,13 @@ class DataSpec:
         KeyError
             If a column, layer or representation is missing.
         ValueError
-            If a split has no training cells, there is no expression to work on, or a gene is there
-            twice.
+            If a split has no training cells, there is no expression to work on, a gene or a column
+            is there twice, or one column has two uses.
         """
         checks.aligned_genes(adata.var_names, (), "The cells")
+        checks.different_columns(
+            groupby=groupby, strata_key=strata_key, weights_key=weights_key, split_key=split_key
+        )
         for name in (groupby, strata_key, weights_key):
             if name is not None:
                 checks.column(adata, name)
@@ -99,8 +112,19 @@ class DataSpec:
             expression_of(adata, layer, np.arange(min(1, adata.n_obs)))
         if use_rep is not None:
             check_representation(adata, use_rep)
-        genes = tuple(map(str, adata.var_names))
-        return cls(groupby, layer, use_rep, split_key, genes, allow_counts, strata_key, weights_key)
+        split = split_of(adata, split_key, groupby)
+        return cls(
+            groupby,
+            layer,
+            use_rep,
+            split_key,
+            tuple(map(str, adata.var_names)),
+            allow_counts,
+            strata_key,
+            weights_key,
+            holdout=split.holdout,
+            holdout_control=split.control,
+        )
 
     @property
     def where(self) -> str:
@@ -119,6 +143,28 @@ class DataSpec:
         if tuple(adata.var_names) != self.var_names:
             block = block[:, checks.aligned_genes(adata.var_names, self.var_names)]
         return block
+
+    def in_gene_order(self, adata: AnnData) -> AnnData:
+        """The cells with the genes of the model alone, in its order; a view where they have others.
+
+        Raises
+        ------
+        ValueError
+            If genes are missing.
+        """
+        if tuple(adata.var_names) == self.var_names:
+            return adata
+        return adata[:, checks.aligned_genes(adata.var_names, self.var_names)]
+
+    def with_scale_of(self, adata: AnnData, rows: np.ndarray) -> DataSpec:
+        """The same with the scale of these cells' expression, by a sample of them.
+
+        Cells that are known by an entry of ``obsm`` alone have none.
+        """
+        if self.layer is None and adata.X is None:
+            return self
+        chosen = np.sort(np.random.default_rng(0).permutation(rows)[:SAMPLE_CELLS])
+        return replace(self, scale=find_scale(self.expression(adata, chosen), adata.uns).name)
 
     def check_expression(self, adata: AnnData, rows: np.ndarray) -> None:
         """Raise a ValueError if these cells' expression has NaN or is raw counts."""
@@ -158,7 +204,7 @@ class DataSpec:
         assert self.groupby is not None
         member = checks.in_category(adata, self.groupby, category)
         if self.split_key is not None:
-            member &= (checks.column(adata, self.split_key) == Key.obs.train).to_numpy()
+            member &= checks.labels(adata, self.split_key) == Key.obs.train
         return np.nonzero(member)[0]
 
     def weights(self, adata: AnnData, rows: np.ndarray) -> np.ndarray:
@@ -179,7 +225,8 @@ class DataSpec:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> DataSpec:
         """Inverse of :meth:`to_json`."""
-        return cls(**{**values, "var_names": tuple(values["var_names"])})
+        tuples = {name: tuple(values.get(name, ())) for name in ("var_names", "holdout")}
+        return cls(**{**values, **tuples})
 
 
 def check_representation(adata: AnnData, use_rep: str) -> None:

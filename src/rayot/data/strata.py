@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-import pandas as pd
 from anndata import AnnData
 
 from rayot.data import checks
@@ -41,8 +40,7 @@ def strata_of(adata: AnnData, strata_key: str, rows: np.ndarray) -> np.ndarray:
     KeyError
         If there is no such column.
     """
-    values = checks.column(adata, strata_key).iloc[rows]
-    return values.astype(str).where(values.notna(), "").to_numpy(dtype=object)
+    return checks.labels(adata, strata_key, rows)
 
 
 def training_strata(
@@ -92,13 +90,26 @@ def training_strata(
             f"cells of a condition: {', '.join(lacking)}"
         )
         if not kept:
-            raise checks.TooFewCells(f"{message}; no stratum is left to match cells in.")
+            raise checks.TooFewCells(f"{message}; {_no_stratum(labels, names)}")
         if small == "raise":
             raise ValueError(f"{message}; pass small_strata='drop' to leave them out.")
         logger.warning("%s; they are left out of the fit.", message)
     if not kept:
         raise ValueError(f"adata.obs[{strata_key!r}] has no values for the training cells.")
     return kept
+
+
+def _no_stratum(labels: Mapping[str, np.ndarray], names: Sequence[str]) -> str:
+    """What to do where no stratum has cells of both conditions."""
+    of_both = set.intersection(*(set(each) for each in labels.values())) - {""}
+    if of_both or len(names) < 2:
+        return "no stratum is left to match cells in."
+    return (
+        "each stratum has cells of one condition alone, as animals or wells have that were treated "
+        "or not. Cells are matched within strata, so name a column whose groups have both "
+        "conditions (cell type, batch), or leave strata_key out; to test on animals that were not "
+        "trained on, hold some of either condition out by rayot.pp.split(holdout=...)."
+    )
 
 
 def weights_of(adata: AnnData, weights_key: str, rows: np.ndarray) -> np.ndarray:
@@ -111,8 +122,7 @@ def weights_of(adata: AnnData, weights_key: str, rows: np.ndarray) -> np.ndarray
     ValueError
         If weights are missing, infinite, negative or not numbers.
     """
-    values = pd.to_numeric(checks.column(adata, weights_key).iloc[rows], errors="coerce")
-    weights = values.to_numpy(dtype=np.float32)
+    weights = checks.numbers(adata, weights_key, rows).astype(np.float32)
     for bad, what in ((~np.isfinite(weights), "NaN or infinite"), (weights < 0, "negative")):
         if bad.any():
             raise ValueError(

@@ -8,6 +8,7 @@ import numpy as np
 from anndata import AnnData
 
 from rayot._docs import shared
+from rayot._public import public
 from rayot.data import checks
 from rayot.data.fitted import FittedMap
 from rayot.data.keys import Key
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from mudata import MuData
 
 
+@public()
 @shared
 def predicted(
     adata: AnnData | MuData, key: str = "w1ot", *, modality: str | None = None
@@ -40,6 +42,8 @@ def predicted(
     ------
     KeyError
         If no map was written under ``key``; names those that were.
+    ValueError
+        If none of these cells was transported.
 
     Examples
     --------
@@ -53,12 +57,14 @@ def predicted(
     """
     cells = modality_of(adata, modality)
     FittedMap.read(cells, key)
-    rows = np.nonzero(checks.column(cells, Key.obs.step(key)).notna().to_numpy())[0]
+    rows = np.flatnonzero(np.isfinite(checks.numbers(cells, Key.obs.step(key))))
+    if not len(rows):
+        raise ValueError(f"The map {key!r} has transported none of these cells.")
     layer, representation = Key.layers.predicted(key), Key.obsm.predicted(key)
     decoded = layer in cells.layers
     result = AnnData(
         X=cells.layers[layer][rows] if decoded else None,
-        obs=cells.obs.iloc[rows].copy(),
+        obs=checks.table_of(cells).iloc[rows].copy(),
         var=cells.var.copy() if decoded else None,
     )
     if representation in cells.obsm:

@@ -6,7 +6,11 @@ from rayot._lazy import attach
 
 if TYPE_CHECKING:
     from rayot.metrics._energy_distance import energy_distance
-    from rayot.metrics._log_fold_change import log_fold_change, log_fold_change_error
+    from rayot.metrics._log_fold_change import (
+        log_fold_change,
+        log_fold_change_error,
+        mean_difference_error,
+    )
     from rayot.metrics._mean import l2, r2
     from rayot.metrics._mmd import mmd
     from rayot.metrics._registry import METRICS, Metric, describe, get_metrics, score
@@ -27,6 +31,7 @@ __getattr__, __dir__, __all__ = attach(
         "label_transfer_accuracy": "_translation",
         "log_fold_change": "_log_fold_change",
         "log_fold_change_error": "_log_fold_change",
+        "mean_difference_error": "_log_fold_change",
         "mmd": "_mmd",
         "r2": "_mean",
         "score": "_registry",

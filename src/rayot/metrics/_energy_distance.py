@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from rayot._public import public
 from rayot.metrics._cells import Cells, as_pair
 from rayot.metrics._distances import squared_distance_blocks
 
 
+@public()
 def energy_distance(
     predicted: ArrayLike, observed: ArrayLike, *, squared: bool = False, unbiased: bool = True
 ) -> float:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from rayot._public import public
 from rayot.metrics._cells import as_pair
 
 
+@public()
 def r2(predicted: ArrayLike, observed: ArrayLike) -> float:
     """Squared Pearson correlation of the feature means.
 
@@ -45,6 +47,7 @@ def r2(predicted: ArrayLike, observed: ArrayLike) -> float:
     return float(min(1.0, (first @ second / scale) ** 2)) if scale > 0 else float("nan")
 
 
+@public()
 def l2(predicted: ArrayLike, observed: ArrayLike) -> float:
     """Euclidean distance of the mean profiles, ‖mean(X) − mean(Y)‖.
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from rayot._arguments import refused
+from rayot._public import public
 from rayot.metrics._cells import Cells, as_pair
 from rayot.metrics._distances import squared_distance_blocks
 
@@ -12,6 +14,7 @@ GAMMAS: tuple[float, ...] = tuple(np.logspace(1, -3, 50).tolist())
 """Widths of the W1OT and CellOT papers: 50 from 10 to 0.001, equally spaced in the logarithm."""
 
 
+@public()
 def mmd(predicted: ArrayLike, observed: ArrayLike, *, gammas: ArrayLike = GAMMAS) -> float:
     r"""Maximum mean discrepancy of the W1OT paper.
 
@@ -54,11 +57,11 @@ def mmd(predicted: ArrayLike, observed: ArrayLike, *, gammas: ArrayLike = GAMMAS
     True
     """
     first, second = as_pair(predicted, observed)
-    widths = np.atleast_1d(np.asarray(gammas, dtype=np.float64))
-    if widths.ndim != 1 or widths.size == 0 or not (np.isfinite(widths) & (widths > 0)).all():
-        raise ValueError(
-            f"gammas are {widths.tolist()}; they need to be one or more positive numbers."
-        )
+    widths = np.atleast_1d(np.ma.filled(gammas, np.nan))
+    numeric = widths.dtype.kind in "fiu" and widths.ndim == 1 and widths.size > 0
+    if not numeric or not (np.isfinite(widths) & (widths > 0)).all():
+        raise refused("gammas", "one or more positive numbers", gammas)
+    widths = widths.astype(np.float64)
     within = _mean_kernel(first, first, widths) + _mean_kernel(second, second, widths)
     return max(0.0, within - 2.0 * _mean_kernel(first, second, widths))
 

@@ -10,8 +10,10 @@ from typing import Literal
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from rayot._public import public
+from rayot.metrics._cells import as_pair
 from rayot.metrics._energy_distance import energy_distance
-from rayot.metrics._log_fold_change import log_fold_change_error
+from rayot.metrics._log_fold_change import log_fold_change_error, mean_difference_error
 from rayot.metrics._mean import l2, r2
 from rayot.metrics._mmd import mmd
 from rayot.metrics._wasserstein1 import wasserstein1
@@ -40,6 +42,8 @@ class Metric:
         ``function(predicted, observed)``, or ``function(predicted, observed, control)``.
     needs_control
         Whether the function takes control cells as third argument.
+    by_default
+        Whether it is scored where no metrics are named.
     """
 
     name: str
@@ -50,6 +54,7 @@ class Metric:
     description: str
     function: Callable[..., float]
     needs_control: bool = False
+    by_default: bool = True
 
     def __call__(
         self, predicted: ArrayLike, observed: ArrayLike, control: ArrayLike | None = None
@@ -122,9 +127,20 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
                 best=0.0,
                 formula="mean over genes of |log2 FC(X) − log2 FC(Y)|",
                 description="Mean absolute error of log2 fold changes against control, from means "
-                "on the linear scale; for log1p data.",
+                "on the linear scale.",
                 function=log_fold_change_error,
                 needs_control=True,
+                by_default=False,
+            ),
+            Metric(
+                name="mean_difference_error",
+                kind="mean",
+                direction="lower",
+                best=0.0,
+                formula="mean over genes of |mean X − mean Y|",
+                description="Mean absolute difference of feature means, on whatever scale.",
+                function=mean_difference_error,
+                by_default=False,
             ),
         )
     }
@@ -132,13 +148,14 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
 """Every metric by its name."""
 
 
+@public()
 def get_metrics(names: Iterable[str] | None = None) -> list[Metric]:
     """Metrics of these names, in this order.
 
     Parameters
     ----------
     names
-        Keys of :data:`METRICS`; by default all that need no control cells.
+        Keys of :data:`METRICS`; by default those of the example.
 
     Raises
     ------
@@ -152,7 +169,7 @@ def get_metrics(names: Iterable[str] | None = None) -> list[Metric]:
     ['r2', 'l2', 'mmd', 'energy_distance', 'wasserstein1']
     """
     if names is None:
-        return [metric for metric in METRICS.values() if not metric.needs_control]
+        return [metric for metric in METRICS.values() if metric.by_default]
     names = [names] if isinstance(names, str) else list(names)
     unknown = [name for name in names if name not in METRICS]
     if unknown:
@@ -160,6 +177,7 @@ def get_metrics(names: Iterable[str] | None = None) -> list[Metric]:
     return [METRICS[name] for name in names]
 
 
+@public()
 def score(
     predicted: ArrayLike,
     observed: ArrayLike,
@@ -175,7 +193,7 @@ def score(
         Expression, shapes (n, d), (m, d) and (k, d); ``control`` only for the metrics that need it.
         Use equally many predicted and observed cells: MMD and Wasserstein distance depend on it.
     metrics
-        Keys of :data:`METRICS`; by default all that need no control cells.
+        Keys of :data:`METRICS`; by default those of :func:`get_metrics`.
 
     Returns
     -------
@@ -192,6 +210,8 @@ def score(
     >>> score([[0.0, 1.0]], [[0.0, 3.0]], metrics=["r2", "l2"])
     {'r2': 1.0, 'l2': 2.0}
     """
+    if control is not None:
+        as_pair(predicted, control, other="control")
     return {metric.name: metric(predicted, observed, control) for metric in get_metrics(metrics)}
 
 

@@ -7,7 +7,11 @@ from numpy.typing import ArrayLike
 from scipy.spatial.distance import cdist
 from sklearn.neighbors import KNeighborsClassifier
 
+from rayot._public import public
+from rayot.metrics._cells import as_cells, as_pair, in_one_order, same_cells
 
+
+@public()
 def foscttm(translated: ArrayLike, truth: ArrayLike) -> float:
     """Fraction of samples closer than the true match (Liu et al. 2019), 0 at best, .5 by chance.
 
@@ -18,7 +22,8 @@ def foscttm(translated: ArrayLike, truth: ArrayLike) -> float:
     Parameters
     ----------
     translated, truth
-        (n, d), of the same cells in the same order.
+        (n, d), of the same cells in the same order; tables are matched by the names of their rows
+        and columns.
 
     Raises
     ------
@@ -32,15 +37,15 @@ def foscttm(translated: ArrayLike, truth: ArrayLike) -> float:
     >>> foscttm(cells, cells)
     0.0
     """
-    first, second = np.asarray(translated, dtype=float), np.asarray(truth, dtype=float)
-    if first.shape != second.shape or first.ndim != 2 or len(first) < 2:
+    translated, truth = in_one_order((translated, "translated"), (truth, "truth"))
+    translated, truth = same_cells(translated, truth)
+    first = as_cells(translated, "translated", at_least=2)
+    second = as_cells(truth, "truth", at_least=2)
+    if first.shape != second.shape:
         raise ValueError(
             "Translated and true cells must be paired, (n, d) of at least two cells each, found "
             f"{first.shape} and {second.shape}."
         )
-    for values, what in ((first, "Translated"), (second, "True")):
-        if not np.isfinite(values).all():
-            raise ValueError(f"{what} cells have NaN or infinite values; leave these cells out.")
     distances = cdist(first, second)
     own = np.diag(distances)
     n = len(own)
@@ -51,6 +56,7 @@ def foscttm(translated: ArrayLike, truth: ArrayLike) -> float:
     return float(closer / 2 / (n * (n - 1)))
 
 
+@public()
 def label_transfer_accuracy(
     translated: ArrayLike, truth: ArrayLike, labels: ArrayLike, true_labels: ArrayLike, k: int = 5
 ) -> float:
@@ -63,7 +69,12 @@ def label_transfer_accuracy(
     labels, true_labels
         (n,) and (m,), their cell types.
     k
-        Neighbours that vote.
+        Neighbours that vote; all true cells where they are fewer.
+
+    Raises
+    ------
+    ValueError
+        If there are not as many labels as cells, dimensions differ, or values are NaN or infinite.
 
     Examples
     --------
@@ -72,6 +83,17 @@ def label_transfer_accuracy(
     >>> label_transfer_accuracy(cells, cells, cells[:, 0] > 1, cells[:, 0] > 1)
     1.0
     """
-    voters = KNeighborsClassifier(k).fit(np.asarray(truth), np.asarray(true_labels).astype(str))
-    found = voters.predict(np.asarray(translated))
-    return float((found == np.asarray(labels).astype(str)).mean())
+    first, second = as_pair(translated, truth)
+    own = _labels(labels, "labels", len(first))
+    others = _labels(true_labels, "true_labels", len(second))
+    voters = KNeighborsClassifier(min(k, len(second))).fit(second, others)
+    return float((voters.predict(first) == own).mean())
+
+
+def _labels(values: ArrayLike, name: str, n: int) -> np.ndarray:
+    found = np.asarray(values)
+    if found.shape != (n,):
+        raise ValueError(
+            f"{name} has shape {found.shape}; it needs one label for each of {n} cells."
+        )
+    return found.astype(str)

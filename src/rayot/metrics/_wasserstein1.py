@@ -6,9 +6,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.spatial.distance import cdist
 
+from rayot._public import public
 from rayot.metrics._cells import as_pair
 
 
+@public()
 def wasserstein1(
     predicted: ArrayLike, observed: ArrayLike, *, n_cells: int = 500, seed: int = 0
 ) -> float:

@@ -14,13 +14,15 @@ from mudata import MuData
 from scipy import sparse
 from torch import Tensor
 
+from rayot._arguments import result_name
 from rayot._docs import shared
-from rayot.data import checks
+from rayot._public import public
 from rayot.data.files import unchanged
 from rayot.data.keys import Key
 from rayot.data.matrix import dense
 from rayot.data.modality import modality_of
 from rayot.data.spec import DataSpec
+from rayot.data.split import Split
 from rayot.data.strata import strata_of
 from rayot.model.decoding import Decoder
 from rayot.model.encoding import check_cells, encoded
@@ -61,6 +63,7 @@ class TransportModel(PersistentModel):
         self.seed = seed
         self.problems = problems
         self.combination: Combination | None = None
+        self.training_cells: np.ndarray | None = None
         self.training_: dict[str, Any] = {}
         self.diagnostics_: list[dict[str, Any]] = []
         self._summarise()
@@ -81,11 +84,18 @@ class TransportModel(PersistentModel):
         return next(names[kind.__name__] for kind in type(self).__mro__ if kind.__name__ in names)
 
     @property
+    def split(self) -> Split:
+        """Which cells the model was fitted on, and how others were set apart."""
+        data = self.data
+        return Split(data.split_key, data.holdout, data.holdout_control, self.training_cells)
+
+    @property
     def dose(self) -> float | None:
         """Dose that is predicted, in the units of ``data.dose_key``; None without doses."""
         return self.data.dose
 
     @classmethod
+    @public()
     @shared
     def setup_anndata(
         cls,
@@ -163,6 +173,7 @@ class TransportModel(PersistentModel):
         """Raise a ValueError if cells cannot be encoded, before anything is computed."""
         check_cells(self.representation, adata, rows, data=self.data)
 
+    @public()
     def transport(
         self,
         adata: AnnData,
@@ -203,7 +214,8 @@ class TransportModel(PersistentModel):
         if expression is None:
             return start, moves, None
         at_zero = self.data.nonnegative if clip == "auto" else bool(clip)
-        decoder = Decoder(self.representation, self.decode, adata, rows, start, expression, at_zero)
+        cells = self.data.in_gene_order(adata)
+        decoder = Decoder(self.representation, self.decode, cells, rows, start, expression, at_zero)
         return start, moves, decoder
 
     def _moves(self, adata: AnnData, rows: np.ndarray, cells: Tensor) -> Moves:
@@ -221,6 +233,7 @@ class TransportModel(PersistentModel):
             return None
         return strata_of(adata, self.data.strata_key, rows)
 
+    @public(key=result_name)
     @shared
     def predict(
         self,
@@ -280,7 +293,6 @@ class TransportModel(PersistentModel):
         if cells.n_obs == 0:
             raise ValueError("adata has no cells to predict.")
         rows = np.arange(cells.n_obs)
-        checks.clip_option(clip)
         path = None
         if write is not None:
             path = check_target(self, cells, write, overwrite, write_genes, cells.n_obs)

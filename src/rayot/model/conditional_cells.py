@@ -49,7 +49,7 @@ def training_groups(
     of_control = {key[1:]: rows for key, rows in sources.items()}
     training = ~checks.in_category(adata, columns[0], control)
     if data.split_key is not None:
-        training &= (checks.column(adata, data.split_key) == Key.obs.train).to_numpy()
+        training &= checks.labels(adata, data.split_key) == Key.obs.train
     targets = groups_of(adata, np.flatnonzero(training), columns, dose_key)
     kept, lacking = {}, []
     for key, rows in targets.items():

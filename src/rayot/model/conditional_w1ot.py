@@ -15,12 +15,14 @@ from anndata import AnnData
 from mudata import MuData
 
 from rayot._docs import shared
+from rayot._public import public
 from rayot.data.condition_columns import vectors_of
 from rayot.data.conditions import Conditions
 from rayot.data.files import unchanged
 from rayot.data.keys import Key
 from rayot.data.modality import modality_of
 from rayot.data.spec import DataSpec
+from rayot.data.split import names_kept
 from rayot.model.conditional_cells import columns_of, training_groups
 from rayot.model.encoding import check_cells, encoded
 from rayot.model.fitted_conditional import FittedConditional
@@ -85,6 +87,7 @@ class ConditionalW1OT(FittedConditional):
     (5, 20)
     """
 
+    @public()
     def __init__(
         self,
         adata: AnnData | MuData,
@@ -123,7 +126,8 @@ class ConditionalW1OT(FittedConditional):
             checked = representation is None and has_decoder(cells, data.use_rep)
             if checked:
                 data.check_expression(cells, rows)
-            representation = representation or representation_of(cells, data, rows)
+            data = data.with_scale_of(cells, rows)
+            representation = representation_of(cells, data, rows, representation)
             if not checked:
                 check_cells(representation, cells, rows, data=data)
             self._describe(
@@ -140,9 +144,11 @@ class ConditionalW1OT(FittedConditional):
             )
         self.source, self.target, self.labels = taken.source, taken.target, taken.labels
         self.components = taken.components
+        self.training_cells = names_kept(cells, rows)
         self.data = replace(data, nonnegative=taken.nonnegative)
 
     @classmethod
+    @public()
     @shared
     def setup_anndata(
         cls,
@@ -186,6 +192,7 @@ class ConditionalW1OT(FittedConditional):
             allow_counts=allow_counts,
         )
 
+    @public()
     @shared
     def train(
         self,
@@ -230,7 +237,7 @@ class ConditionalW1OT(FittedConditional):
             raise RuntimeError(
                 "A loaded model holds no training cells; construct a new one to train."
             )
-        options = TrainingOptions(
+        options = TrainingOptions.of(
             validation_size=validation_size,
             n_folds=1,
             early_stopping=early_stopping,
@@ -240,12 +247,12 @@ class ConditionalW1OT(FittedConditional):
             resume=resume,
             accelerator=accelerator,
             devices=devices,
-            progress=show_progress_bar,
+            show_progress_bar=show_progress_bar,
             callbacks=callbacks,
-            trainer_kwargs=trainer_kwargs,
+            **trainer_kwargs,
         )
-        options.check()
         settings = self.settings.with_limits(max_steps, batch_size)
+        settings = settings.with_batch_for(len(self.source.rows.unique()))
         maps = fitted = self._new_module(settings, self.representation.n_features)
         of_fit = settings
         if self.components is not None:

@@ -32,8 +32,10 @@ def encoded(
     representation: Representation, adata: AnnData, rows: np.ndarray, *, data: DataSpec
 ) -> tuple[Block, Block | None]:
     """Cells (n, d) in the space of the map, and their expression where the space has genes."""
-    expression = data.expression(adata, rows) if representation.has_decoder else None
-    return representation.encode(adata, rows, expression), expression
+    if not representation.has_decoder:
+        return representation.encode(adata, rows, None), None
+    expression = data.expression(adata, rows)
+    return representation.encode(data.in_gene_order(adata), rows, expression), expression
 
 
 def check_cells(

@@ -13,7 +13,9 @@ from anndata import AnnData
 from mudata import MuData
 from torch import Tensor
 
+from rayot._arguments import result_name
 from rayot._docs import shared
+from rayot._public import public
 from rayot.data.condition_columns import dose_of
 from rayot.data.conditions import Condition, Conditions
 from rayot.data.spec import DataSpec
@@ -56,7 +58,7 @@ class FittedConditional(PersistentModel):
         self.source_key, self.target_key = conditions.control, "conditions"
         names = tuple(each.name for each in known)
         self.problems = Problems(self.target_key, names, "balanced", n_seeds)
-        self.combination = None
+        self.combination, self.training_cells = None, None
         self.training_, self.diagnostics_ = {}, []
         self.module = self._new_module(settings, representation.n_features)
         self._model_summary_string = (
@@ -118,6 +120,7 @@ class FittedConditional(PersistentModel):
         found = [np.interp(np.log10(condition.dose), doses, member) for member in known]
         return torch.tensor(found, dtype=torch.float32)[:, None]
 
+    @public()
     def given(self, perturbation: str, *, dose: float | None = None) -> W1OT:
         """The map of one condition, seen in training or not, with all verbs of :class:`W1OT`.
 
@@ -163,9 +166,11 @@ class FittedConditional(PersistentModel):
         model.module = self.maps_of(condition)
         model.diagnostics_ = [each for one in seen for each in self._reports(one)] or [UNSEEN]
         model.history_, model.training_ = self.history_, dict(self.training_)
+        model.training_cells = self.training_cells
         model.is_trained_ = True
         return model
 
+    @public(key=result_name)
     @shared
     def predict(
         self,

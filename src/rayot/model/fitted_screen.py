@@ -12,8 +12,9 @@ import pandas as pd
 from anndata import AnnData
 from mudata import MuData
 
+from rayot._arguments import result_name
 from rayot._docs import shared
-from rayot.data import checks
+from rayot._public import public
 from rayot.data.modality import modality_of
 from rayot.model.encoding import check_cells
 from rayot.model.method import Method
@@ -131,11 +132,12 @@ class FittedScreen(PersistentScreen):
                 model.module = module.eval()
             model.combination = combination
             model.diagnostics_ = self._reports(perturbation)
-        model.history_ = self.stack.history
+        model.history_, model.training_cells = self.stack.history, self.training_cells
         model.training_ = dict(self.training_)
         model.is_trained_ = True
         return model
 
+    @public(key=result_name, perturbation=None)
     @shared
     def predict(
         self,
@@ -145,7 +147,7 @@ class FittedScreen(PersistentScreen):
         modality: str | None = None,
         write_genes: bool = True,
         clip: bool | str = "auto",
-        key: str = "w1ot",
+        key: str | None = None,
         write: str | Path | None = None,
         overwrite: bool = False,
     ) -> AnnData:
@@ -189,6 +191,7 @@ class FittedScreen(PersistentScreen):
                 write=write,
                 overwrite=overwrite,
             )
+        key = self.method if key is None else key
         names = list(self) if perturbation is None else list(dict.fromkeys(map(str, perturbation)))
         if write is None or not names:
             raise ValueError(
@@ -211,7 +214,6 @@ class FittedScreen(PersistentScreen):
         key: str,
     ) -> AnnData:
         """Write how some cells respond to some perturbations, see :meth:`predict`."""
-        checks.clip_option(clip)
         if not len(rows):
             raise ValueError("adata has no cells to predict.")
         for name in names:

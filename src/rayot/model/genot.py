@@ -12,6 +12,7 @@ from mudata import MuData
 from torch import Tensor
 
 from rayot._docs import shared
+from rayot._public import public
 from rayot.model.method import Method
 from rayot.model.moves import Moves
 from rayot.solvers.genot import GenotMap, GenotSettings
@@ -44,6 +45,7 @@ class GENOT(Method):
     module: GenotMap
     settings: GenotSettings
 
+    @public()
     def predict(
         self,
         adata: AnnData | MuData,

@@ -10,6 +10,7 @@ import torch
 from anndata import AnnData
 from torch import Tensor
 
+from rayot._public import public
 from rayot.data import checks
 from rayot.data.condition_columns import groups_of
 from rayot.data.conditions import Condition
@@ -40,7 +41,7 @@ class GivenCondition(W1OT):
         if not self._covariates:
             return {self.condition: np.arange(len(rows))}
         for name in self._covariates:
-            missing = checks.column(adata, name).iloc[rows].isna()
+            missing = checks.labels(adata, name, rows) == ""
             if missing.any():
                 raise ValueError(
                     f"{int(missing.sum())} cells have no value in adata.obs[{name!r}], which the "
@@ -88,6 +89,7 @@ class GivenCondition(W1OT):
         # A sum of potentials is none: it need not be 1-Lipschitz.
         return Moves(mean, members, maps, None, found[0].combined)
 
+    @public()
     def save(self, dir_path: str | Path, overwrite: bool = False) -> None:
         """Raise a ValueError: the map is saved with its conditional model."""
         raise ValueError(

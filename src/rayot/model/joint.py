@@ -12,6 +12,7 @@ import torch
 from anndata import AnnData
 from mudata import MuData
 
+from rayot._public import public
 from rayot.data import checks
 from rayot.data.attributes import covariate_codes, covariates_of, log_doses_of
 from rayot.data.keys import Key
@@ -37,6 +38,7 @@ class JointMethod(Method):
     module: JointStack
 
     @classmethod
+    @public()
     def setup_anndata(
         cls,
         adata: AnnData | MuData,
@@ -72,8 +74,16 @@ class JointMethod(Method):
             As :meth:`rayot.model.W1OT.setup_anndata`.
         """
         cells = modality_of(adata, modality)
-        if covariate_key == Key.obs.cell_type and covariate_key not in cells.obs.columns:
+        groupby = options.get("groupby", Key.obs.perturbation)
+        absent = covariate_key not in cells.obs.columns or covariate_key == groupby
+        if covariate_key == Key.obs.cell_type and absent:
             covariate_key = None
+        checks.different_columns(
+            groupby=groupby,
+            covariate_key=covariate_key,
+            dose_key=dose_key,
+            weights_key=options.get("weights_key"),
+        )
         for name in (covariate_key, dose_key):
             if name is not None:
                 checks.column(cells, name)
@@ -93,6 +103,7 @@ class JointMethod(Method):
             module.towards = self.settings.conditions.index(self.target_key)
         return module
 
+    @public()
     def at(self, target: str | None = None, *, dose: float | None = None) -> Self:
         """The same fitted model, predicting another condition or another dose.
 
@@ -175,7 +186,7 @@ class JointMethod(Method):
         named = tuple(map(str, self.settings.conditions))
         for name in named:
             checks.in_category(adata, data.groupby, name)
-        known = checks.column(adata, data.groupby).dropna().astype(str).unique()
+        known = checks.categories(adata, data.groupby)
         wanted = set(named or known) - {source, target}
         found = {name: data.some_training_rows(adata, name) for name in sorted(wanted)}
         if lacking := [name for name, rows in found.items() if named and not len(rows)]:
@@ -186,7 +197,7 @@ class JointMethod(Method):
         """Condition, covariate, dose and weight of training cells, (n,)."""
         data = self.data
         assert data.groupby is not None
-        names = checks.column(adata, data.groupby).iloc[rows].astype(str)
+        names = checks.labels(adata, data.groupby, rows)
         condition = pd.Index(self.settings.conditions).get_indexer(names)
         log_dose = np.zeros(len(rows), dtype=np.float32)
         if data.dose_key is not None:
@@ -211,8 +222,8 @@ class JointMethod(Method):
         return Attributes(
             torch.zeros(1, n, dtype=torch.int64),
             torch.from_numpy(self._covariates(adata, rows))[None],
-            torch.full((1, n), float(log_dose)),
-            torch.ones(1, n),
+            torch.full((1, n), float(log_dose), dtype=torch.float32),
+            torch.ones(1, n, dtype=torch.float32),
         )
 
     def _covariates(self, adata: AnnData, rows: np.ndarray) -> np.ndarray:

@@ -14,10 +14,12 @@ from anndata import AnnData
 from mudata import MuData
 
 from rayot._docs import shared
+from rayot._public import public
 from rayot.data import checks
 from rayot.data.files import unchanged
 from rayot.data.modality import modality_of
 from rayot.data.spec import DataSpec
+from rayot.data.split import names_kept
 from rayot.data.strata import check_strata, training_strata
 from rayot.model.base import TransportModel
 from rayot.model.fitting import fit
@@ -73,6 +75,7 @@ class Method(TransportModel):
     settings: Settings
     preset: str
 
+    @public()
     def __init__(
         self,
         adata: AnnData | MuData,
@@ -117,7 +120,8 @@ class Method(TransportModel):
             checked = representation is None and has_decoder(cells, data.use_rep)
             if checked:
                 data.check_expression(cells, rows)
-            representation = representation or representation_of(cells, data, training)
+            data = data.with_scale_of(cells, training)
+            representation = representation_of(cells, data, training, representation)
             super().__init__(data, str(source_key), str(target_key), representation, seed, problems)
             if not checked:
                 self._check_cells(cells, rows)
@@ -136,6 +140,7 @@ class Method(TransportModel):
             )
         self.source, self.target, self.labels = taken.source, taken.target, taken.labels
         self.components = taken.components
+        self.training_cells = names_kept(cells, np.concatenate([training, others]))
         self.data = replace(data, nonnegative=taken.nonnegative)
         self.module = self.new_module(self.settings)
 
@@ -159,6 +164,7 @@ class Method(TransportModel):
         names = self.problems.names
         return self.stack_type(self.representation.n_features, names, settings, self.seed)
 
+    @public()
     @shared
     def train(
         self,
@@ -211,7 +217,7 @@ class Method(TransportModel):
             raise RuntimeError(
                 "A loaded model holds no training cells; construct a new one to train."
             )
-        options = TrainingOptions(
+        options = TrainingOptions.of(
             validation_size=validation_size,
             n_folds=n_folds,
             early_stopping=early_stopping,
@@ -221,12 +227,13 @@ class Method(TransportModel):
             resume=resume,
             accelerator=accelerator,
             devices=devices,
-            progress=show_progress_bar,
+            show_progress_bar=show_progress_bar,
             callbacks=callbacks,
-            trainer_kwargs=trainer_kwargs,
+            **trainer_kwargs,
         )
-        options.check()
         settings = self.settings.with_limits(max_steps, batch_size)
+        if hasattr(self, "source"):
+            settings = settings.with_batch_for(len(self.source.rows.unique()))
         self.module, fitted = self._fitted(settings, options)
         self.history_ = {
             phase: pd.DataFrame(columns).set_index("step")

@@ -13,6 +13,7 @@ from anndata import AnnData
 from mudata import MuData
 
 import rayot
+from rayot._public import public
 from rayot.data import checks
 from rayot.data.keys import Key
 from rayot.data.matrix import dense, expression_of
@@ -71,6 +72,7 @@ class ModalityGENOT:
     (5, 2)
     """
 
+    @public()
     def __init__(
         self,
         mdata: MuData,
@@ -126,6 +128,7 @@ class ModalityGENOT:
         self.module = Translation(sizes[0], sizes[1], self.settings, seed)
         self.is_trained_ = False
 
+    @public()
     def train(
         self,
         *,
@@ -153,7 +156,8 @@ class ModalityGENOT:
             raise RuntimeError(
                 "A loaded model holds no training cells; construct a new one to train."
             )
-        self.settings = self.settings.with_limits(max_steps, batch_size)
+        settings = self.settings.with_limits(max_steps, batch_size)
+        self.settings = settings.with_batch_for(len(self._cells[0]))
         self.module.settings = self.settings
         source, target = self._cells
         columns = train_translation(
@@ -162,6 +166,7 @@ class ModalityGENOT:
         self.history = {"velocity": pd.DataFrame(columns).set_index("step")}
         self.is_trained_ = True
 
+    @public()
     def predict(
         self,
         adata: AnnData | MuData,
@@ -219,6 +224,7 @@ class ModalityGENOT:
         """Everything that was chosen for this fit, as plain values."""
         return {"preset": self.preset, **self.settings.to_json()}
 
+    @public()
     def save(self, dir_path: str | Path, overwrite: bool = False) -> None:
         """Save to a folder: JSON and safetensors, nothing that can run code on load."""
         if not self.is_trained_:
@@ -239,6 +245,7 @@ class ModalityGENOT:
         files.write(dir_path, values, arrays, overwrite)
 
     @classmethod
+    @public()
     def load(cls, dir_path: str | Path) -> Self:
         """Load a saved model; no data are needed."""
         values, arrays = files.read(dir_path, SAVED)

@@ -12,6 +12,7 @@ import torch
 from scvi.model.base import BaseModelClass
 
 import rayot
+from rayot._public import public
 from rayot.data.spec import DataSpec
 from rayot.model import files
 from rayot.model.problems import Problems
@@ -32,6 +33,7 @@ class PersistentModel(BaseModelClass):
     training_: dict[str, Any]
     problems: Problems
     combination: Combination | None
+    training_cells: np.ndarray | None
     diagnostics_: list[dict[str, Any]]
 
     @abstractmethod
@@ -42,6 +44,7 @@ class PersistentModel(BaseModelClass):
         """Everything that was chosen for this fit, as plain values."""
         return {**self.settings_json(), "n_seeds": self.problems.n_seeds, **self.training_}
 
+    @public()
     def save(self, dir_path: str | Path, overwrite: bool = False) -> None:
         """Save to a folder: JSON and safetensors, nothing that can run code on load.
 
@@ -66,6 +69,8 @@ class PersistentModel(BaseModelClass):
         }
         for name, value in self.representation.arrays().items():
             arrays[f"representation.{name}"] = value
+        if self.training_cells is not None:
+            arrays["training_cells"] = self.training_cells
         if self.combination is not None:
             arrays["combination.centres"] = self.combination.centres.numpy()
         history = {}
@@ -94,6 +99,7 @@ class PersistentModel(BaseModelClass):
         files.write(dir_path, values, arrays, overwrite)
 
     @classmethod
+    @public()
     def load(cls, dir_path: str | Path, *, representation: Representation | None = None) -> Self:
         """Load a saved model; no AnnData is needed.
 
@@ -127,6 +133,7 @@ class PersistentModel(BaseModelClass):
         arrays: dict[str, np.ndarray],
         representation: Representation | None,
     ) -> Self:
+        training_cells = arrays.pop("training_cells", None)
         groups: dict[str, dict[str, np.ndarray]] = {}
         for name, value in arrays.items():
             group, _, rest = name.partition(".")
@@ -149,7 +156,7 @@ class PersistentModel(BaseModelClass):
             )
             for phase, columns in values["history"].items()
         }
-        model.training_ = values["training"]
+        model.training_, model.training_cells = values["training"], training_cells
         model.diagnostics_ = values["diagnostics"]
         model.is_trained_ = True
         return model
@@ -166,8 +173,4 @@ def checked_representation(
     """The representation of a saved model, or the one given if it is the same."""
     if given is None:
         return representation_from_saved(saved, arrays)
-    if given.to_json() != saved:
-        raise ValueError(
-            f"The model was fitted in the representation {saved}, found {given.to_json()}."
-        )
-    return given
+    return given.restored(saved)

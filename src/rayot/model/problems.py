@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from rayot._arguments import whole_number
 from rayot.solvers import Cells, Population
 
 
@@ -34,10 +36,9 @@ class Problems:
     n_seeds: int
 
     def __post_init__(self) -> None:
-        if not isinstance(self.n_seeds, int) or self.n_seeds < 1:
-            raise ValueError(
-                f"n_seeds must be a whole number of at least 1, found {self.n_seeds!r}."
-            )
+        whole_number("n_seeds", self.n_seeds)
+        if self.separate and self.n_seeds > 1:
+            check_names([self])
 
     @property
     def separate(self) -> bool:
@@ -97,4 +98,15 @@ class Problems:
             list(groups) * self.n_seeds,
             n_strata=1 if self.separate else len(groups),
             weights=None if weights is None else list(weights) * self.n_seeds,
+        )
+
+
+def check_names(problems: Sequence[Problems]) -> None:
+    """Raise a ValueError if two problems would have the same name, which keys what they draw."""
+    names = Counter(name for each in problems for name in each.names)
+    name, count = names.most_common(1)[0]
+    if count > 1:
+        raise ValueError(
+            f"Two maps would be named {name!r}, which joins perturbation, stratum and member of an "
+            "ensemble by ' / '; rename the perturbation or the stratum that has ' / ' in it."
         )

@@ -14,6 +14,7 @@ from anndata import AnnData
 from mudata import MuData
 
 from rayot._docs import shared
+from rayot._public import public
 from rayot.data import checks
 from rayot.data.condition_columns import vectors_of
 from rayot.data.files import unchanged
@@ -21,6 +22,8 @@ from rayot.data.keys import Key
 from rayot.data.matrix import chunk_rows, dense, row_chunks
 from rayot.data.modality import modality_of
 from rayot.data.spec import DataSpec
+from rayot.data.split import names_kept
+from rayot.data.strata import check_strata
 from rayot.model.base import TransportModel
 from rayot.model.method import Method
 from rayot.model.problems import Problems
@@ -62,6 +65,7 @@ class ProfileMethod(Method):
 
     settings: ProfileSettings
 
+    @public()
     def __init__(
         self,
         adata: AnnData | MuData,
@@ -79,6 +83,7 @@ class ProfileMethod(Method):
         **plan_kwargs: Any,  # noqa: ANN401
     ) -> None:
         checks.different(source_key, target_key)
+        check_strata(strata, small_strata, data.strata_key)
         name = type(self).__name__
         if data.strata_key is not None or data.weights_key is not None:
             raise ValueError(f"{name} looks at means of all cells; it takes no strata or weights.")
@@ -87,12 +92,13 @@ class ProfileMethod(Method):
         cells = modality_of(adata, modality)
         assert data.groupby is not None
         rows = self._training_rows(cells, data)
-        known = set(checks.column(cells, data.groupby).iloc[rows].dropna().astype(str))
+        known = set(checks.categories(cells, data.groupby, rows))
         vectors = self._vectors(cells, (known | {str(target_key)}) - {str(source_key)})
         data.training_rows(cells, str(source_key))
         problems = Problems(str(target_key), (), "balanced", n_seeds)
         with unchanged(cells):
-            representation = representation or representation_of(cells, data, rows)
+            data = data.with_scale_of(cells, rows)
+            representation = representation_of(cells, data, rows, representation)
             TransportModel.__init__(
                 self, data, str(source_key), str(target_key), representation, seed, problems
             )
@@ -100,6 +106,7 @@ class ProfileMethod(Method):
             means, lowest = self._means(cells, rows)
         self.decode = self.settings.decode
         self.data = replace(data, nonnegative=lowest >= 0)
+        self.training_cells = names_kept(cells, rows)
         control = means.pop(str(source_key))
         shifts = {name: mean - control for name, mean in means.items()}
         self._shift = self.predicted_shift(str(target_key), shifts, vectors, control)
@@ -131,13 +138,13 @@ class ProfileMethod(Method):
     def _training_rows(self, adata: AnnData, data: DataSpec) -> np.ndarray:
         if data.split_key is None:
             return np.arange(adata.n_obs)
-        return np.flatnonzero(checks.column(adata, data.split_key) == Key.obs.train)
+        return np.flatnonzero(checks.labels(adata, data.split_key) == Key.obs.train)
 
     def _means(self, adata: AnnData, rows: np.ndarray) -> tuple[dict[str, np.ndarray], float]:
         """Mean (d,) of the training cells of each condition, and the lowest expression."""
         assert self.data.groupby is not None
-        labels = checks.column(adata, self.data.groupby).iloc[rows]
-        rows, labels = rows[labels.notna()], labels[labels.notna()].astype(str)
+        labels = checks.labels(adata, self.data.groupby, rows)
+        rows, labels = rows[labels != ""], labels[labels != ""]
         codes, names = pd.factorize(labels)
         totals = np.zeros((len(names), self.representation.n_features))
         lowest = np.inf

@@ -9,6 +9,7 @@ from anndata import AnnData
 from mudata import MuData
 
 from rayot._docs import shared
+from rayot._public import public
 from rayot.data.keys import Key
 from rayot.data.modality import modality_of
 from rayot.data.spec import DataSpec
@@ -46,6 +47,7 @@ class ScGen(Method):
     verb_defaults: ClassVar[dict[str, Any]] = {"strata_key": Key.obs.cell_type}
 
     @classmethod
+    @public()
     def setup_anndata(
         cls,
         adata: AnnData | MuData,
@@ -77,7 +79,9 @@ class ScGen(Method):
             As :meth:`rayot.model.W1OT.setup_anndata`.
         """
         cells = modality_of(adata, modality)
-        if strata_key == Key.obs.cell_type and strata_key not in cells.obs.columns:
+        groupby = options.get("groupby", Key.obs.perturbation)
+        absent = strata_key not in cells.obs.columns or strata_key == groupby
+        if strata_key == Key.obs.cell_type and absent:
             strata_key = None
         return super().setup_anndata(cells, strata_key=strata_key, **options)
 

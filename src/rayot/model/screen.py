@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,15 +14,17 @@ from mudata import MuData
 from tqdm.auto import tqdm
 
 from rayot._docs import shared
+from rayot._public import public
 from rayot.data.files import unchanged
 from rayot.data.modality import modality_of
 from rayot.data.spec import DataSpec
+from rayot.data.split import names_kept
 from rayot.data.strata import check_strata
 from rayot.model.base import worst
 from rayot.model.encoding import check_cells
 from rayot.model.fitted_screen import FittedScreen, still
 from rayot.model.methods import method_of
-from rayot.model.problems import Problems
+from rayot.model.problems import Problems, check_names
 from rayot.model.screen_cells import ScreenCells
 from rayot.model.screen_fit import (
     check_writable,
@@ -101,6 +102,7 @@ class Screen(FittedScreen):
     (5, 2)
     """
 
+    @public(perturbations=None)
     def __init__(
         self,
         adata: AnnData | MuData,
@@ -148,13 +150,16 @@ class Screen(FittedScreen):
             checked = representation is None and has_decoder(cells, data.use_rep)
             if checked:
                 data.check_expression(cells, rows)
-            representation = representation or representation_of(cells, data, rows)
+            data = data.with_scale_of(cells, rows)
+            representation = representation_of(cells, data, rows, representation)
             if not checked:
                 check_cells(representation, cells, rows, data=data)
         self.settings = kind.adapted(self.settings, representation)
         self.data, self.representation = data, representation
         self.cell_types = self._cells.type_names
+        self.training_cells = names_kept(cells, rows)
 
+    @public()
     @shared
     def train(
         self,
@@ -208,7 +213,7 @@ class Screen(FittedScreen):
         cells: ScreenCells | None = getattr(self, "_cells", None)
         if cells is None:
             raise RuntimeError("The screen is trained already; construct a new one to train.")
-        options = TrainingOptions(
+        options = TrainingOptions.of(
             validation_size=validation_size,
             n_folds=n_folds,
             early_stopping=early_stopping,
@@ -216,18 +221,14 @@ class Screen(FittedScreen):
             checkpoint_every=checkpoint_every,
             accelerator=accelerator,
             devices=devices,
-            progress=False,
-            trainer_kwargs=trainer_kwargs,
+            show_progress_bar=False,
+            **trainer_kwargs,
         )
-        options.check()
-        if fdr is not None and not 0 < fdr < 1:
-            raise ValueError(f"fdr must be between 0 and 1, or None, found {fdr}.")
-        if not max_memory > 0:
-            raise ValueError(f"max_memory must be a number of GB above 0, found {max_memory}.")
         folder = None if checkpoint_dir is None else Path(checkpoint_dir)
         if folder is not None:
             check_writable(folder)
-        self.settings = self.settings.with_limits(max_steps, batch_size)
+        settings = self.settings.with_limits(max_steps, batch_size)
+        self.settings = settings.with_batch_for(len(cells.control_rows))
         with (
             unchanged(cells.adata),
             tqdm(unit="map", disable=not show_progress_bar) as bar,
@@ -298,14 +299,3 @@ class Screen(FittedScreen):
                 }
             )
         return pd.DataFrame(rows)
-
-
-def check_names(problems: Sequence[Problems]) -> None:
-    """Raise a ValueError if two problems would have the same name, which keys what they draw."""
-    names = Counter(name for each in problems for name in each.names)
-    name, count = names.most_common(1)[0]
-    if count > 1:
-        raise ValueError(
-            f"Two maps would be named {name!r}, which joins perturbation, stratum and member of an "
-            "ensemble by ' / '; rename the perturbation or the stratum that has ' / ' in it."
-        )

@@ -107,8 +107,8 @@ class ScreenCells:
         """Cell type of every cell of the AnnData."""
         if Key.obs.cell_type not in self.adata.obs.columns:
             return None
-        types = checks.column(self.adata, Key.obs.cell_type)
-        return pd.Categorical(types.astype(str).where(types.notna(), None))
+        types = checks.labels(self.adata, Key.obs.cell_type)
+        return pd.Categorical(types, categories=sorted(set(types) - {""}))
 
     @property
     def type_names(self) -> list[str]:
@@ -211,12 +211,10 @@ def perturbations_of(
     ValueError
         If one is no category, or none is left.
     """
-    values = checks.column(adata, groupby)
-    known = sorted(values.dropna().astype(str).unique())
     if isinstance(perturbations, str):
         raise ValueError(f"perturbations must be a list of names, found {perturbations!r}.")
     if perturbations is None:
-        names = known
+        names = checks.categories(adata, groupby)
     else:
         names = list(dict.fromkeys(map(str, perturbations)))
         for name in names:

@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -192,8 +192,7 @@ def fit_chunks(
                 chunk = replace(chunk, options=options)
             yield joblib.delayed(_named)(chunk, known)
 
-    parallel = joblib.Parallel(n_jobs, return_as="generator_unordered", pre_dispatch="n_jobs")
-    for names, fitted in parallel(calls()):
+    for names, fitted in _as_they_end(calls(), n_jobs):
         if folder is not None:
             digest = digests[tuple(names)]
             fitted.write(folder / f"chunk-{digest}")
@@ -203,6 +202,22 @@ def fit_chunks(
     for names, fitted in done:
         bar.update(len(names))
         yield names, fitted
+
+
+def _as_they_end(calls: Iterator[Any], n_jobs: int | None) -> Iterator[Any]:
+    """Results of delayed calls, in the order in which they end.
+
+    Backends that cannot hand results over one by one (multiprocessing, Ray, Spark) are given as
+    many calls at once as they have workers.
+    """
+    try:
+        parallel = joblib.Parallel(n_jobs, return_as="generator_unordered", pre_dispatch="n_jobs")
+    except ValueError:
+        n_workers = max(1, joblib.effective_n_jobs(n_jobs))
+        while batch := list(islice(calls, n_workers)):
+            yield from joblib.Parallel(n_jobs)(batch)
+    else:
+        yield from parallel(calls)
 
 
 def _named(chunk: Chunk, p_values: Sequence[float] | None) -> tuple[list[str], FittedChunk]:

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
 import pandas as pd
 import torch
 from anndata import AnnData
 
 import rayot
+from rayot._public import public
 from rayot.data.spec import DataSpec
 from rayot.model import files
 from rayot.model.components import Components
@@ -39,12 +41,14 @@ class PersistentScreen(Mapping[str, Method]):
     table: pd.DataFrame
     stack: ScreenStack
     training_: dict[str, Any]
+    training_cells: np.ndarray | None
     adata: AnnData
 
     def _check_trained(self) -> None:
         if not hasattr(self, "stack"):
             raise RuntimeError("Train the screen first.")
 
+    @public()
     def save(self, dir_path: str | Path, overwrite: bool = False) -> None:
         """Save to a folder: JSON and safetensors, nothing that can run code on load.
 
@@ -83,12 +87,15 @@ class PersistentScreen(Mapping[str, Method]):
         }
         for name, value in self.representation.arrays().items():
             arrays[f"representation/{name}"] = value
+        if self.training_cells is not None:
+            arrays["training_cells"] = self.training_cells
         if self.components is not None:
             arrays["components/centre"] = self.components.centre.numpy()
             arrays["components/basis"] = self.components.basis.numpy()
         files.write(dir_path, values, arrays, overwrite)
 
     @classmethod
+    @public()
     def load(cls, dir_path: str | Path, *, representation: Representation | None = None) -> Self:
         """Load a saved screen; no AnnData is needed.
 
@@ -119,6 +126,7 @@ class PersistentScreen(Mapping[str, Method]):
         screen.table = pd.DataFrame(values["table"])
         screen.stack = ScreenStack.from_saved(values["stack"], arrays)
         screen.training_ = values["training"]
+        screen.training_cells = arrays.get("training_cells")
         screen.components = None
         if "components/basis" in arrays:
             centre, basis = arrays["components/centre"], arrays["components/basis"]

@@ -39,7 +39,6 @@ def predictions(
         As in :meth:`rayot.model.base.TransportModel.transport`.
     """
     model._check_if_trained(warn=False, message="Train the model before it predicts.")
-    checks.clip_option(clip)
     widest = max(len(model.data.var_names), model.representation.n_features)
     for chunk in row_chunks(rows, chunk_rows(widest * len(model.problems))):
         start, moves, decoder = model.move(adata, chunk, clip)

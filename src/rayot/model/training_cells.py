@@ -118,5 +118,6 @@ def training_cells(
 def _labels(adata: AnnData, rows: np.ndarray) -> torch.Tensor | None:
     if Key.obs.cell_type not in adata.obs.columns:
         return None
-    codes = pd.Categorical(checks.column(adata, Key.obs.cell_type).iloc[rows]).codes
+    types = checks.labels(adata, Key.obs.cell_type, rows)
+    codes = pd.Categorical(types, categories=sorted(set(types) - {""})).codes
     return torch.from_numpy(codes.astype(np.int64))

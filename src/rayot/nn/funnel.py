@@ -53,9 +53,11 @@ class FunnelPotential(Potential):
     ) -> None:
         super().__init__()
         self.centre = uniform_parameter(generators, (n_funnels, n_features), 1.0)
-        self.height = nn.Parameter(torch.zeros(len(generators), 1, n_funnels))
-        self.register_buffer("start_temperature", torch.ones(len(generators), 1, 1))
-        self.register_buffer("temperature", torch.ones(len(generators), 1, 1))
+        self.height = nn.Parameter(torch.zeros(len(generators), 1, n_funnels, dtype=torch.float32))
+        self.register_buffer(
+            "start_temperature", torch.ones(len(generators), 1, 1, dtype=torch.float32)
+        )
+        self.register_buffer("temperature", torch.ones(len(generators), 1, 1, dtype=torch.float32))
 
     @property
     def n_start_cells(self) -> int:

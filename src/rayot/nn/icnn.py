@@ -65,7 +65,8 @@ class ConvexNetwork(nn.Module):
         self.direct = nn.ParameterList(weights(n_features, n_out, positive) for n_out in sizes)
         self.convex = nn.ParameterList(weights(*each, True) for each in pairwise(sizes))
         self.bias = nn.ParameterList(
-            nn.Parameter(torch.zeros(len(generators), 1, n_out)) for n_out in sizes[:-1]
+            nn.Parameter(torch.zeros(len(generators), 1, n_out, dtype=torch.float32))
+            for n_out in sizes[:-1]
         )
 
     def forward(self, cells: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ def uniform_parameter(
         Half width of the distribution.
     """
     draws: list[Tensor] = [
-        torch.rand(tuple(shape), generator=generator) * (2 * bound) - bound
+        torch.rand(tuple(shape), generator=generator, dtype=torch.float32) * (2 * bound) - bound
         for generator in generators
     ]
     return nn.Parameter(torch.stack(draws))

@@ -53,7 +53,9 @@ class LipschitzNetwork(Potential):
         orthogonal: str = "cayley",
     ) -> None:
         super().__init__()
-        group_sort(torch.empty(0, width), width // 2 if n_groups is None else n_groups)
+        group_sort(
+            torch.empty(0, width, dtype=torch.float32), width // 2 if n_groups is None else n_groups
+        )
         self.n_groups = n_groups
         self.orthogonal = ORTHOGONAL[orthogonal]
         self.input_weight = uniform_parameter(generators, (width, n_features), n_features**-0.5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from rayot.data import checks
 from rayot.data.keys import Key
 from rayot.pl._planar import PlanarCells
 
@@ -102,7 +104,7 @@ def coloring(adata: AnnData, cells: PlanarCells, color: str | None) -> Coloring:
             f"({', '.join(map(repr, adata.obs.columns))}) nor a gene."
         )
     populations = [dot("observed", SOURCE), dot("predicted", SOURCE, edge="black")]
-    if color in adata.obs and not _is_continuous(adata.obs[color]):
+    if color in adata.obs and not _is_continuous(checks.column(adata, color)):
         return _by_category(adata, cells, color, populations)
     return _by_value(adata, cells, color, populations)
 
@@ -129,40 +131,46 @@ def _is_continuous(values: pd.Series) -> bool:
 def _by_category(
     adata: AnnData, cells: PlanarCells, color: str, populations: list[Line2D]
 ) -> Coloring:
-    column = adata.obs[color]
-    if not isinstance(column.dtype, pd.CategoricalDtype):
-        column = column.astype(str).astype("category")
-    palette = _palette(adata, color, len(column.cat.categories))
-    # Code −1, a missing category, takes the last colour.
-    shades = to_rgba_array([*palette, MISSING])
-    every = shades[column.cat.codes.to_numpy()]
+    column = checks.column(adata, color)
+    labels = checks.labels_of(column)
+    names = sorted(set(labels) - {""})
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        names = list(column.cat.categories.astype(str))
+    palette = _palette(adata, color, names)
+    every = to_rgba_array([palette.get(label, MISSING) for label in labels])
     rows = np.concatenate([cells.source_rows, cells.target_rows])
-    drawn = [name for name in column.cat.categories if (column.iloc[rows] == name).any()]
-    position = {name: i for i, name in enumerate(column.cat.categories)}
-    handles = [dot(str(name), palette[position[name]]) for name in drawn]
+    drawn = set(labels[rows])
+    handles = [dot(name, palette[name]) for name in names if name in drawn]
     source = every[cells.source_rows]
     return Coloring(source, every[cells.target_rows], source, [*handles, *populations], title=color)
 
 
-def _palette(adata: AnnData, column: str, count: int) -> list[str]:
-    """Colours that scanpy has written for this column, or those it would take."""
+def _palette(adata: AnnData, column: str, names: Sequence[str]) -> dict[str, str]:
+    """Colours that scanpy has written for the categories of a column, or those it would take.
+
+    They are stored in the order of the categories, or by their names.
+    """
     from scanpy.plotting import palettes
 
     stored = adata.uns.get(Key.colors.of(column))
-    if stored is not None and len(stored) >= count:
-        return [str(shade) for shade in stored[:count]]
+    if isinstance(stored, Mapping):
+        by_name = {str(name): str(shade) for name, shade in stored.items()}
+        if set(names) <= set(by_name):
+            return {name: by_name[name] for name in names}
+    elif stored is not None and not isinstance(stored, str) and np.size(stored) >= len(names):
+        return dict(zip(names, map(str, np.ravel(stored)), strict=False))
     cycle = mpl.rcParams["axes.prop_cycle"].by_key()["color"]
     for shades in (cycle, palettes.default_20, palettes.default_28, palettes.default_102):
-        if len(shades) >= count:
-            return list(shades[:count])
-    return [MISSING] * count
+        if len(shades) >= len(names):
+            return dict(zip(names, shades, strict=False))
+    return dict.fromkeys(names, MISSING)
 
 
 def _by_value(
     adata: AnnData, cells: PlanarCells, color: str, populations: list[Line2D]
 ) -> Coloring:
     if color in adata.obs:
-        values = adata.obs[color].to_numpy(dtype=float)
+        values = checks.numbers(adata, color)
         predicted = values[cells.source_rows]
     else:
         values = np.asarray(adata.obs_vector(color, layer=cells.fitted.layer), dtype=float)

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
 from rayot._docs import shared
+from rayot._public import public
 from rayot.data.fitted import FittedMap
 from rayot.data.keys import Key
 from rayot.pl._coloring import PREDICTED, SOURCE, TARGET
@@ -39,6 +40,7 @@ class _Panel:
     percent: bool = False
 
 
+@public()
 @shared
 def diagnostics(
     adata: AnnData,

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from rayot._docs import shared
+from rayot._public import public
 from rayot.data.keys import Key
 from rayot.metrics import METRICS
 from rayot.pl._coloring import PREDICTED, SOURCE, TARGET
@@ -21,6 +22,7 @@ REFERENCES = {
 }
 
 
+@public()
 @shared
 def evaluation(
     table: pd.DataFrame,

@@ -7,14 +7,21 @@ from pathlib import Path
 from typing import TypeAlias
 
 import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib.axes import Axes
 
 Save: TypeAlias = bool | str | Path | None
 
 
 def one_axes(ax: Axes | None, figsize: tuple[float, float]) -> Axes:
-    """``ax``, or the axes of a new figure."""
-    return plt.subplots(figsize=figsize, layout="constrained")[1] if ax is None else ax
+    """``ax``, or the axes of a new figure.
+
+    Raises
+    ------
+    TypeError
+        If it is no axes.
+    """
+    return plt.subplots(figsize=figsize, layout="constrained")[1] if ax is None else _axes(ax)
 
 
 def row_of_axes(
@@ -36,10 +43,16 @@ def row_of_axes(
             layout="constrained",
         )
         return list(grid[0])
-    axes = [ax] if isinstance(ax, Axes) else list(ax)
+    axes = [_axes(each) for each in np.atleast_1d(np.asarray(ax, dtype=object)).ravel()]
     if len(axes) != count:
         raise ValueError(f"ax has {len(axes)} axes; this figure has {count} panels.")
     return axes
+
+
+def _axes(value: object) -> Axes:
+    if not isinstance(value, Axes):
+        raise TypeError(f"ax must be matplotlib's Axes, found {type(value).__name__}.")
+    return value
 
 
 def finish(axes: Axes, name: str, *, own: bool, show: bool | None, save: Save) -> bool:
@@ -78,6 +91,8 @@ def _path(name: str, save: str | Path | bool) -> Path:
 
     if isinstance(save, Path):
         return save
+    if not isinstance(save, str | bool):
+        raise TypeError(f"save must be True, a text or a pathlib.Path, found {save!r}.")
     file = f"{name}{save}" if isinstance(save, str) else name
     if Path(file).suffix not in {".svg", ".pdf", ".png"}:
         file = f"{file}.{settings.file_format_figs}"

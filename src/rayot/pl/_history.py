@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
 from rayot._docs import shared
+from rayot._public import public
 from rayot.data.fitted import FittedMap
 from rayot.data.keys import Key
 from rayot.pl._coloring import PREDICTED, TARGET
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 COLORS = (PREDICTED, TARGET, "#009E73", "#CC79A7")
 
 
+@public()
 @shared
 def history(
     adata: AnnData,

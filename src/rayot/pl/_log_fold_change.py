@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.transforms import Bbox
 
 from rayot._docs import shared
+from rayot._public import public
 from rayot.data.keys import Key
 from rayot.pl._coloring import PREDICTED, SOURCE
 from rayot.pl._figure import Save, finish, one_axes
@@ -18,6 +19,7 @@ SIDES = ((-1, 0), (1, 0), (0, 1), (0, -1), (-1, 1), (1, -1), (1, 1), (-1, -1))
 """Where the name of a gene may stand, beside its point."""
 
 
+@public()
 @shared
 def log_fold_change(
     table: pd.DataFrame,
@@ -29,7 +31,8 @@ def log_fold_change(
 ) -> Axes | None:
     """Predicted against observed log2 fold change, one point a gene.
 
-    On the diagonal the prediction is right; the mean shift is drawn hollow for comparison.
+    Of expression on a scale that is not known these are differences of means, as the axes say. On
+    the diagonal the prediction is right; the mean shift is drawn hollow for comparison.
 
     Parameters
     ----------
@@ -49,6 +52,8 @@ def log_fold_change(
     ------
     KeyError
         If the table lacks a column.
+    ValueError
+        If no gene has values.
 
     Examples
     --------
@@ -63,6 +68,10 @@ def log_fold_change(
                 f"The table has no column {name!r}; pass what tl.log_fold_change returned "
                 f"(columns found: {', '.join(map(repr, table.columns))})."
             )
+    # Genes that hardly any cell expresses have no fold change.
+    table = table.dropna(subset=[Key.table.observed, Key.table.predicted])
+    if table.empty:
+        raise ValueError("The table has no gene with an observed and a predicted value.")
     axes = one_axes(ax, (4.4, 4.2))
     observed, predicted = table[Key.table.observed], table[Key.table.predicted]
     axes.axline((0, 0), slope=1, color="#B0B0B0", lw=1, zorder=0)
@@ -82,12 +91,20 @@ def log_fold_change(
     margin = 0.1 * max(high - low, 0.1)
     axes.set(xlim=(low - margin, high + margin), ylim=(low - margin, high + margin))
     axes.set_aspect("equal", adjustable="box")
-    axes.set_xlabel("observed log$_2$ fold change")
-    axes.set_ylabel("predicted log$_2$ fold change")
+    what = _measure(table)
+    axes.set_xlabel(f"observed {what}")
+    axes.set_ylabel(f"predicted {what}")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, loc="upper left", handletextpad=0.2)
     _label(axes, table, n_labels)
     return axes if finish(axes, "log_fold_change", own=ax is None, show=show, save=save) else None
+
+
+def _measure(table: pd.DataFrame) -> str:
+    """What the table compares, by its own word."""
+    if Key.table.measure in table and (table[Key.table.measure] == Key.table.difference).all():
+        return Key.table.difference
+    return "log$_2$ fold change"
 
 
 def _label(ax: Axes, table: pd.DataFrame, n_labels: int) -> None:

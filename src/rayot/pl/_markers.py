@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import FancyArrowPatch
 
 from rayot._docs import shared
+from rayot._public import public
 from rayot.pl._coloring import PREDICTED, coloring
 from rayot.pl._figure import Save, finish, one_axes
 from rayot.pl._planar import planar_cells
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 MARKERS = {"triangle": "^", "square": "s", "diamond": "D", "circle": "o", "cross": "X"}
 
 
+@public()
 @shared
 def markers(
     adata: AnnData,

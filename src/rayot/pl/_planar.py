@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from rayot.data.fitted import FittedMap
 from rayot.data.keys import Key
+from rayot.data.matrix import embedding_rows
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -87,7 +88,9 @@ def planar_cells(adata: AnnData, key: str, basis: str | None = None, seed: int =
     KeyError
         If the map, its prediction or the embedding is not there.
     """
-    space = _space(adata, FittedMap.read(adata, key))
+    fitted = FittedMap.read(adata, key)
+    fitted.check(adata, target=False)
+    space = _space(adata, fitted)
     if basis is None and space.observed.shape[1] == 2:
         return _place(space, space.observed, space.predicted, _feature_names(adata, space), True)
     basis = "umap" if basis is None else basis
@@ -99,7 +102,7 @@ def planar_cells(adata: AnnData, key: str, basis: str | None = None, seed: int =
     observed, predicted = _reduced(space)
     if entry in adata.obsm:
         rows = np.concatenate([space.source_rows, space.target_rows])
-        places = np.asarray(adata.obsm[entry], dtype=np.float64)[rows, :2]
+        places = embedding_rows(adata.obsm[entry], rows).astype(np.float64)[:, :2]
         return _place(space, places, _near(predicted, observed, places), labels, False)
     if entry != Key.obsm.umap:
         found = ", ".join(map(repr, adata.obsm)) or "none"
@@ -128,24 +131,14 @@ def _space(adata: AnnData, fitted: FittedMap) -> _Space:
                 )
         values, predicted = adata.obsm[fitted.use_rep], adata.obsm[entry]
     candidates = np.flatnonzero(fitted.is_source(adata))
-    moved = _dense(predicted, candidates)
+    moved = embedding_rows(predicted, candidates).astype(np.float64)
     transported = np.isfinite(moved).all(axis=1)
     if not transported.any():
         raise ValueError(f"The map {fitted.key!r} has transported no cell of {fitted.source!r}.")
     source_rows = candidates[transported]
     target_rows = np.flatnonzero(fitted.is_target(adata))
-    observed = _dense(values, np.concatenate([source_rows, target_rows]))
+    observed = embedding_rows(values, np.concatenate([source_rows, target_rows])).astype(np.float64)
     return _Space(fitted, source_rows, target_rows, observed, moved[transported])
-
-
-def _dense(values: object, rows: Rows) -> Points:
-    # Backed matrices want ascending rows.
-    order = np.argsort(rows, kind="stable")
-    part = values[rows[order]]  # type: ignore[index]
-    dense = np.asarray(part.toarray() if hasattr(part, "toarray") else part, dtype=np.float64)
-    restored = np.empty_like(dense)
-    restored[order] = dense
-    return restored
 
 
 def _feature_names(adata: AnnData, space: _Space) -> tuple[str, str]:

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from rayot._docs import shared
+from rayot._public import public
 from rayot.data.fitted import FittedMap
 from rayot.data.keys import Key
 from rayot.pl._coloring import color_bar, coloring
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 
+@public()
 @shared
 def potential(
     adata: AnnData,

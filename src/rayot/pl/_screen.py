@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from rayot._docs import shared
+from rayot._public import public
 from rayot.data.keys import Key
 from rayot.data.modality import modality_of
 from rayot.data.screened import read_screen
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 DETECTABLE, UNDETECTABLE = "#0B6E99", "#A8A8A8"
 
 
+@public()
 @shared
 def screen(
     adata: AnnData | MuData,

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from scipy.cluster.hierarchy import dendrogram
 
 from rayot._docs import shared
+from rayot._public import public
 from rayot.data.keys import Key
 from rayot.data.modality import modality_of
 from rayot.data.screened import read_screen
@@ -22,6 +23,7 @@ LARGEST_NAMES = 60
 """Perturbations above which their names would overlap."""
 
 
+@public()
 @shared
 def similarity(
     adata: AnnData | MuData,

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 
 from rayot._docs import shared
+from rayot._public import public
 from rayot.pl._coloring import Coloring, coloring
 from rayot.pl._figure import Save, finish, one_axes
 from rayot.pl._planar import PlanarCells, planar_cells
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 
+@public()
 @shared
 def transport_rays(
     adata: AnnData,
@@ -80,8 +82,6 @@ def transport_rays(
     >>> len(ax.collections[-1].get_segments())
     10
     """
-    if n_rays < 0:
-        raise ValueError(f"n_rays is {n_rays}; it needs to be 0 or more.")
     cells = planar_cells(adata, key, basis, seed)
     shades = coloring(adata, cells, color)
     axes = one_axes(ax, (6.4, 4.8))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from matplotlib.axes import Axes
 
 from rayot._docs import shared
+from rayot._public import public
 from rayot.pl._coloring import coloring
 from rayot.pl._figure import Save, finish, one_axes
 from rayot.pl._planar import planar_cells
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 
+@public()
 @shared
 def umap(
     adata: AnnData,

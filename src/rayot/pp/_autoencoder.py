@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 import rayot
+from rayot._arguments import whole_number
 from rayot._docs import shared
+from rayot._public import public
 from rayot.data import checks
 from rayot.data.keys import Key
 from rayot.data.matrix import row_chunks
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from mudata import MuData
 
 
+@public()
 @shared
 def autoencoder(
     adata: AnnData | MuData,
@@ -84,8 +87,9 @@ def autoencoder(
     KeyError
         If a layer or column is missing.
     ValueError
-        If values are NaN or raw counts, there are too few training cells, or a number is out of
-        range.
+        If values are NaN or raw counts, there are too few training cells, a number is out of
+        range, or ``key_added`` is the name of something else. An earlier autoencoder of this name
+        is replaced.
 
     Examples
     --------
@@ -96,19 +100,12 @@ def autoencoder(
     (700, 4)
     """
     from rayot.representation.autoencoder import fit_autoencoder
+    from rayot.train import TrainingOptions
 
+    TrainingOptions.of(accelerator=accelerator, devices=devices)
     cells = modality_of(adata, modality)
-    for name, number in (
-        ("n_latent", n_latent),
-        ("max_steps", max_steps),
-        ("batch_size", batch_size),
-        ("early_stopping_patience", early_stopping_patience),
-        *(("hidden", units) for units in hidden),
-    ):
-        if number < 1:
-            raise ValueError(f"{name} must be at least 1, found {number}.")
-    if not 0 < validation_size < 0.9:
-        raise ValueError(f"validation_size must be between 0 and 0.9, found {validation_size}.")
+    hidden = [whole_number("hidden", units) for units in _sizes(hidden)]
+    _check_key(cells, key_added)
     if split_key == Key.obs.split and split_key not in cells.obs:
         split_key = None
     if split_key is None:
@@ -154,3 +151,26 @@ def autoencoder(
         Key.result.seed: seed,
         Key.result.version: rayot.__version__,
     }
+
+
+def _sizes(hidden: object) -> Sequence[object]:
+    """Units of hidden layers as a sequence, one of which is a sequence too."""
+    return (
+        list(hidden) if isinstance(hidden, Iterable) and not isinstance(hidden, str) else [hidden]
+    )
+
+
+def _check_key(adata: AnnData, key: str) -> None:
+    """Raise a ValueError if the name holds something that is no autoencoder of ours."""
+    from rayot.representation.resolve import is_autoencoder
+
+    taken = [
+        f"{slot}[{key!r}]"
+        for slot, held in (("obsm", adata.obsm), ("uns", adata.uns))
+        if key in held
+    ]
+    if taken and not is_autoencoder(adata.uns.get(key)):
+        raise ValueError(
+            f"key_added={key!r} would overwrite {' and '.join(taken)}, which rayot.pp.autoencoder "
+            "did not write; choose another name."
+        )

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from numbers import Integral
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from rayot._docs import shared
+from rayot._public import public
 from rayot.data import checks
 from rayot.data.keys import Key
 from rayot.data.modality import modality_of
+from rayot.data.split import is_split
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from mudata import MuData
 
 
+@public()
 @shared
 def split(
     adata: AnnData | MuData,
@@ -51,7 +55,8 @@ def split(
     holdout
         From columns of ``obs`` to groups that are for testing, whatever their condition; all
         other cells are for training. With several columns a cell is for testing if it is in a
-        group of any of them. ``test_size`` and ``stratify`` then have no effect.
+        group of any of them. A group needs cells of two conditions, as there is otherwise nothing
+        to compare predictions with. ``test_size`` and ``stratify`` then have no effect.
     control
         Category of ``groupby`` whose cells stay in training though their group is held out: of
         these groups training sees the control cells and not the response, as in the tests of
@@ -63,15 +68,17 @@ def split(
     Returns
     -------
     None. Writes ``obs[key_added]``, categorical with "train" and "test", and ``uns[key_added]``
-    with the seed and what was held out.
+    with the seed and what was held out. An earlier split of this name is replaced. Cells without
+    a condition, and those without a group of ``stratify``, are drawn among themselves.
 
     Raises
     ------
     KeyError
         If a column is missing.
     ValueError
-        If a group to hold out or the control does not exist, ``control`` is given without
-        ``holdout``, or a number is out of range.
+        If a group to hold out or the control does not exist or has nothing to be compared with,
+        ``control`` is given without ``holdout``, a number is out of range, or ``key_added`` is the
+        name of something else.
 
     Examples
     --------
@@ -82,44 +89,75 @@ def split(
     {'train': 160, 'test': 40}
     """
     cells = modality_of(adata, modality)
+    _check_key(cells, key_added)
     if control is not None and holdout is None:
         raise ValueError(f"control={control!r} needs holdout, the groups whose response is unseen.")
     if holdout is not None:
-        test = _held_out(cells, holdout)
-        if control is not None:
-            test &= ~checks.in_category(cells, groupby, control)
-            if not test.any():
-                raise ValueError(f"The groups held out have no cells other than {control!r}.")
+        holdout = _groups(holdout)
+        test = _held_out(cells, holdout, groupby, control)
     else:
-        condition = checks.column(cells, groupby).astype(str).to_numpy()
-        if not 0 < test_size < 1:
-            raise ValueError(f"test_size must be between 0 and 1, found {test_size}.")
-        low, high = test_limits
-        if not 0 < low <= high:
-            raise ValueError(
-                f"test_limits must be two counts, the smaller first, found {test_limits}."
-            )
-        if stratify is None:
-            stratum = np.full(cells.n_obs, "")
-        else:
-            stratum = checks.column(cells, stratify).astype(str).to_numpy()
-        test = np.zeros(cells.n_obs, dtype=bool)
-        for name in np.unique(condition):
-            members = np.nonzero(condition == name)[0]
-            n_test = _test_cells(len(members), test_size, low, high)
-            # Keyed by the condition's name: a condition that is added leaves the others alone.
-            rng = np.random.default_rng([seed, *name.encode()])
-            test[_draw(members, stratum[members], n_test, rng)] = True
+        test = _drawn(cells, groupby, test_size, _limits(test_limits), stratify, seed)
     values = np.where(test, Key.obs.test, Key.obs.train)
     cells.obs[key_added] = pd.Categorical(values, categories=[Key.obs.train, Key.obs.test])
     cells.uns[key_added] = {
         Key.result.seed: seed,
         Key.split.holdout: {name: list(groups) for name, groups in (holdout or {}).items()},
-        **({} if control is None else {Key.split.control: control}),
+        **({} if control is None else {Key.split.control: str(control)}),
     }
 
 
-def _held_out(adata: AnnData, holdout: Mapping[str, Sequence[str]]) -> np.ndarray:
+def _check_key(adata: AnnData, key: str) -> None:
+    """Raise a ValueError if the name holds something that is no split of ours."""
+    taken = [
+        f"{slot}[{key!r}]"
+        for slot, held in (("obs", adata.obs.columns), ("uns", adata.uns))
+        if key in held
+    ]
+    if taken and not is_split(adata.uns.get(key)):
+        raise ValueError(
+            f"key_added={key!r} would overwrite {' and '.join(taken)}, which rayot.pp.split did "
+            "not write; choose another name, or remove it first."
+        )
+
+
+def _limits(limits: object) -> tuple[int, int]:
+    """Limits of the number of test cells, checked to be two counts."""
+    found = tuple(limits) if isinstance(limits, Sequence) and not isinstance(limits, str) else ()
+    whole = all(isinstance(each, Integral) and not isinstance(each, bool) for each in found)
+    if len(found) != 2 or not whole or not 0 < found[0] <= found[1]:
+        raise ValueError(f"test_limits must be two counts, the smaller first, found {limits!r}.")
+    return int(found[0]), int(found[1])
+
+
+def _drawn(
+    adata: AnnData,
+    groupby: str,
+    test_size: float,
+    limits: tuple[int, int],
+    stratify: str | None,
+    seed: int,
+) -> np.ndarray:
+    """Test cells that are drawn within each condition, (n_obs,) bool."""
+    condition = checks.labels(adata, groupby)
+    stratum = condition if stratify is None else checks.labels(adata, stratify)
+    test = np.zeros(adata.n_obs, dtype=bool)
+    for name in np.unique(condition):
+        members = np.nonzero(condition == name)[0]
+        n_test = _test_cells(len(members), test_size, *limits)
+        # Keyed by the condition's name: a condition that is added leaves the others alone.
+        rng = np.random.default_rng([seed, *name.encode()])
+        test[_draw(members, stratum[members], n_test, rng)] = True
+    return test
+
+
+def _groups(holdout: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    """What is held out, as text.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it does not name columns and groups.
+    """
     if not isinstance(holdout, Mapping):
         raise TypeError(
             f"holdout must name columns of obs and their groups, {{'cell_type': ['B']}}, found "
@@ -130,10 +168,46 @@ def _held_out(adata: AnnData, holdout: Mapping[str, Sequence[str]]) -> np.ndarra
             raise ValueError(
                 f"holdout[{name!r}] must be a list of groups, found the text {groups!r}."
             )
+        if not isinstance(groups, Iterable):
+            raise ValueError(f"holdout[{name!r}] must be a list of groups, found {groups!r}.")
+    return {name: [str(group) for group in groups] for name, groups in holdout.items()}
+
+
+def _held_out(
+    adata: AnnData, holdout: Mapping[str, Sequence[str]], groupby: str, control: str | None
+) -> np.ndarray:
+    """Test cells, those of the groups that are held out: (n_obs,) bool."""
     test = checks.in_groups(adata, holdout)
     if not test.any() or test.all():
         raise ValueError(f"holdout={dict(holdout)!r} leaves no cells for training or for testing.")
+    if control is None and groupby not in adata.obs.columns:
+        return test
+    conditions = checks.labels(adata, groupby)
+    if control is not None:
+        test &= ~checks.in_category(adata, groupby, control)
+        if not test.any():
+            raise ValueError(f"The groups held out have no cells other than {control!r}.")
+    for name, groups in holdout.items():
+        # Of a condition that is held out whole, the control's cells are what it is compared with.
+        for group in groups if name != groupby else ():
+            _check_comparable(adata, name, group, groupby, conditions)
     return test
+
+
+def _check_comparable(
+    adata: AnnData, name: str, group: str, groupby: str, conditions: np.ndarray
+) -> None:
+    """Raise a ValueError if predictions of a group could not be compared with anything."""
+    of_group = conditions[checks.in_category(adata, name, group)]
+    names, counts = np.unique(of_group[of_group != ""], return_counts=True)
+    if (counts >= 2).sum() < 2:
+        found = ", ".join(f"{n} of {each!r}" for each, n in zip(names, counts, strict=True))
+        raise ValueError(
+            f"holdout names the group {group!r} of {name!r}, whose cells are of one condition "
+            f"({found or 'none'} in obs[{groupby!r}]): what is predicted for them could never be "
+            "compared with observed cells. Hold out groups with at least two cells of two "
+            "conditions, or leave these cells out of adata."
+        )
 
 
 def _test_cells(n_cells: int, test_size: float, low: int, high: int) -> int:

@@ -22,7 +22,8 @@ def _perceptron(sizes: Sequence[int]) -> nn.Sequential:
     layers: list[nn.Module] = []
     for n_in, n_out in pairwise(sizes):
         # Initial values are drawn by initialise, not from the user's random state.
-        layers += [nn.utils.skip_init(nn.Linear, n_in, n_out), nn.ReLU()]
+        linear = nn.utils.skip_init(nn.Linear, n_in, n_out, dtype=torch.float32)
+        layers += [linear, nn.ReLU()]
     return nn.Sequential(*layers[:-1])
 
 

@@ -9,6 +9,8 @@ import numpy as np
 from anndata import AnnData
 from scipy import sparse
 
+from rayot.data.spec import DataSpec
+
 Expression: TypeAlias = np.ndarray | sparse.csr_matrix
 
 
@@ -44,11 +46,13 @@ class Representation(ABC):
         Parameters
         ----------
         adata
-            The object the cells come from.
+            The object the cells come from; of a space with a decoder its genes are those of the
+            model, in their order.
         rows
             (n,) their row numbers.
         expression
-            (n, genes) their expression, genes in the order of the model.
+            (n, genes) their expression, genes in the order of the model; None where there is no
+            decoder.
         """
 
     @abstractmethod
@@ -60,8 +64,26 @@ class Representation(ABC):
         cells
             (n, d).
         adata, rows
-            The cells they started from, for decoders that need more than the space holds.
+            The cells they started from, for decoders that need more than the space holds; genes as
+            in :meth:`encode`.
         """
+
+    def fitted_to(self, adata: AnnData, spec: DataSpec, rows: np.ndarray) -> Representation:
+        """The representation for cells of this kind, which it was given without having seen them.
+
+        Parameters
+        ----------
+        adata, spec
+            Where the expression is.
+        rows
+            (n,) row numbers of the training cells.
+
+        Raises
+        ------
+        ValueError
+            If it does not suit the cells.
+        """
+        return self
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Arrays of a saved model."""
@@ -70,6 +92,20 @@ class Representation(ABC):
     def to_json(self) -> dict[str, Any]:
         """Plain values of a saved model."""
         return {"kind": self.kind, "name": self.name}
+
+    def restored(self, saved: dict[str, Any]) -> Representation:
+        """The representation as a saved model had it, which it is given for again.
+
+        Raises
+        ------
+        ValueError
+            If it is another one.
+        """
+        if self.to_json() != saved:
+            raise ValueError(
+                f"The model was fitted in the representation {saved}, found {self.to_json()}."
+            )
+        return self
 
     @classmethod
     @abstractmethod

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from anndata import AnnData
 
-from rayot.data.matrix import dense, take_rows
+from rayot.data import checks
+from rayot.data.matrix import embedding_rows
 from rayot.data.spec import check_representation
 from rayot.representation.base import Expression, Representation
 
@@ -21,14 +23,33 @@ class Embedding(Representation):
         Entry of ``obsm``.
     n_features
         Its number of columns.
+    columns
+        Their names, by which they are found again where the entry is a table; None where it was an
+        array.
     """
 
     kind = "embedding"
     has_decoder = False
 
-    def __init__(self, name: str, n_features: int) -> None:
+    def __init__(self, name: str, n_features: int, columns: Sequence[str] | None = None) -> None:
         self.name = name
         self._n_features = n_features
+        self.columns = None if columns is None else tuple(columns)
+
+    @classmethod
+    def from_anndata(cls, adata: AnnData, name: str) -> Embedding:
+        """The entry of this name.
+
+        Raises
+        ------
+        ValueError
+            If it is a table that has a column twice.
+        """
+        values = adata.obsm[name]
+        columns = _columns(values)
+        if columns is not None:
+            checks.unique_names(columns, f"adata.obsm[{name!r}]", "column")
+        return cls(name, values.shape[1], columns)
 
     @property
     def n_features(self) -> int:
@@ -36,23 +57,31 @@ class Embedding(Representation):
         return self._n_features
 
     def encode(self, adata: AnnData, rows: np.ndarray, expression: Expression) -> np.ndarray:
-        """Rows of the entry.
+        """Rows of the entry; of a table the columns of the fit, by their names.
 
         Raises
         ------
         KeyError, ValueError
-            If the entry is absent or has another number of rows or columns.
+            If the entry is absent, has another number of rows or columns, or lacks one of them.
         """
         assert self.name is not None
         check_representation(adata, self.name)
         values = adata.obsm[self.name]
+        found = _columns(values)
+        if self.columns is not None and found is not None and found != self.columns:
+            missing = [column for column in self.columns if column not in found]
+            if missing:
+                raise ValueError(
+                    f"adata.obsm[{self.name!r}] lacks the column {missing[0]!r}, which the model "
+                    "was fitted on."
+                )
+            return embedding_rows(values[list(self.columns)], rows)
         if values.shape[1] != self.n_features:
             raise ValueError(
                 f"adata.obsm[{self.name!r}] has {values.shape[1]} columns; the model was fitted on "
                 f"{self.n_features}."
             )
-        values = values.to_numpy() if hasattr(values, "to_numpy") else values
-        return dense(take_rows(values, rows))
+        return embedding_rows(values, rows)
 
     def decode(self, cells: np.ndarray, adata: AnnData, rows: np.ndarray) -> np.ndarray:
         """There is no way back; callers ask ``has_decoder`` first."""
@@ -60,9 +89,15 @@ class Embedding(Representation):
 
     def to_json(self) -> dict[str, Any]:
         """Plain values of a saved model."""
-        return {**super().to_json(), "n_features": self.n_features}
+        columns = {} if self.columns is None else {"columns": list(self.columns)}
+        return {**super().to_json(), "n_features": self.n_features, **columns}
 
     @classmethod
     def from_saved(cls, values: dict[str, Any], arrays: dict[str, np.ndarray]) -> Embedding:
         """Inverse of :meth:`to_json`."""
-        return cls(values["name"], values["n_features"])
+        return cls(values["name"], values["n_features"], values.get("columns"))
+
+
+def _columns(values: Any) -> tuple[str, ...] | None:  # noqa: ANN401
+    """Names of the columns of a table; None of anything else."""
+    return tuple(map(str, values.columns)) if hasattr(values, "columns") else None

@@ -9,6 +9,7 @@ import numpy as np
 from anndata import AnnData
 from scipy import sparse
 
+from rayot.data.matrix import embedding_rows
 from rayot.data.spec import DataSpec
 from rayot.representation.base import Expression, Representation
 
@@ -67,11 +68,11 @@ class PCA(Representation):
         """
         name = spec.use_rep
         assert name is not None
-        weights = np.asarray(adata.varm[loadings], dtype=np.float64)
+        weights = embedding_rows(adata.varm[loadings], np.arange(adata.n_vars)).astype(np.float64)
         n_sample = min(SAMPLE_ROWS, len(rows))
         sample = np.sort(np.random.default_rng(0).choice(rows, n_sample, replace=False))
         expression = spec.expression(adata, sample)
-        scores = np.asarray(adata.obsm[name][sample], dtype=np.float64)
+        scores = embedding_rows(adata.obsm[name], sample).astype(np.float64)
         if scores.shape[1] != weights.shape[1]:
             raise ValueError(
                 f"adata.obsm[{name!r}] has {scores.shape[1]} components and "

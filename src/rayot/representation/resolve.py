@@ -10,6 +10,7 @@ import numpy as np
 from anndata import AnnData
 
 from rayot.data.keys import Key
+from rayot.data.matrix import embedding_rows
 from rayot.data.spec import DataSpec, check_representation
 from rayot.representation.autoencoder import Autoencoder
 from rayot.representation.base import Representation
@@ -35,11 +36,17 @@ def has_decoder(adata: AnnData, use_rep: str | None) -> bool:
     """Whether the AnnData holds the way from this space back to genes."""
     if use_rep is None or loadings_of(adata, use_rep) is not None:
         return True
-    saved = adata.uns.get(use_rep)
-    return isinstance(saved, Mapping) and saved.get("kind") == Autoencoder.kind
+    return is_autoencoder(adata.uns.get(use_rep))
 
 
-def representation_of(adata: AnnData, spec: DataSpec, rows: np.ndarray) -> Representation:
+def is_autoencoder(value: Any) -> bool:  # noqa: ANN401
+    """Whether an entry of ``uns`` was written by :func:`rayot.pp.autoencoder`."""
+    return isinstance(value, Mapping) and str(value.get("kind")) == Autoencoder.kind
+
+
+def representation_of(
+    adata: AnnData, spec: DataSpec, rows: np.ndarray, given: Representation | None = None
+) -> Representation:
     """The space named by ``spec.use_rep``, with its decoder where the AnnData holds one.
 
     An autoencoder is known by what :func:`rayot.pp.autoencoder` wrote to ``uns``, principal
@@ -52,12 +59,16 @@ def representation_of(adata: AnnData, spec: DataSpec, rows: np.ndarray) -> Repre
         Where the space is.
     rows
         (n,) row numbers of the training cells, which alone are looked at.
+    given
+        The space itself, where it is no entry of the AnnData.
 
     Raises
     ------
     ValueError
-        If components or an autoencoder do not belong to the expression.
+        If components, an autoencoder or the space given do not belong to the expression.
     """
+    if given is not None:
+        return given.fitted_to(adata, spec, rows)
     if spec.use_rep is None:
         return Identity(len(spec.var_names))
     check_representation(adata, spec.use_rep)
@@ -71,7 +82,7 @@ def representation_of(adata: AnnData, spec: DataSpec, rows: np.ndarray) -> Repre
         "written.",
         spec.use_rep,
     )
-    return Embedding(spec.use_rep, adata.obsm[spec.use_rep].shape[1])
+    return Embedding.from_anndata(adata, spec.use_rep)
 
 
 def _saved_autoencoder(adata: AnnData, spec: DataSpec, rows: np.ndarray) -> Autoencoder:
@@ -93,7 +104,7 @@ def _saved_autoencoder(adata: AnnData, spec: DataSpec, rows: np.ndarray) -> Auto
     autoencoder = Autoencoder.from_saved({"name": name, "hidden": saved["hidden"]}, arrays)
     sample = rows[:100]
     latent = autoencoder.encode(adata, sample, spec.expression(adata, sample))
-    found = np.asarray(adata.obsm[name][sample])
+    found = embedding_rows(adata.obsm[name], sample)
     if found.shape != latent.shape or not np.allclose(found, latent, rtol=1e-2, atol=1e-2):
         raise ValueError(
             f"adata.obsm[{name!r}] is not what the autoencoder in adata.uns[{name!r}] makes of the "

@@ -2,29 +2,44 @@
 
 from __future__ import annotations
 
+import warnings
+from copy import copy
 from typing import Any, NoReturn
 
 import numpy as np
+import pandas as pd
 import torch
 from anndata import AnnData
 
+from rayot._public import public
+from rayot.data import checks
+from rayot.data.matrix import dense
+from rayot.data.scale import LOG1P, SAMPLE_CELLS, scale_named
+from rayot.data.spec import DataSpec
 from rayot.representation.base import Expression, Representation
 
 CHUNK_ROWS = 1024
+
+USUAL_AMOUNT = 1e4
+"""Of a cell, to which its shares are brought where nothing says which."""
 
 
 class SCVI(Representation):
     """A trained :class:`scvi.model.SCVI` as encoder and decoder.
 
-    Pass it as ``use_rep``. Cells are encoded to the posterior mean and decoded to
-    log(1 + ``target_sum`` × normalised expression), each with its own batch and covariates.
+    Pass it as ``use_rep``. Cells are encoded to the posterior mean and decoded to the expected
+    share of each gene, each with its own batch and covariates. Genes are matched by their names.
+    Decoded shares are brought to the scale of the expression, whatever that is: times the amount
+    that a training cell has in median over the model's genes, and then logged as the expression is.
 
     Parameters
     ----------
     model
-        Trained on an AnnData with the genes of the map, in their order.
+        Trained on the genes of the map, in any order; counts may lie in any layer of the cells.
     target_sum
-        Library size of the decoded expression; that of ``scanpy.pp.normalize_total``.
+        Amount that a cell has, for expression whose scale cannot be found out: it is then taken for
+        log(1 + amount). None finds it out. Where it is found out, it counts, with a warning if this
+        one differs. Without a map around it, shares are decoded to log(1 + 10,000 × share).
     name
         Name of the representation in what is written.
 
@@ -42,10 +57,11 @@ class SCVI(Representation):
     kind = "scvi"
     savable = False
 
+    @public(model=None)
     def __init__(
         self,
         model: Any,  # noqa: ANN401
-        target_sum: float = 1e4,
+        target_sum: float | None = None,
         name: str = "X_scVI",
     ) -> None:
         if not getattr(model, "is_trained", False):
@@ -53,6 +69,76 @@ class SCVI(Representation):
         self.model = model
         self.target_sum = target_sum
         self.name = name
+        self.scale = LOG1P
+
+    @property
+    def genes(self) -> pd.Index:
+        """Genes of the scVI model, in its order."""
+        registered = self.model.adata_manager.get_state_registry("X")
+        return pd.Index(np.asarray(registered["column_names"]).astype(str))
+
+    def fitted_to(self, adata: AnnData, spec: DataSpec, rows: np.ndarray) -> SCVI:
+        """The same, with the genes looked at and the scale of the cells.
+
+        Raises
+        ------
+        ValueError
+            If the cells lack genes of the scVI model, or the map has others, or the scale of the
+            expression is not known and ``target_sum`` is None.
+        """
+        positions = checks.aligned_genes(pd.Index(spec.var_names), self.genes, "The cells")
+        if len(positions) < len(spec.var_names):
+            foreign = pd.Index(spec.var_names).difference(self.genes)
+            raise ValueError(
+                f"The scVI model was not fitted on {len(foreign)} of the {len(spec.var_names)} "
+                f"genes of adata, {foreign[0]!r} among them; fit the map on the others, "
+                "adata[:, vae.adata.var_names].copy()."
+            )
+        found = copy(self)
+        found.scale = scale_named(spec.scale)
+        if not found.scale.is_known:
+            if self.target_sum is None:
+                raise ValueError(
+                    f"{spec.where} is on a scale that is not known (centred, or regressed on "
+                    "something), to which decoded shares cannot be brought; name a layer with "
+                    "log-normalised expression, or pass SCVI(vae, target_sum=...) if it is log(1 + "
+                    "amount)."
+                )
+            found.scale = LOG1P
+            return found
+        sample = np.sort(np.random.default_rng(0).permutation(rows)[:SAMPLE_CELLS])
+        assert found.scale.to_amounts is not None
+        amounts = found.scale.to_amounts(dense(spec.expression(adata, sample)).astype(np.float64))
+        found.target_sum = float(np.median(amounts.sum(1)))
+        if self.target_sum is not None and not np.isclose(self.target_sum, found.target_sum, 0.05):
+            warnings.warn(
+                f"target_sum={self.target_sum:g} is not what the cells have, {found.target_sum:g} "
+                f"in median on the scale of {spec.where} ({spec.scale}); that is taken.",
+                stacklevel=2,
+            )
+        return found
+
+    def restored(self, saved: dict[str, Any]) -> SCVI:
+        """The same on the scale of a saved model.
+
+        Raises
+        ------
+        ValueError
+            If the model was fitted in another representation.
+        """
+        if (saved.get("kind"), saved.get("name")) != (self.kind, self.name):
+            raise ValueError(
+                f"The model was fitted in the representation {saved}, found {self.to_json()}."
+            )
+        found = copy(self)
+        # Models of 0.1.0 kept neither.
+        found.target_sum = float(saved.get("target_sum") or self.target_sum or USUAL_AMOUNT)
+        found.scale = scale_named(saved.get("scale", LOG1P.name))
+        return found
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values of a saved model."""
+        return {**super().to_json(), "target_sum": self.target_sum, "scale": self.scale.name}
 
     @property
     def n_features(self) -> int:
@@ -61,14 +147,24 @@ class SCVI(Representation):
 
     def encode(self, adata: AnnData, rows: np.ndarray, expression: Expression) -> np.ndarray:
         """Posterior means."""
-        # A copy of its own: scVI registers what it is given, and writes to it.
-        cells = adata[rows].copy()
-        return np.asarray(self.model.get_latent_representation(cells), dtype=np.float32)
+        return np.asarray(
+            self.model.get_latent_representation(self._cells(adata, rows)), dtype=np.float32
+        )
+
+    def _cells(self, adata: AnnData, rows: np.ndarray) -> AnnData:
+        """Cells with the genes of the scVI model, in its order: it goes by their position.
+
+        A copy of its own: scVI registers what it is given, and writes to it.
+        """
+        genes = checks.aligned_genes(adata.var_names, self.genes)
+        return adata[rows][:, genes].to_memory(copy=True)
 
     @torch.inference_mode()
     def decode(self, cells: np.ndarray, adata: AnnData, rows: np.ndarray) -> np.ndarray:
-        """Normalised expression of the decoder, on the log scale."""
-        own = adata[rows].copy()
+        """Expected expression of the decoder, on the scale of the cells."""
+        assert self.scale.to_values is not None
+        amount = self.target_sum or USUAL_AMOUNT
+        own = self._cells(adata, rows)
         module = self.model.module
         loader = self.model._make_data_loader(
             self.model._validate_anndata(own), batch_size=CHUNK_ROWS
@@ -83,8 +179,10 @@ class SCVI(Representation):
             inferred["z"] = latent[start : start + n].to(module.device)
             start += n
             generated = module.generative(**module._get_generative_input(tensors, inferred))
-            decoded.append(torch.log1p(self.target_sum * generated["px"].scale).cpu().numpy())
-        return np.concatenate(decoded)
+            decoded.append(generated["px"].scale.cpu().numpy())
+        amounts = amount * np.concatenate(decoded).astype(np.float64)
+        in_order = self.genes.get_indexer(adata.var_names)
+        return self.scale.to_values(amounts[:, in_order]).astype(np.float32)
 
     @classmethod
     def from_saved(cls, values: dict[str, Any], arrays: dict[str, np.ndarray]) -> NoReturn:

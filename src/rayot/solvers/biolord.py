@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from rayot._arguments import Check
 from rayot._docs import shared
 from rayot.nn import StackedEmbedding, StackedMLP
 from rayot.solvers.attributes import Attributes
@@ -16,6 +17,7 @@ from rayot.solvers.joint import Batch, JointObjective, JointSettings, JointStack
 from rayot.solvers.objective import Player
 from rayot.solvers.problem import Population
 from rayot.solvers.random import generator
+from rayot.solvers.settings import from_zero
 
 
 @shared
@@ -53,7 +55,10 @@ class BiolordSettings(JointSettings):
     unknown_attribute_penalty: float = 100.0
     reconstruction_penalty: float = 100.0
 
-    at_least_zero: ClassVar[tuple[str, ...]] = ("noise", "unknown_attribute_penalty")
+    ranges: ClassVar[dict[str, Check]] = {
+        "noise": from_zero,
+        "unknown_attribute_penalty": from_zero,
+    }
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "paper": {},
         "fast": {
@@ -78,11 +83,14 @@ class Codes(nn.Module):
     def __init__(self, n_problems: int, n_latent: int) -> None:
         super().__init__()
         self.n_latent = n_latent
-        self.values = nn.Parameter(torch.zeros(n_problems, 0, n_latent))
+        self.values = nn.Parameter(torch.zeros(n_problems, 0, n_latent, dtype=torch.float32))
 
     def start(self, n_cells: int, generators: Sequence[torch.Generator], scale: float) -> None:
         """Draw codes of so many cells, normal with this standard deviation."""
-        drawn = [torch.randn(n_cells, self.n_latent, generator=each) for each in generators]
+        drawn = [
+            torch.randn(n_cells, self.n_latent, generator=each, dtype=torch.float32)
+            for each in generators
+        ]
         self.values = nn.Parameter(scale * torch.stack(drawn))
 
     def forward(self, rows: Tensor) -> Tensor:
@@ -189,7 +197,12 @@ class LatentOptimisation(JointObjective):
         codes = stack.codes(batch.rows)
         if player == 1:
             return (stack.encode(batch.cells) - codes.detach()).square().mean((1, 2))
-        noise = torch.stack([torch.randn(codes.shape[1:], generator=each) for each in generators])
+        noise = torch.stack(
+            [
+                torch.randn(codes.shape[1:], generator=each, dtype=torch.float32)
+                for each in generators
+            ]
+        )
         noisy = codes + settings.noise * noise.to(codes.device)
         errors = (stack.reconstruct(noisy, batch.known) - batch.cells).square().mean((1, 2))
         norms = codes.square().sum(-1).mean(1)

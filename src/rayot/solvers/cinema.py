@@ -14,10 +14,12 @@ from sklearn.decomposition import FastICA
 from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
+from rayot._arguments import Check
 from rayot._docs import shared
 from rayot.solvers.discrete import DiscreteMap, DiscreteSettings
 from rayot.solvers.problem import Population
 from rayot.solvers.random import generator
+from rayot.solvers.settings import from_zero
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +52,7 @@ class CinemaSettings(DiscreteSettings):
     threshold: float = 0.15
     smoothness: float = 0.0
 
-    at_least_zero: ClassVar[tuple[str, ...]] = ("smoothness",)
+    ranges: ClassVar[dict[str, Check]] = {"smoothness": from_zero}
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "paper": {"n_components": 20, "smoothness": 1e-4},
         "fast": {"decode": "delta", "standardise": True, "n_components": 50},
@@ -87,7 +89,7 @@ class CinemaMap(DiscreteMap):
     ) -> None:
         super().__init__(n_features, names, settings, seed)
         n_problems, r = len(self.names), self.n_features
-        self.register_buffer("unmixing", torch.eye(r).repeat(n_problems, 1, 1))
+        self.register_buffer("unmixing", torch.eye(r, dtype=torch.float32).repeat(n_problems, 1, 1))
 
     def epsilon(self, n_cells: int) -> float:
         """Strength of the entropic regularisation, which may grow with the cells."""
@@ -137,7 +139,7 @@ class CinemaMap(DiscreteMap):
         found = np.array([chatterjee(column, treated) for column in sources.T])
         # At least the component that has least to do with the treatment.
         confounds = (found < self.settings.threshold) | (found == found.min())
-        directions = torch.zeros(self.n_features, self.n_features)
+        directions = torch.zeros(self.n_features, self.n_features, dtype=torch.float32)
         kept = torch.from_numpy(ica.components_[confounds].T.astype(np.float32))
         directions[:, : kept.shape[1]] = kept
         return directions

@@ -97,7 +97,7 @@ def choose_combination(
     candidates = [Combination(rule, share, centres, scale) for rule in RULES for share in SHARES]
     if n_strata < 3:
         return candidates[0]
-    scores = torch.zeros(len(candidates))
+    scores = torch.zeros(len(candidates), dtype=torch.float32)
     for stratum in range(n_strata):
         (cells, v), (truth, w) = (_thinned(*side[stratum]) for side in sides)
         moves = (transport(cells[None].expand(members.numel(), -1, -1)) - cells)[members].mean(0)
@@ -114,12 +114,12 @@ def _cells(population: Population, problem: int) -> tuple[Tensor, Tensor]:
     positions = population.positions()[problem, : int(population.sizes[problem])]
     weights = population.weights_at(positions)
     if weights is None:
-        weights = torch.ones(len(positions))
+        weights = torch.ones(len(positions), dtype=torch.float32)
     positions, weights = positions[weights > 0], weights[weights > 0]
     return population.take(positions[None])[0], weights / weights.sum()
 
 
 def _thinned(cells: Tensor, shares: Tensor) -> tuple[Tensor, Tensor]:
     """Up to :data:`LIMIT` cells from first to last, as neighbours may be of one batch."""
-    chosen = torch.linspace(0, len(cells) - 1, min(LIMIT, len(cells))).long()
+    chosen = torch.linspace(0, len(cells) - 1, min(LIMIT, len(cells)), dtype=torch.float32).long()
     return cells[chosen], shares[chosen][None]

@@ -88,7 +88,9 @@ class ConditionalMap(Stack):
         super().__init__(n_features, names, settings, seed)
         self.register_buffer("conditions", conditions.float().repeat(len(self.names), 1, 1))
         # Shares of their way that cells go in the conditions of training.
-        self.register_buffer("strengths", torch.ones(len(self.names), len(conditions)))
+        self.register_buffer(
+            "strengths", torch.ones(len(self.names), len(conditions), dtype=torch.float32)
+        )
         sizes = self.n_features, conditions.shape[1]
         of_conditions = {
             "condition_width": settings.condition_width,

@@ -9,12 +9,14 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from rayot._arguments import Check
 from rayot._docs import shared
 from rayot.nn import StackedEmbedding, StackedMLP
 from rayot.solvers.attributes import Attributes
 from rayot.solvers.joint import Batch, JointObjective, JointSettings, JointStack
 from rayot.solvers.objective import Player
 from rayot.solvers.random import generator
+from rayot.solvers.settings import from_zero
 
 SMALLEST_VARIANCE = 1e-4
 
@@ -58,7 +60,10 @@ class CPASettings(JointSettings):
     adversary_weight: float = 5.0
     gradient_penalty: float = 3.0
 
-    at_least_zero: ClassVar[tuple[str, ...]] = ("adversary_weight", "gradient_penalty")
+    ranges: ClassVar[dict[str, Check]] = {
+        "adversary_weight": from_zero,
+        "gradient_penalty": from_zero,
+    }
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "paper": {"batch_size": 128},
         "fast": {
@@ -97,9 +102,11 @@ class DoseResponse(nn.Module):
         super().__init__()
         self.kind = kind
         # Both factors are 1 at the mean dose to begin with, and grow with it.
-        self.slope = nn.Parameter(torch.full((n_problems, n_conditions), 0.5))
+        self.slope = nn.Parameter(torch.full((n_problems, n_conditions), 0.5, dtype=torch.float32))
         start = 0.0 if kind == "sigmoid" else 1.0
-        self.offset = nn.Parameter(torch.full((n_problems, n_conditions), start))
+        self.offset = nn.Parameter(
+            torch.full((n_problems, n_conditions), start, dtype=torch.float32)
+        )
 
     def forward(self, condition: Tensor, dose: Tensor) -> Tensor:
         """Factors (P, n) of conditions and standardised logarithms of doses (P, n)."""

@@ -103,7 +103,7 @@ def _figures(fold: Fold, labels: tuple[Tensor, Tensor] | None) -> dict[str, floa
     cells, truth = first.cells, second.cells
     own = fold.map
     moved = own(cells, first.known)
-    steps, still = (moved - cells).norm(dim=-1), torch.zeros(truth.shape[:2])
+    steps, still = (moved - cells).norm(dim=-1), torch.zeros(truth.shape[:2], dtype=torch.float32)
     return {
         **_potential(own, first, second),
         "mean_step": _mean(dual_value, (first, steps), (second, still)),
@@ -179,7 +179,11 @@ class _Side:
 
     def shares(self) -> Tensor:
         """(n,), where strata have equal sums."""
-        weights = torch.ones(len(self.rows)) if self.weights is None else self.weights[0]
+        weights = (
+            torch.ones(len(self.rows), dtype=torch.float32)
+            if self.weights is None
+            else self.weights[0]
+        )
         return torch.cat([each / each.sum() for each in weights.split(self.sizes)])
 
 
@@ -237,7 +241,11 @@ def _wasserstein(some: Tensor, others: Tensor, v: np.ndarray, w: np.ndarray) -> 
 
 def _masses(side: _Side, chosen: Tensor, counts: list[int]) -> np.ndarray:
     """Masses (n,) of the chosen cells, of equal sum in each stratum; equal where none has any."""
-    weights = torch.ones(len(chosen)) if side.weights is None else side.weights[0, chosen]
+    weights = (
+        torch.ones(len(chosen), dtype=torch.float32)
+        if side.weights is None
+        else side.weights[0, chosen]
+    )
     parts = [each if each.any() else torch.ones_like(each) for each in weights.split(counts)]
     masses = torch.cat([each.double() / each.sum() for each in parts])
     return (masses / masses.sum()).numpy()

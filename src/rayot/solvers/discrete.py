@@ -81,7 +81,9 @@ class DiscreteMap(Stack):
     ) -> None:
         super().__init__(n_features, names, settings, seed)
         for name in ("anchors", "moves"):
-            self.register_buffer(name, torch.zeros(len(self.names), 1, self.n_features))
+            self.register_buffer(
+                name, torch.zeros(len(self.names), 1, self.n_features, dtype=torch.float32)
+            )
 
     def epsilon(self, n_cells: int) -> float:
         """Strength of the entropic regularisation of a coupling of so many cells."""

@@ -45,7 +45,9 @@ def energy_distance(
 
 def _shares(cells: Tensor, weights: Tensor | None) -> Tensor:
     if weights is None:
-        return torch.full(cells.shape[:-1], 1 / cells.shape[-2], device=cells.device)
+        return torch.full(
+            cells.shape[:-1], 1 / cells.shape[-2], device=cells.device, dtype=torch.float32
+        )
     return weights / weights.sum(-1, keepdim=True)
 
 

@@ -65,7 +65,7 @@ class Velocity(nn.Module):
 
     def follow(self, cells: Tensor, n_steps: int, conditions: Tensor | None = None) -> Tensor:
         """Where cells (P, n, d) are at time 1, by the midpoint rule."""
-        times = torch.linspace(0, 1, n_steps + 1, device=cells.device)
+        times = torch.linspace(0, 1, n_steps + 1, device=cells.device, dtype=torch.float32)
         options = {"grid_constructor": lambda *_: times}
         ends = times[[0, -1]]
         field = lambda time, place: self(time, place, conditions)  # noqa: E731
@@ -80,7 +80,9 @@ def matching_loss(
     conditions: Tensor | None = None,
 ) -> Tensor:
     """Mean squared error (P,) of the velocity at a random time of straight lines, per feature."""
-    time = torch.stack([torch.rand(start.shape[1], 1, generator=each) for each in generators])
+    time = torch.stack(
+        [torch.rand(start.shape[1], 1, generator=each, dtype=torch.float32) for each in generators]
+    )
     time = time.to(start.device)
     found = velocity(time, torch.lerp(start, end, time), conditions)
     return (found - (end - start)).square().mean((1, 2))

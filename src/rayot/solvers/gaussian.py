@@ -64,9 +64,9 @@ class GaussianMap(Stack):
     ) -> None:
         super().__init__(n_features, names, settings, seed)
         n_problems, r = len(self.names), self.n_features
-        self.register_buffer("matrix", torch.eye(r).repeat(n_problems, 1, 1))
-        self.register_buffer("source_mean", torch.zeros(n_problems, 1, r))
-        self.register_buffer("target_mean", torch.zeros(n_problems, 1, r))
+        self.register_buffer("matrix", torch.eye(r, dtype=torch.float32).repeat(n_problems, 1, 1))
+        self.register_buffer("source_mean", torch.zeros(n_problems, 1, r, dtype=torch.float32))
+        self.register_buffer("target_mean", torch.zeros(n_problems, 1, r, dtype=torch.float32))
 
     def fit(self, source: Population, target: Population) -> None:
         """Moments of both sides, and the matrix between them."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
+from rayot._arguments import Check, number
 from rayot._docs import shared
 from rayot.nn import StackedMLP
 from rayot.solvers.coupling import Cost, cost_of, costs_between, draw_pairs, entropic_plan
@@ -52,6 +54,9 @@ class GenotSettings(FlowSettings):
     steps_per_coupling: int = 1
     n_samples: int = 1
 
+    ranges: ClassVar[dict[str, Check]] = dict.fromkeys(
+        ("tau_source", "tau_target"), partial(number, low=0, high=1, open_low=True)
+    )
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "paper": {"n_steps": 10_000, "lr": 1e-4, "lr_end": 1e-4},
         "fast": {
@@ -72,8 +77,6 @@ class GenotSettings(FlowSettings):
 
     def check(self) -> None:
         """Raise a ValueError that names the first setting out of range."""
-        for name in ("tau_source", "tau_target"):
-            self.check_number(name, lambda number: 0 < number <= 1, "above 0 and at most 1")
         super().check()
         cost_of(self.cost)
 
@@ -203,7 +206,10 @@ class EntropicMatching(FlowMatching):
             for each, at in zip((first, second), pairs, strict=True)
         )
         noise = torch.stack(
-            [torch.randn(ends.shape[1:], generator=each) for each in generators]
+            [
+                torch.randn(ends.shape[1:], generator=each, dtype=torch.float32)
+                for each in generators
+            ]
         ).to(ends.device)
         loss = matching_loss(self.stack.velocity, noise, ends, generators, cells)
         if settings.unbalanced:

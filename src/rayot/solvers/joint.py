@@ -68,8 +68,8 @@ class JointStack(Stack):
         self, n_features: int, names: Sequence[str], settings: JointSettings, seed: int
     ) -> None:
         super().__init__(n_features, names, settings, seed)
-        self.register_buffer("dose_centre", torch.zeros(len(self.names), 1))
-        self.register_buffer("dose_scale", torch.ones(len(self.names), 1))
+        self.register_buffer("dose_centre", torch.zeros(len(self.names), 1, dtype=torch.float32))
+        self.register_buffer("dose_scale", torch.ones(len(self.names), 1, dtype=torch.float32))
         # Number of the condition that cells are moved to.
         self.towards = 1
 
@@ -132,7 +132,9 @@ class JointStack(Stack):
         shape = cells.shape[:2]
         zero = torch.zeros(shape, dtype=torch.int64, device=cells.device)
         log_dose = self.dose_centre.expand(*shape)
-        return Attributes(zero, zero, log_dose, torch.ones(shape, device=cells.device))
+        return Attributes(
+            zero, zero, log_dose, torch.ones(shape, device=cells.device, dtype=torch.float32)
+        )
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,14 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from rayot._arguments import Check
 from rayot._docs import shared
 from rayot.nn import StackedMLP
 from rayot.solvers.dual import dual_value
 from rayot.solvers.objective import Objective, Player, Score
 from rayot.solvers.problem import Population
 from rayot.solvers.random import generator
-from rayot.solvers.settings import NetworkSettings
+from rayot.solvers.settings import NetworkSettings, from_zero
 from rayot.solvers.stack import Stack
 
 
@@ -44,7 +45,7 @@ class ScGenSettings(NetworkSettings):
     n_layers: int = 2
     kl_weight: float = 5e-5
 
-    at_least_zero: ClassVar[tuple[str, ...]] = ("kl_weight",)
+    ranges: ClassVar[dict[str, Check]] = {"kl_weight": from_zero}
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "paper": {},
         "fast": {
@@ -88,7 +89,7 @@ class LatentShiftMap(Stack):
     ) -> None:
         super().__init__(n_features, names, settings, seed)
         d, k = self.n_features, settings.n_latent or self.n_features
-        self.register_buffer("shift", torch.zeros(len(self.names), 1, k))
+        self.register_buffer("shift", torch.zeros(len(self.names), 1, k, dtype=torch.float32))
         self.encoder = self.decoder = None
         if settings.n_latent is None:
             return
@@ -162,7 +163,12 @@ class Autoencoding(Objective):
         """Negative evidence lower bound, but for constants, of both sides alike."""
         cells = torch.cat([source, target], dim=1)
         mean, log_variance = self.stack.posterior(cells)
-        noise = torch.stack([torch.randn(mean.shape[1:], generator=each) for each in generators])
+        noise = torch.stack(
+            [
+                torch.randn(mean.shape[1:], generator=each, dtype=torch.float32)
+                for each in generators
+            ]
+        )
         codes = mean + (log_variance / 2).exp() * noise.to(mean.device)
         error = (self.stack.decode(codes) - cells).square().sum(-1).mean(1)
         divergence = (mean.square() + log_variance.exp() - 1 - log_variance).sum(-1).mean(1)

@@ -65,7 +65,10 @@ def permutation_test(
     rows = [side.rows.split(side.group_sizes.tolist()) for side in (source, target)]
     found, p_values = [], []
     for problem, each in enumerate(generators):
-        observed, permuted = torch.zeros(()), torch.zeros(n_permutations)
+        observed, permuted = (
+            torch.zeros((), dtype=torch.float32),
+            torch.zeros(n_permutations, dtype=torch.float32),
+        )
         for group in range(problem * n_strata, (problem + 1) * n_strata):
             first, second = (
                 side[group][torch.randperm(len(side[group]), generator=each)[:limit]]
@@ -87,7 +90,7 @@ def _statistics(
     cells = torch.cat([first, second]).cpu()
     n, total = len(first), len(cells)
     every = distances(cells[None], cells[None])[0]
-    member = torch.zeros(1 + n_permutations, total)
+    member = torch.zeros(1 + n_permutations, total, dtype=torch.float32)
     member[0, :n] = 1
     for row in member[1:]:
         row[torch.randperm(total, generator=generator)[:n]] = 1

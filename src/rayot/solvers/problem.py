@@ -204,7 +204,7 @@ class Population:
         total, mass = torch.zeros((), dtype=torch.float64), 0.0
         for positions in torch.arange(start, end).split(CHUNK_ROWS):
             weights = self.weights_at(positions)
-            shares = torch.ones(len(positions)) if weights is None else weights
+            shares = torch.ones(len(positions), dtype=torch.float32) if weights is None else weights
             cells = self.take(positions)
             values = cells if of is None else of(cells, problem)
             total = total + (shares[:, None] * values).sum(0, dtype=torch.float64)
@@ -235,7 +235,9 @@ class Population:
                 start, end = bounds[group : group + 2]
                 chosen = start + torch.randperm(end - start, generator=draw)[:n]
                 weights = self.weights_at(chosen)
-                masses = torch.ones(len(chosen)) if weights is None else weights
+                masses = (
+                    torch.ones(len(chosen), dtype=torch.float32) if weights is None else weights
+                )
                 chosen, masses = chosen[masses > 0], masses[masses > 0]
                 parts.append((self.take(chosen), masses / masses.sum()))
             if by_stratum:

@@ -8,12 +8,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from rayot._combinations import COMBINED_BY, parts_of
 from rayot._docs import shared
 from rayot.solvers.problem import Population
 from rayot.solvers.shift import ShiftMap, ShiftSettings
-
-SEPARATOR = "+"
-"""Between the parts of a combination."""
 
 
 @shared
@@ -40,11 +38,6 @@ class ProfileSettings(ShiftSettings):
     presets: ClassVar[dict[str, dict[str, Any]]] = {"paper": {}, "fast": {"decode": "delta"}}
 
 
-def parts_of(name: str) -> list[str]:
-    """Parts of a combination, sorted."""
-    return sorted(part.strip() for part in name.split(SEPARATOR))
-
-
 def described(names: Sequence[str]) -> np.ndarray:
     """Vectors (n, parts) that count the parts of each name."""
     parts = sorted({part for name in names for part in parts_of(name)})
@@ -59,10 +52,10 @@ def additive_shift(target: str, shifts: Mapping[str, np.ndarray]) -> np.ndarray:
     ValueError
         If the target is no combination, or training cells lack one of its parts.
     """
-    parts = parts_of(target)
+    parts = sorted(parts_of(target))
     if len(parts) < 2:
         raise ValueError(
-            f"{target!r} is no combination; name one whose parts are joined by {SEPARATOR!r}."
+            f"{target!r} is no combination; name one whose parts are joined by {COMBINED_BY!r}."
         )
     if missing := [part for part in parts if part not in shifts]:
         raise ValueError(

@@ -93,8 +93,12 @@ class TransportMap(Stack):
         super().__init__(n_features, names, settings, seed)
         # Potential beyond which a source cell (above) or a target cell (below) has no match.
         n_problems = len(self.names)
-        self.register_buffer("highest_source", torch.full((n_problems, 1), torch.inf))
-        self.register_buffer("lowest_target", torch.full((n_problems, 1), -torch.inf))
+        self.register_buffer(
+            "highest_source", torch.full((n_problems, 1), torch.inf, dtype=torch.float32)
+        )
+        self.register_buffer(
+            "lowest_target", torch.full((n_problems, 1), -torch.inf, dtype=torch.float32)
+        )
         self.rays = nn.ModuleList()
         for number in range(settings.n_rays):
             draws = [

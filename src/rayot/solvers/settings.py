@@ -1,11 +1,21 @@
 """What every method's settings share: presets, ranges, and the way to JSON and back."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from numbers import Integral, Real
+from functools import partial
 from typing import Any, ClassVar, Literal, Self, get_args, get_origin, get_type_hints
 
+from rayot._arguments import Check, flag, number, one_of, refused, text, texts, whole_number
 from rayot._docs import shared
+
+logger = logging.getLogger(__name__)
+
+USUAL_BATCH, LARGEST_BATCH = 4096, 16384
+"""Cells of a batch that are always taken, and never exceeded."""
+
+above_zero = partial(number, low=0, open_low=True)
+from_zero = partial(number, low=0)
 
 OWN = "function"
 """How the plain form of a function of the user's own starts."""
@@ -36,8 +46,8 @@ class Settings:
     at_least: ClassVar[dict[str, int]] = {"batch_size": 2, "n_components": 2}
     """Least values of whole numbers, where it is not 1."""
 
-    at_least_zero: ClassVar[tuple[str, ...]] = ()
-    """Numbers that may be zero; all others are above it."""
+    ranges: ClassVar[dict[str, Check]] = {}
+    """What numbers may be that need not be above zero alone."""
 
     @property
     def unbalanced(self) -> bool:
@@ -70,17 +80,15 @@ class Settings:
             raise ValueError(
                 f"plan_kwargs names unknown settings {unknown}; known are {sorted(known)}."
             )
-        settings = cls(**{**cls.presets[preset], **changes})
+        settings = cls(**{**cls.presets[preset], **cls._plain(changes)})
         settings.check()
         return settings
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Self:
         """Settings from plain values, in which tuples are lists."""
-        plain: dict[str, Any] = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
-        }
-        settings = cls(**plain)
+        tuples = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        settings = cls(**cls._plain(tuples))
         settings.check()
         return settings
 
@@ -94,16 +102,28 @@ class Settings:
         """
         changes: dict[str, Any] = {}
         if max_steps is not None:
-            if not _is_whole(max_steps, 1):
-                raise ValueError(
-                    f"max_steps must be a whole number of at least 1, found {max_steps!r}."
-                )
-            changes |= dict.fromkeys(self.phase_steps, max_steps)
+            changes |= dict.fromkeys(self.phase_steps, whole_number("max_steps", max_steps))
         if batch_size is not None:
             changes["batch_size"] = batch_size
         settings = replace(self, **changes)
         settings.check()
         return settings
+
+    def with_batch_for(self, n_cells: int) -> Self:
+        """The same settings with a batch that so many source cells can make use of.
+
+        Distances between the cells of a batch take memory with its square.
+        """
+        largest = min(LARGEST_BATCH, max(USUAL_BATCH, n_cells))
+        if self.batch_size <= largest:
+            return self
+        logger.warning(
+            "batch_size=%d is more than %d training cells give; %d is taken.",
+            self.batch_size,
+            n_cells,
+            largest,
+        )
+        return replace(self, batch_size=largest)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; of a function its name, as a fitted map needs it no more."""
@@ -120,37 +140,46 @@ class Settings:
 
     def check(self) -> None:
         """Raise a ValueError that names the first setting out of range."""
-        for name, kind in get_type_hints(type(self)).items():
-            if get_origin(kind) is not ClassVar:
-                self._check_one(name, kind)
+        self._plain({field.name: getattr(self, field.name) for field in fields(self)})
 
-    def _check_one(self, name: str, kind: Any) -> None:  # noqa: ANN401
-        value = getattr(self, name)
+    @classmethod
+    def _plain(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Settings by their names as plain values, each checked by its type."""
+        kinds = get_type_hints(cls)
+        found = {}
+        for name, value in values.items():
+            if name not in kinds:
+                raise ValueError(f"There is no setting {name!r}; known are {sorted(kinds)}.")
+            found[name] = cls._checked(name, kinds[name], value)
+        return found
+
+    @classmethod
+    def _checked(cls, name: str, kind: Any, value: Any) -> Any:  # noqa: ANN401
+        if type(None) in get_args(kind):
+            if value is None:
+                return None
+            (kind,) = set(get_args(kind)) - {type(None)}
         if get_origin(kind) is Literal:
-            if value not in get_args(kind):
-                raise ValueError(f"{name} must be one of {get_args(kind)}, found {value!r}.")
-        elif kind is int or kind == int | None:
-            least, optional = self.at_least.get(name, 1), kind is not int
-            if not (optional and value is None) and not _is_whole(value, least):
-                raise ValueError(
-                    f"{name} must be {'None or ' if optional else ''}a whole number of at least "
-                    f"{least}, found {value!r}."
-                )
-        elif kind is float and name in self.at_least_zero:
-            self.check_number(name, lambda number: number >= 0, "at least 0")
-        elif kind is float:
-            self.check_number(name, lambda number: number > 0, "greater than 0")
-
-    def check_number(self, name: str, inside: Callable[[float], bool], what: str) -> None:
-        """Raise a ValueError unless a setting is a number for which ``inside`` holds."""
-        value = getattr(self, name)
-        is_number = isinstance(value, Real) and not isinstance(value, bool)
-        if not (is_number and inside(float(value))):
-            raise ValueError(f"{name} must be {what}, found {value!r}.")
+            return one_of(name, value, get_args(kind))
+        if kind is bool:
+            return flag(name, value)
+        if kind is int:
+            return whole_number(name, value, cls.at_least.get(name, 1))
+        if kind is float:
+            return cls.ranges.get(name, above_zero)(name, value)
+        if kind == tuple[float, float]:
+            return _rates(name, value)
+        if kind == tuple[str, ...]:
+            return tuple(texts(name, value))
+        return text(name, value) if kind is str else value
 
 
-def _is_whole(value: Any, least: int) -> bool:  # noqa: ANN401
-    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
+def _rates(name: str, value: Any) -> tuple[float, float]:  # noqa: ANN401
+    """Adam's decay rates."""
+    if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != 2:
+        raise refused(name, "two numbers of at least 0 and below 1", value)
+    first, second = (number(name, each, 0, 1, open_high=True) for each in value)
+    return first, second
 
 
 @shared

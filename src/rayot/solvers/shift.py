@@ -73,7 +73,9 @@ class ShiftMap(Stack):
         self, n_features: int, names: Sequence[str], settings: ShiftSettings, seed: int
     ) -> None:
         super().__init__(n_features, names, settings, seed)
-        self.register_buffer("shift", torch.zeros(len(self.names), 1, self.n_features))
+        self.register_buffer(
+            "shift", torch.zeros(len(self.names), 1, self.n_features, dtype=torch.float32)
+        )
 
     def fit(self, source: Population, target: Population) -> None:
         """Mean over strata, which count alike, of the difference within each."""

@@ -13,7 +13,7 @@ from rayot.solvers.stack import Stack
 SIGNIFICANCE = 0.05
 """p-value above which a perturbation is said to have no detectable effect."""
 
-STRENGTHS = torch.linspace(0, 1, 11)
+STRENGTHS = torch.linspace(0, 1, 11, dtype=torch.float32)
 LIMIT = 512
 
 
@@ -77,7 +77,7 @@ def _energies_of(transport: Stack, fold: Fold, group: int) -> tuple[Tensor, Tens
     moves = transport(cells, source.known_at(mine[None]))[0] - cells[0]
     moved = cells + STRENGTHS.view(-1, 1, 1) * moves
     weights, other_weights = (
-        torch.ones(len(rows)) if found is None else found
+        torch.ones(len(rows), dtype=torch.float32) if found is None else found
         for rows, found in ((mine, source.weights_at(mine)), (theirs, target.weights_at(theirs)))
     )
     weights, other_weights = weights / weights.sum(), other_weights / other_weights.sum()

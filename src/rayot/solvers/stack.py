@@ -54,13 +54,15 @@ class Stack(nn.Module, ABC):
         self.seed = seed
         self.standardised = settings.standardise
         n_problems = len(self.names)
-        self.register_buffer("centre", torch.zeros(n_problems, 1, n_features))
-        self.register_buffer("scale", torch.ones(n_problems, 1, 1))
+        self.register_buffer("centre", torch.zeros(n_problems, 1, n_features, dtype=torch.float32))
+        self.register_buffer("scale", torch.ones(n_problems, 1, 1, dtype=torch.float32))
         # Share of the way that a cell goes: 1 unless the fit shrinks it.
-        self.register_buffer("strength", torch.ones(n_problems, 1, 1))
+        self.register_buffer("strength", torch.ones(n_problems, 1, 1, dtype=torch.float32))
         basis = None
         if settings.n_components is not None and settings.n_components < n_features:
-            basis = torch.eye(n_features, settings.n_components).repeat(n_problems, 1, 1)
+            basis = torch.eye(n_features, settings.n_components, dtype=torch.float32).repeat(
+                n_problems, 1, 1
+            )
             n_features = settings.n_components
         self.register_buffer("basis", basis)
         self.n_features = n_features
@@ -81,7 +83,7 @@ class Stack(nn.Module, ABC):
 
     def mass(self, cells: Tensor, side: Literal["source", "target"]) -> Tensor:
         """Mass (P, n) with which cells (P, n, d) of a side are matched, 1 on average."""
-        return torch.ones(len(self.names), cells.shape[1])
+        return torch.ones(len(self.names), cells.shape[1], dtype=torch.float32)
 
     def take(self, problems: Sequence[int]) -> Self:
         """A stack of its own with some of the problems, detached."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -13,6 +14,7 @@ from scipy.spatial.distance import cdist
 from sklearn.neighbors import kneighbors_graph
 from torch import Tensor
 
+from rayot._arguments import Check, number
 from rayot._docs import shared
 from rayot.solvers.flow import FlowSettings, Velocity
 from rayot.solvers.random import generator
@@ -55,15 +57,13 @@ class TranslationSettings(FlowSettings):
     n_samples: int = 30
     standardise: bool = False
 
+    ranges: ClassVar[dict[str, Check]] = {
+        "fused_share": partial(number, low=0, high=1, open_low=True, open_high=True)
+    }
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "paper": {"coupling": "entropic", "distance": "cosine", "lr": 1e-4, "lr_end": 1e-4},
         "fast": {"n_steps": 2000, "width": 128, "lr": 3e-3},
     }
-
-    def check(self) -> None:
-        """Raise a ValueError that names the first setting out of range."""
-        super().check()
-        self.check_number("fused_share", lambda number: 0 < number < 1, "between 0 and 1")
 
 
 def distances_within(cells: np.ndarray, settings: TranslationSettings) -> np.ndarray:
@@ -174,8 +174,8 @@ class Translation(torch.nn.Module):
             n_layers=settings.n_layers,
         )
         for name, size in (("source", n_source), ("target", n_target)):
-            self.register_buffer(f"{name}_mean", torch.zeros(size))
-            self.register_buffer(f"{name}_sd", torch.ones(size))
+            self.register_buffer(f"{name}_mean", torch.zeros(size, dtype=torch.float32))
+            self.register_buffer(f"{name}_sd", torch.ones(size, dtype=torch.float32))
 
     def standardised(self, cells: Tensor, side: str) -> Tensor:
         """Cells (n, d) of a side, in units of the flow."""
@@ -189,8 +189,10 @@ class Translation(torch.nn.Module):
         """
         conditions = self.standardised(cells, "source")[None]
         found = []
-        for number in range(n_samples):
-            noise = torch.randn(self.n_target, generator=generator(self.seed, "sample", number))
+        for sample in range(n_samples):
+            noise = torch.randn(
+                self.n_target, generator=generator(self.seed, "sample", sample), dtype=torch.float32
+            )
             start = noise.expand(1, len(cells), -1)
             moved = self.velocity.follow(start, self.settings.integration_steps, conditions)[0]
             found.append(moved * self.target_sd + self.target_mean)

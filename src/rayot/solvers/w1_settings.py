@@ -1,8 +1,10 @@
 """What a Wasserstein-1 solver can be told, and its presets."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, Literal
 
+from rayot._arguments import Check, number
 from rayot._docs import shared
 from rayot.solvers.settings import Settings
 
@@ -83,7 +85,9 @@ class W1Settings(Settings):
         },
     }
 
-    at_least_zero: ClassVar[tuple[str, ...]] = ("unmatched_source", "unmatched_target")
+    ranges: ClassVar[dict[str, Check]] = dict.fromkeys(
+        ("unmatched_source", "unmatched_target"), partial(number, low=0, high=1, open_high=True)
+    )
 
     phase_steps: ClassVar[tuple[str, ...]] = ("potential_steps", "step_steps")
 
@@ -109,9 +113,6 @@ class W1Settings(Settings):
 
     def check(self) -> None:
         """Raise a ValueError that names the first setting out of range."""
-        for name in self.at_least_zero:
-            what = "a share from 0 to less than 1"
-            self.check_number(name, lambda number: 0 <= number < 1, what)
         super().check()
         if self.potential != "funnel" and self.width % (self.n_groups or 2):
             raise ValueError(

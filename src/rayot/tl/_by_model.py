@@ -42,7 +42,8 @@ def map_of(adata: AnnData, model: TransportModel) -> FittedMap:
         groupby=model.data.groupby,
         use_rep=model.data.use_rep,
         layer=model.data.layer,
-        split_key=model.data.split_key,
+        split=model.split,
+        scale=model.data.scale,
         dose_key=model.data.dose_key,
         dose=model.dose,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +12,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from rayot._arguments import number
+from rayot._public import public
+from rayot.data import checks
 from rayot.data.fitted import FittedMap
 from rayot.data.keys import Key
 from rayot.data.modality import modality_of
@@ -32,6 +36,7 @@ class _Points:
     sampling: Values
 
 
+@public()
 def calibration(
     adata: AnnData | MuData,
     key: str = "w1ot",
@@ -85,8 +90,8 @@ def calibration(
     KeyError
         If the map was not fitted, or has not written predicted expression.
     ValueError
-        If the map is no ensemble, leaves mass unmatched, cells or genes were removed after the fit,
-        a level is out of range, or fewer than two cells of a kind are there.
+        If the map is no ensemble, leaves mass unmatched, cells were removed after the fit, genes
+        were renamed, a level is out of range, or fewer than two cells of a kind are there.
 
     See Also
     --------
@@ -110,11 +115,7 @@ def calibration(
     >>> table.index.tolist(), int(table["n_points"].iloc[0])
     ([0.5, 0.8, 0.9, 0.95], 30)
     """
-    outside = [level for level in levels if not 0 < level < 1]
-    if outside or not len(levels):
-        raise ValueError(
-            f"levels must be numbers between 0 and 1, found {outside[0] if outside else 'none'}."
-        )
+    levels = _levels(levels)
     adata = modality_of(adata, modality)
     fitted = read_maps(adata, key)[0]
     points = _points(adata, fitted, _masks(adata, fitted, groupby), n_top_genes)
@@ -151,11 +152,31 @@ def _member_means(adata: AnnData, fitted: FittedMap) -> dict[str, np.ndarray]:
             f"The map {fitted.key!r} is no ensemble, which has no spread to calibrate; fit it with "
             "n_seeds=5, and with write_genes=True."
         )
-    n_genes = found[Key.member_means.values].shape[2]
-    if n_genes != adata.n_vars:
+    if Key.member_means.genes not in found:
         raise ValueError(
-            f"The map {fitted.key!r} was fitted with {n_genes} genes, adata has {adata.n_vars}; "
-            "calibrate before genes are removed."
+            f"The map {fitted.key!r} did not keep which genes its members predicted; fit it again "
+            "with this version of rayot."
+        )
+    return found
+
+
+def _levels(levels: Sequence[float]) -> list[float]:
+    """Levels, checked to be numbers between 0 and 1."""
+    level = partial(number, low=0, high=1, open_low=True, open_high=True)
+    found = [level("levels", each) for each in np.atleast_1d(np.asarray(levels, dtype=object))]
+    if not found:
+        raise ValueError("levels must be numbers between 0 and 1, found none.")
+    return found
+
+
+def _positions(means: dict[str, np.ndarray], genes: pd.Index, key: str) -> np.ndarray:
+    """Where genes are among those whose means were kept, by their names."""
+    kept = pd.Index(np.asarray(means[Key.member_means.genes]).astype(str))
+    found = kept.get_indexer(genes)
+    if (found < 0).any():
+        raise ValueError(
+            f"The map {key!r} was fitted without the gene {genes[found < 0][0]!r}; calibrate with "
+            "the genes that it was fitted with."
         )
     return found
 
@@ -172,7 +193,7 @@ def _masks(
             f"groupby must be None or {Key.obs.cell_type!r}, a column of obs when the map was "
             f"fitted, found {groupby!r}."
         )
-    labels = adata.obs[Key.obs.cell_type].astype(str).to_numpy()
+    labels = checks.labels(adata, Key.obs.cell_type)
     return [([number], labels == name) for number, name in enumerate(names) if name]
 
 
@@ -195,7 +216,7 @@ def _points(
                 f"cells, {len(predicted)} are there; calibrate before cells are removed."
             )
         members = np.average(values[:, groups], axis=1, weights=sizes[groups])
-        genes = adata.var_names.get_indexer_for(cells.features)
+        genes = _positions(means, cells.features, fitted.key)
         variances = [each.var(axis=0, ddof=1) / len(each) for each in (predicted, truth)]
         parts.append(
             _Points(

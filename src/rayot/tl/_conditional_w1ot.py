@@ -10,6 +10,7 @@ import numpy as np
 
 import rayot
 from rayot._docs import shared
+from rayot._public import public
 from rayot.data import checks
 from rayot.data.condition_columns import dose_of
 from rayot.data.files import unchanged
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from rayot.representation import Representation
 
 
+@public()
 @shared
 def conditional_w1ot(
     adata: AnnData | MuData,
@@ -151,10 +153,11 @@ def conditional_w1ot(
     (5, 20)
     """
     from rayot.model import ConditionalW1OT
+    from rayot.solvers import ConditionalW1Settings
+    from rayot.train import TrainingOptions
 
     cells = modality_of(adata, modality)
     _check_key(cells, key_added, copy)
-    checks.clip_option(clip)
     _check_target(cells, groupby, control, target_key, target_dose, dose_key)
     data, given = described(
         ConditionalW1OT,
@@ -165,6 +168,9 @@ def conditional_w1ot(
         split_key=split_key,
         allow_counts=allow_counts,
     )
+    # Before anything is read for it.
+    ConditionalW1Settings.from_preset(preset, **(plan_kwargs or {}))
+    TrainingOptions.of(accelerator=accelerator, devices=devices, **trainer_kwargs)
     with unchanged(cells) as check:
         model = ConditionalW1OT(
             cells,

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from rayot import _arguments as arguments
+from rayot._public import public
 from rayot.data.files import unchanged
 from rayot.data.keys import Key
 from rayot.data.modality import modality_of
-from rayot.metrics import get_metrics, score, way
+from rayot.data.scale import UNKNOWN, Scale
+from rayot.metrics import get_metrics, log_fold_change_error, score, way
 from rayot.tl._by_model import map_of
-from rayot.tl._held_out import read_held_out, read_maps
+from rayot.tl._held_out import known_scale, read_held_out, read_maps
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -22,10 +26,13 @@ if TYPE_CHECKING:
 
     from rayot.model import W1OT
 
+FOLD_CHANGES, DIFFERENCES = "log_fold_change_error", "mean_difference_error"
+
 WAYS = ("mmd", "energy_distance")
 """Metrics of whole populations, whose share of the way from identity to observed is given."""
 
 
+@public(n_cells=partial(arguments.whole_number, least=2))
 def evaluate(
     adata: AnnData | MuData,
     key: str | Sequence[str] | W1OT = "w1ot",
@@ -61,10 +68,13 @@ def evaluate(
     n_cells
         Largest number of cells of each population. All are subsampled to the size of the smallest.
     metrics
-        Names out of :data:`rayot.metrics.METRICS`; by default all that need no control cells.
+        Names out of :data:`rayot.metrics.METRICS`; by default those of
+        :func:`rayot.metrics.get_metrics`. Log fold changes are taken of amounts, to which
+        expression is brought back by the scale that was found out at the fit; where that is not
+        known the column is ``mean_difference_error`` instead, with a warning.
     cell_mask
-        Which cells may be scored (one cell type, one patient), shape (n_obs,), bool. Genes and
-        mean shift still come from all training cells.
+        Which cells may be scored (one cell type, one patient), shape (n_obs,), bool. A Series is
+        matched by the names of the cells. Genes and mean shift still come from all training cells.
     modality
         Modality of a MuData.
     seed
@@ -110,24 +120,27 @@ def evaluate(
     >>> bool(0 < table.loc["w1ot", "way_mmd"] < table.loc["mean shift", "way_mmd"])
     True
     """
-    if n_cells < 2:
-        raise ValueError(f"n_cells is {n_cells}; at least 2 cells are needed.")
     adata = modality_of(adata, modality)
     names = [metric.name for metric in get_metrics(metrics)]
     model = None if isinstance(key, Sequence) else key
     with unchanged(adata):
+        maps = read_maps(adata, key) if isinstance(key, Sequence) else [map_of(adata, key)]
         cells = read_held_out(
             adata,
-            read_maps(adata, key) if isinstance(key, Sequence) else [map_of(adata, key)],
+            maps,
             n_top_genes=n_top_genes,
             n_cells=n_cells,
             cell_mask=cell_mask,
             seed=seed,
             model=model,
         )
+    scale = UNKNOWN
+    if FOLD_CHANGES in names:
+        scale = known_scale(adata, maps[0])
+        names = [_by_scale(name, scale) for name in names]
     table = pd.DataFrame.from_dict(
         {
-            method: score(population, cells.truth, cells.control, metrics=names)
+            method: _scores(population, cells.truth, cells.control, names, scale)
             if len(population)
             else dict.fromkeys(names, np.nan)
             for method, population in cells.methods().items()
@@ -146,3 +159,23 @@ def evaluate(
     table[Key.table.n_cells] = [len(population) for population in cells.methods().values()]
     table.index.name = Key.table.method
     return table
+
+
+def _by_scale(name: str, scale: Scale) -> str:
+    return DIFFERENCES if name == FOLD_CHANGES and not scale.is_known else name
+
+
+def _scores(
+    predicted: np.ndarray,
+    observed: np.ndarray,
+    control: np.ndarray,
+    metrics: Sequence[str],
+    scale: Scale,
+) -> dict[str, float]:
+    """Scores of one prediction, where log fold changes are those of amounts."""
+    others = [name for name in metrics if name != FOLD_CHANGES]
+    found = score(predicted, observed, control, metrics=others)
+    if FOLD_CHANGES in metrics and scale.to_amounts is not None:
+        amounts = [scale.to_amounts(cells) for cells in (predicted, observed, control)]
+        found[FOLD_CHANGES] = log_fold_change_error(*amounts, log1p=False)
+    return found

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import rayot
+from rayot._public import public
 from rayot.data.keys import Key
 from rayot.data.modality import modality_of
 from rayot.tl._verb import Verb, verb
@@ -18,8 +19,13 @@ if TYPE_CHECKING:
 
     from rayot.model import ModalityGENOT
 
-BETWEEN = ("source_modality", "target_modality", "source_rep", "target_rep", "fused_keys")
-"""Keywords of a translation between the modalities of a MuData."""
+BETWEEN = {
+    **dict.fromkeys(
+        ("source_modality", "target_modality", "source_rep", "target_rep"), "str | None"
+    ),
+    "fused_keys": "Sequence[str] | None",
+}
+"""Keywords of a translation between the modalities of a MuData, and what they are."""
 
 DESCRIPTION = """
 source_modality, target_modality
@@ -47,7 +53,10 @@ def _with_modalities(plain_verb: Verb) -> Verb:
                 else each
                 for each in known[:-1]
             ),
-            *(Parameter(name, Parameter.KEYWORD_ONLY, default=None) for name in BETWEEN),
+            *(
+                Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=kind)
+                for name, kind in BETWEEN.items()
+            ),
             known[-1],
         ]
     )
@@ -78,8 +87,8 @@ def _with_modalities(plain_verb: Verb) -> Verb:
     split = "\n**trainer_kwargs"
     genot.__doc__ = plain_verb.__doc__.replace(split, f"\n{cleandoc(DESCRIPTION)}{split}", 1)
     genot.__signature__ = expected  # type: ignore[attr-defined]
-    genot.__qualname__ = "genot"
-    return genot
+    genot.__name__ = genot.__qualname__ = "genot"
+    return public()(genot)
 
 
 def _translate(

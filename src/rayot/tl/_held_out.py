@@ -15,6 +15,7 @@ from rayot.data import checks
 from rayot.data.fitted import FittedMap
 from rayot.data.keys import Key
 from rayot.data.matrix import chunk_rows, dense, expression_of, row_chunks
+from rayot.data.scale import Scale, find_scale, scale_named
 from rayot.tl._by_model import predicted_by
 from rayot.tl._moments import moments_of, top_genes
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
     from rayot.model.base import TransportModel
+
+LOOKED_AT = 2000
+"""Cells whose values show the scale of maps that did not keep it."""
 
 Cells = NDArray[np.float64]
 Rows = NDArray[np.intp]
@@ -95,6 +99,7 @@ def read_maps(adata: AnnData, key: str | Sequence[str]) -> list[FittedMap]:
         )
     maps = [FittedMap.read(adata, name) for name in keys]
     for fitted in maps:
+        fitted.check(adata)
         fitted.require_predicted_expression(adata)
         for field in ("source", "target", "groupby", "split_key", "layer", "dose"):
             first, other = getattr(maps[0], field), getattr(fitted, field)
@@ -170,6 +175,25 @@ def read_held_out(
     )
 
 
+def known_scale(adata: AnnData, fitted: FittedMap) -> Scale:
+    """The scale that a map was fitted on, or that its cells have; a warning says if none is known.
+
+    Maps of other origin did not keep it.
+    """
+    scale = scale_named(fitted.scale or "")
+    if fitted.scale is None:
+        rows = np.flatnonzero(fitted.is_source(adata) | fitted.is_target(adata))[:LOOKED_AT]
+        scale = find_scale(expression_of(adata, fitted.layer, rows), adata.uns)
+    if not scale.is_known:
+        where = "adata.X" if fitted.layer is None else f"adata.layers[{fitted.layer!r}]"
+        warnings.warn(
+            f"{where} is on a scale that is not known (centred, of proteins, regressed on "
+            "something), so means are compared by their differences and not by their ratios.",
+            stacklevel=4,
+        )
+    return scale
+
+
 def _halves(
     cells: NDArray[np.bool_], generator: np.random.Generator
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -196,21 +220,27 @@ def _split(
         )
     scored = _mask(adata, cell_mask)
     transported = transported & is_source
+    trained_on = fitted.split.is_trained_on(adata)
+    labels = None
     if fitted.split_key is not None and fitted.split_key in adata.obs.columns:
-        labels = checks.column(adata, fitted.split_key)
-        is_train = np.asarray(labels == Key.obs.train, dtype=bool)
-        is_test = np.asarray(labels == Key.obs.test, dtype=bool)
+        labels = checks.labels(adata, fitted.split_key)
+    if labels is not None:
+        is_train, is_test = labels == Key.obs.train, labels == Key.obs.test
         held_out = f"with {Key.obs.test!r} in obs[{fitted.split_key!r}]"
+        known = np.zeros(adata.n_obs, dtype=bool)
+        if fitted.split.control == fitted.source:
+            # Training has seen these source cells, but not what becomes of their group.
+            known = is_source & fitted.split.is_known_control(adata, fitted.groupby, is_test)
+        if trained_on is not None:
+            held_out += ", not in the fit,"
+            _warn_of_training_cells(fitted, is_test & trained_on & (is_source | is_target) & ~known)
+            is_test &= ~trained_on
         truth = scored & is_target & is_test
         observed = scored & is_target & is_train
-        told = adata.uns.get(fitted.split_key, {})
-        if told.get(Key.split.holdout):
+        if fitted.split.holdout:
             # Training has no target cells of a group that was held out whole.
             truth, observed = _halves(truth, generator)
-        if told.get(Key.split.control) == fitted.source:
-            # Training has seen these source cells, but not what becomes of their group.
-            known = is_source & checks.in_groups(adata, told[Key.split.holdout])
-            is_test, is_train = is_test | known, is_train & ~known
+        is_test, is_train = is_test | known, is_train & ~known
     else:
         warnings.warn(
             f"The map {fitted.key!r} has no column of train and test cells, so it is scored on "
@@ -246,9 +276,22 @@ def _split(
     return split
 
 
+def _warn_of_training_cells(fitted: FittedMap, found: NDArray[np.bool_]) -> None:
+    """Say that cells are for testing by their column which the map was fitted on."""
+    if found.any():
+        warnings.warn(
+            f"{int(found.sum())} cells with {Key.obs.test!r} in obs[{fitted.split_key!r}] are "
+            f"training cells of the map {fitted.key!r}: the split was drawn anew after the fit. "
+            "They are left out of the scores; fit again to use this split.",
+            stacklevel=5,
+        )
+
+
 def _mask(adata: AnnData, cell_mask: ArrayLike | None) -> NDArray[np.bool_]:
     if cell_mask is None:
         return np.ones(adata.n_obs, dtype=bool)
+    if isinstance(cell_mask, pd.Series):
+        return _mask_by_name(adata, cell_mask)
     mask = np.asarray(cell_mask)
     if mask.dtype != bool or mask.shape != (adata.n_obs,):
         raise ValueError(
@@ -256,6 +299,25 @@ def _mask(adata: AnnData, cell_mask: ArrayLike | None) -> NDArray[np.bool_]:
             f"it needs one bool a cell, shape ({adata.n_obs},)."
         )
     return mask
+
+
+def _mask_by_name(adata: AnnData, mask: pd.Series) -> NDArray[np.bool_]:
+    """A mask whose cells are found by their names, whatever their order."""
+    names = adata.obs_names
+    if not mask.index.equals(names):
+        unique = mask.index.is_unique and names.is_unique
+        if not unique or len(mask.index.symmetric_difference(names)):
+            raise ValueError(
+                "cell_mask is a Series whose index is not adata.obs_names, so its cells cannot be "
+                "told; index it by the names of the cells, or pass an array in their order."
+            )
+        mask = mask.loc[names]
+    if not pd.api.types.is_bool_dtype(mask.dtype) or mask.isna().any():
+        raise ValueError(
+            f"cell_mask has dtype {mask.dtype} and {int(mask.isna().sum())} missing values; it "
+            "needs one bool a cell."
+        )
+    return mask.to_numpy(dtype=bool)
 
 
 def _transported(adata: AnnData, maps: Sequence[FittedMap]) -> NDArray[np.bool_]:

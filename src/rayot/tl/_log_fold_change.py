@@ -5,31 +5,41 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from rayot import metrics
+from rayot._public import public
+from rayot.data.fitted import FittedMap
 from rayot.data.keys import Key
 from rayot.data.modality import modality_of
-from rayot.tl._held_out import read_held_out, read_maps
+from rayot.data.scale import LARGEST_LOGARITHM, LINEAR, LOG1P, Scale
+from rayot.metrics._log_fold_change import is_expressed
+from rayot.tl._held_out import known_scale, read_held_out, read_maps
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from mudata import MuData
 
 
+@public()
 def log_fold_change(
     adata: AnnData | MuData,
     key: str = "w1ot",
     genes: Sequence[str] | None = None,
     *,
     n_top_genes: int = 50,
-    log1p: bool = True,
+    log1p: bool | None = None,
     pseudocount: float = 0.01,
+    min_expressed: float = 0.1,
     modality: str | None = None,
 ) -> pd.DataFrame:
     """Log2 fold change of each gene against the source test cells, predicted and observed.
 
-    All test cells are used. Means are taken on the linear scale.
+    All test cells are used. Means are taken of amounts, to which expression is brought back by the
+    scale that was found out at the fit. Of expression on a scale that is not known (centred, or
+    regressed on something, or of proteins) the differences of the means are given in their place,
+    which the column ``measure`` says.
 
     Parameters
     ----------
@@ -38,29 +48,39 @@ def log_fold_change(
     key
         Name of the fitted map.
     genes
-        Names of ``adata.var_names``. By default those marked in ``adata.var["perturbed"]``, as
-        simulated data have it, or else the ``n_top_genes`` genes with the largest absolute t
-        statistic between source and target training cells.
+        Name or names of ``adata.var_names``. By default those marked in
+        ``adata.var["perturbed"]``, as simulated data have it, or else the ``n_top_genes`` genes
+        with the largest absolute t statistic between source and target training cells.
     n_top_genes
         How many genes to take by default.
     log1p
-        Expression is log(1 + x); False for expression on the linear scale.
+        True for expression that is log(1 + x), False for expression on the linear scale, whatever
+        was found out; None takes that.
     pseudocount
-        Added to the means on the linear scale; see :func:`rayot.metrics.log_fold_change`.
+        Added to the means of amounts; see :func:`rayot.metrics.log_fold_change`.
+    min_expressed
+        Share of the source or of the target test cells that must express a gene; others have
+        missing values, as a ratio of two pseudo-counts says nothing.
     modality
         Modality of a MuData.
 
     Returns
     -------
-    One row a gene. Columns ``observed``, ``predicted``, ``identity`` (zero) and ``mean shift``; and
-    for each of the last three ``<column> error``, the column minus observed.
+    One row a gene. Columns ``observed``, ``predicted``, ``identity`` (zero) and ``mean shift``;
+    for each of the last three ``<column> error``, the column minus observed; and ``measure``,
+    "log2 fold change" or "difference of means".
 
     Raises
     ------
     KeyError
         If the map was not fitted, has not written predicted expression, or a gene is unknown.
     ValueError
-        If fewer than two cells of a kind are there.
+        If fewer than two cells of a kind are there, or ``log1p`` is True for what cannot be.
+
+    Warns
+    -----
+    UserWarning
+        If the scale of the expression is not known.
 
     Examples
     --------
@@ -80,7 +100,9 @@ def log_fold_change(
     adata = modality_of(adata, modality)
     if genes is None and Key.var.perturbed in adata.var:
         genes = adata.var_names[adata.var[Key.var.perturbed].astype(bool)].tolist() or None
-    cells = read_held_out(adata, read_maps(adata, key), features=genes, n_top_genes=n_top_genes)
+    maps = read_maps(adata, key)
+    cells = read_held_out(adata, maps, features=genes, n_top_genes=n_top_genes)
+    scale = _scale(adata, maps[0], log1p, np.concatenate([cells.truth, cells.control]))
     populations = {
         Key.table.observed: cells.truth,
         Key.table.predicted: cells.predicted[key],
@@ -89,13 +111,39 @@ def log_fold_change(
     }
     table = pd.DataFrame(
         {
-            name: metrics.log_fold_change(
-                population, cells.control, log1p=log1p, pseudocount=pseudocount
-            )
+            name: change_of_means(population, cells.control, scale, pseudocount)
             for name, population in populations.items()
         },
         index=cells.features,
     )
+    if scale.is_known:
+        table[~is_expressed(cells.truth, cells.control, min_expressed)] = np.nan
     for name in (Key.table.predicted, Key.table.identity, Key.table.mean_shift):
         table[Key.table.error(name)] = table[name] - table[Key.table.observed]
+    table[Key.table.measure] = Key.table.fold_change if scale.is_known else Key.table.difference
     return table
+
+
+def _scale(adata: AnnData, fitted: FittedMap, log1p: bool | None, observed: np.ndarray) -> Scale:
+    """The scale that is asked for, or the one that was found out."""
+    if log1p is None:
+        return known_scale(adata, fitted)
+    if observed.min() < 0 or (log1p and observed.max() > LARGEST_LOGARITHM):
+        what = "log(1 + x)" if log1p else "amounts"
+        raise ValueError(
+            f"log1p={log1p} does not fit the expression, whose values from {observed.min():.3g} to "
+            f"{observed.max():.3g} are no {what}; leave it out to compare means by what they are."
+        )
+    return LOG1P if log1p else LINEAR
+
+
+def change_of_means(
+    population: np.ndarray, control: np.ndarray, scale: Scale, pseudocount: float
+) -> np.ndarray:
+    """Log2 fold change of mean amounts, (genes,); of an unknown scale the difference of means."""
+    if scale.to_amounts is None:
+        return population.mean(0) - control.mean(0)
+    amounts, of_control = scale.to_amounts(population), scale.to_amounts(control)
+    return metrics.log_fold_change(
+        amounts, of_control, log1p=False, pseudocount=pseudocount, min_expressed=0.0
+    )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import rayot
 from rayot._docs import shared
-from rayot.data import checks
+from rayot._public import public
 from rayot.data.files import check_new_file
 from rayot.data.keys import Key
 from rayot.data.modality import modality_of
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from rayot.representation import Representation
 
 
+@public(perturbations=None)
 @shared
 def screen(
     adata: AnnData | MuData,
@@ -161,11 +162,12 @@ def screen(
     3
     """
     from rayot.model import W1OT, Screen
+    from rayot.model.methods import method_of
+    from rayot.train import TrainingOptions
 
     cells = modality_of(adata, modality)
     check_writable(cells, copy)
     _check_key(cells, key_added)
-    checks.clip_option(clip)
     if write is not None:
         check_new_file(write, overwrite, 0, cells)
     data, given = described(
@@ -179,6 +181,9 @@ def screen(
         strata_key=strata_key,
         weights_key=weights_key,
     )
+    # Before anything is read for it.
+    method_of(method).stack_type.settings_type.from_preset(preset, **(plan_kwargs or {}))
+    TrainingOptions.of(accelerator=accelerator, devices=devices, **trainer_kwargs)
     found = Screen(
         cells,
         data,
@@ -232,7 +237,7 @@ def screen(
     if write is not None:
         # Last, so that a disk that fills up costs the file and not the fit.
         rows = data.rows(cells, control)
-        found.write(cells, rows, list(found), Path(write), overwrite, write_genes, clip, "w1ot")
+        found.write(cells, rows, list(found), Path(write), overwrite, write_genes, clip, method)
     return found
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 
+from rayot._public import public
 from rayot.data.keys import Key
 from rayot.data.modality import modality_of
 from rayot.data.screened import read_screen
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 OF = ("mean", "cell_type")
 
 
+@public()
 def similarity(
     adata: AnnData | MuData,
     key: str = "screen",

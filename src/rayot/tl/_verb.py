@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from rayot._docs import PARAMETERS, shared
-from rayot.data import checks
+from rayot._public import public
 from rayot.data.files import unchanged
 from rayot.data.keys import Key
 from rayot.data.modality import modality_of
@@ -178,7 +178,7 @@ def verb(name: str) -> Verb:
     function.__doc__ = f"{text}\n\nExamples\n--------\n{example}\n"
     function.__signature__ = expected  # type: ignore[attr-defined]
     function.__name__ = function.__qualname__ = name
-    return function
+    return public()(function)
 
 
 def fit(
@@ -198,16 +198,20 @@ def fit(
 ) -> Method:
     """Fit a method and write what it predicts, see :class:`Verb`."""
     from rayot.model.methods import method_of
+    from rayot.train import TrainingOptions
 
     method = method_of(name)
     cells = modality_of(adata, modality)
-    checks.clip_option(clip)
     check_key(cells, key_added, copy)
     where = ("groupby", "layer", "split_key", "allow_counts", "strata_key", "weights_key")
     names = (*where, *method.verb_further)
     data, given = described(method, cells, use_rep, **{each: options.pop(each) for each in names})
     what = ("preset", "strata", "small_strata", "n_seeds", "seed")
     chosen = {each: options.pop(each) for each in what}
+    # Before anything is read for it.
+    method.stack_type.settings_type.from_preset(chosen["preset"], **(plan_kwargs or {}))
+    limits = ("max_steps", "batch_size")
+    TrainingOptions.of(**{k: v for k, v in options.items() if k not in limits})
     with unchanged(cells) as check:
         model = method(
             cells,

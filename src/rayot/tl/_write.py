@@ -14,6 +14,7 @@ from rayot.data import checks
 from rayot.data.fitted import is_result, is_translation
 from rayot.data.keys import Key
 from rayot.data.matrix import dense, row_chunks
+from rayot.data.split import Split
 
 if TYPE_CHECKING:
     from rayot.model.method import Method
@@ -67,6 +68,8 @@ def write_result(
         Key.result.history: curves(model.history),
         Key.result.diagnostics: dict(model.diagnostics),
         Key.result.share_clipped: prediction.share_clipped,
+        Key.result.scale: model.data.scale,
+        Key.result.split: _kept(model.split),
     }
     found = {
         Key.result.layer: model.data.layer,
@@ -120,6 +123,17 @@ def write_result(
     adata.uns[Key.uns.result(key)] = result
 
 
+def _kept(split: Split) -> dict[str, Any]:
+    """What a map keeps of its split, as plain values."""
+    return plain(
+        {
+            Key.split.holdout: split.holdout,
+            Key.split.control: split.control,
+            Key.split.training_cells: split.training_cells,
+        }
+    )
+
+
 def curves(history: dict[str, pd.DataFrame]) -> dict[str, dict[str, np.ndarray]]:
     """Training curves as plain arrays."""
     return {
@@ -163,10 +177,6 @@ def check_key(adata: AnnData, key: str, copy: bool) -> None:
     An earlier result of the same name is replaced; anything else that has it is kept.
     """
     check_writable(adata, copy)
-    if not key or "/" in key:
-        raise ValueError(
-            f"key_added={key!r} cannot be written to a file; name the result without a slash."
-        )
     if _is_ours(adata.uns.get(Key.uns.result(key))):
         return
     taken = [
@@ -195,15 +205,15 @@ def _member_means(
 
     split_key = model.data.split_key
     if split_key is not None:
-        is_test = np.asarray(checks.column(adata, split_key) == Key.obs.test, dtype=bool)
+        is_test = checks.labels(adata, split_key) == Key.obs.test
         rows = rows[is_test[rows]] if is_test[rows].any() else rows
     types = np.full(len(rows), "", dtype=object)
     if Key.obs.cell_type in adata.obs.columns:
-        labels = checks.column(adata, Key.obs.cell_type).iloc[rows]
-        types = labels.astype(str).where(labels.notna(), "").to_numpy(dtype=object)
+        types = checks.labels(adata, Key.obs.cell_type, rows)
     names, groups, sizes = np.unique(types.astype(str), return_inverse=True, return_counts=True)
     return {
         Key.member_means.values: member_means(model, adata, rows, groups, clip),
+        Key.member_means.genes: np.asarray(model.data.var_names, dtype=str),
         Key.member_means.groups: names,
         Key.member_means.n_cells: sizes,
     }
@@ -229,7 +239,12 @@ def _corners(adata: AnnData, model: Method, predicted: np.ndarray) -> np.ndarray
 def plain(values: dict[str, Any]) -> dict[str, Any]:
     """Values that every version of AnnData can write: tuples become arrays, None is left out."""
     return {
-        name: np.asarray(value) if isinstance(value, tuple) else value
+        name: _array(value) if isinstance(value, tuple) else value
         for name, value in values.items()
         if value is not None
     }
+
+
+def _array(values: tuple[Any, ...]) -> np.ndarray:
+    """Values as an array, of texts where there are none."""
+    return np.asarray(values) if values else np.zeros(0, dtype=str)

@@ -92,7 +92,7 @@ class AutoencoderTraining(pl.LightningModule):
             (BLOCK_STEPS, self.batch_size),
             generator=generator(self.seed, "autoencoder", "training", self.current_epoch),
         )
-        total = torch.zeros((), device=self.device)
+        total = torch.zeros((), device=self.device, dtype=torch.float32)
         for positions in draws:
             cells = self.cells[self.training_rows[positions].to(self.device)]
             loss = nn.functional.mse_loss(self.network(cells), cells)

@@ -54,7 +54,7 @@ class Checkpoint(pl.Callback):
         assert isinstance(pl_module, BlockTraining)
         if pl_module.finished or pl_module.block % self.every_n_blocks == 0:
             partial = self.path.with_suffix(".partial")
-            trainer.save_checkpoint(partial)
+            trainer.save_checkpoint(partial, weights_only=False)
             if trainer.is_global_zero:
                 partial.replace(self.path)
 

@@ -102,7 +102,10 @@ class ConditionalTraining(BlockTraining):
             generator(self.seed, name, self.name, self.block, *part)
             for name in self.transport.names
         ]
-        order = [torch.rand(n_steps, n_strata, generator=each).argsort(1) for each in draws]
+        order = [
+            torch.rand(n_steps, n_strata, generator=each, dtype=torch.float32).argsort(1)
+            for each in draws
+        ]
         groups = torch.stack(order)[..., :n_groups]
         positions = []
         for population in (self.source, self.target):

@@ -121,7 +121,9 @@ def _split(
 ) -> tuple[Population, Population]:
     """Set a share of each condition's cells apart, the same cells in all conditions they are in."""
     order = [
-        torch.rand(side.cells.shape[0], generator=generator(seed, name, "validation"))
+        torch.rand(
+            side.cells.shape[0], generator=generator(seed, name, "validation"), dtype=torch.float32
+        )
         for name in names
     ]
     bounds = pairwise(side.offsets.tolist())
@@ -138,7 +140,7 @@ def _p_values(
     names: list[str], families: list[int], source: Population, target: Population, seed: int
 ) -> Tensor:
     """p-value (S,) of each condition's family, in which cells are compared within conditions."""
-    found = torch.ones(len(names))
+    found = torch.ones(len(names), dtype=torch.float32)
     for family in sorted(set(families)):
         members = [number for number, each in enumerate(families) if each == family]
         first, second = (

@@ -2,6 +2,7 @@
 
 import logging
 import signal
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,16 +11,24 @@ from contextlib import contextmanager
 @contextmanager
 def quiet() -> Iterator[None]:
     """Hide Lightning's notes on devices and data loaders, which do not concern our users."""
-    logger = logging.getLogger("lightning.pytorch.utilities.rank_zero")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    before = getattr(_this_thread, "is_quiet", False)
+    _this_thread.is_quiet = True
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="lightning")
             warnings.filterwarnings("ignore", category=UserWarning, message=".*litlogger.*")
             yield
     finally:
-        logger.setLevel(level)
+        _this_thread.is_quiet = before
+
+
+def _is_shown(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.ERROR or not getattr(_this_thread, "is_quiet", False)
+
+
+# Levels belong to the process, and joblib may fit in several of its threads.
+_this_thread = threading.local()
+logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_is_shown)
 
 
 @contextmanager

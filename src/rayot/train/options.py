@@ -1,14 +1,22 @@
 """How a fit runs, apart from what it fits."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from inspect import signature
-from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+
+from rayot._arguments import number, refused, whole_number
+from rayot.train.lightning import quiet
+
+SINGLE_PRECISION = (None, 32, "32", "32-true")
+"""How Lightning's Trainer calls the precision that fits have."""
 
 RESERVED = {
     "enable_checkpointing",
@@ -65,6 +73,23 @@ class TrainingOptions:
     callbacks: Sequence[pl.Callback] = ()
     trainer_kwargs: dict[str, Any] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, *, show_progress_bar: bool = True, **options: Any) -> TrainingOptions:  # noqa: ANN401
+        """Options by the keywords of ``train``, checked; what Lightning's Trainer takes among them.
+
+        Parameters
+        ----------
+        show_progress_bar
+            Whether a progress bar is shown.
+        **options
+            Of these, those that have other names are arguments of the Trainer.
+        """
+        own = {field.name for field in fields(cls)} - {"trainer_kwargs", "progress"}
+        chosen = {name: options.pop(name) for name in sorted(own & set(options))}
+        found = cls(progress=show_progress_bar, trainer_kwargs=options, **chosen)
+        found.check()
+        return found
+
     def chosen(self) -> dict[str, Any]:
         """What decides the result of a fit, and not only how it runs."""
         names = ("validation_size", "n_folds", "early_stopping", "early_stopping_patience")
@@ -72,17 +97,14 @@ class TrainingOptions:
 
     def check(self) -> None:
         """Raise a ValueError that names the first option out of range."""
-        if not 0 < self.validation_size < 0.9:
-            raise ValueError(
-                f"validation_size must be between 0 and 0.9, found {self.validation_size}."
-            )
-        if not isinstance(self.n_folds, Integral) or self.n_folds < 1:
-            raise ValueError(
-                f"n_folds must be a whole number of at least 1, found {self.n_folds!r}."
-            )
-        for name in ("early_stopping_patience", "checkpoint_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, found {getattr(self, name)}.")
+        number("validation_size", self.validation_size, 0, 0.9, open_low=True, open_high=True)
+        for name in ("n_folds", "early_stopping_patience", "checkpoint_every"):
+            whole_number(name, getattr(self, name))
+        if isinstance(self.callbacks, str) or not isinstance(self.callbacks, Sequence):
+            raise refused("callbacks", "a list of Lightning callbacks", self.callbacks)
+        for callback in self.callbacks:
+            if not isinstance(callback, pl.Callback):
+                raise refused("callbacks", "a list of Lightning callbacks", self.callbacks)
         if taken := sorted(RESERVED & set(self.trainer_kwargs)):
             raise ValueError(
                 f"{', '.join(taken)} cannot be set: fits run in blocks of 100 steps and keep "
@@ -95,6 +117,41 @@ class TrainingOptions:
                 "which are not the same for all methods; settings of the solver go into "
                 "plan_kwargs."
             )
+        if self.trainer_kwargs.get("precision") not in SINGLE_PRECISION:
+            raise refused(
+                "precision",
+                "'32-true', as energy distances and orthonormal layers lose their meaning in less "
+                "and networks this small gain nothing",
+                self.trainer_kwargs["precision"],
+            )
+        self._check_trainer()
+
+    def _check_trainer(self) -> None:
+        """Raise a ValueError for what Lightning refuses, before cells are read for it."""
+        if (self.accelerator, self.devices) == ("auto", "auto") and not self.trainer_kwargs:
+            return
+        try:
+            with quiet():
+                pl.Trainer(
+                    **self.devices_for_trainer(),
+                    logger=False,
+                    enable_checkpointing=False,
+                    enable_progress_bar=False,
+                    enable_model_summary=False,
+                    **self.trainer_kwargs,
+                )
+        except (
+            MisconfigurationException,
+            ImportError,
+            RuntimeError,
+            TypeError,
+            ValueError,
+        ) as error:
+            asked = {"accelerator": self.accelerator, "devices": self.devices}
+            shown = ", ".join(f"{k}={v!r}" for k, v in {**asked, **self.trainer_kwargs}.items())
+            raise ValueError(
+                f"lightning.pytorch.Trainer refuses {shown}: {' '.join(str(error).split())}"
+            ) from error
 
     def devices_for_trainer(self) -> dict[str, Any]:
         """One device unless more are asked for: a map is too small to be spread over several."""

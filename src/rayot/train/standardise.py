@@ -64,7 +64,7 @@ def leading_components(centred: Tensor, n_components: int) -> tuple[Tensor, Tens
     Axes beyond the rank of the cells are zero.
     """
     _, singular, components = randomized_svd(centred.numpy(), n_components, random_state=0)
-    basis = torch.zeros(centred.shape[1], n_components)
+    basis = torch.zeros(centred.shape[1], n_components, dtype=torch.float32)
     basis[:, : len(components)] = torch.from_numpy(components.T.copy())
     return basis, torch.from_numpy(singular).double().square() / len(centred)
 

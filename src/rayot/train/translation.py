@@ -78,7 +78,9 @@ def train_translation(
             draw = generator(seed, "step", step)
             drawn = torch.rand(settings.batch_size, dtype=masses.dtype, generator=draw) * masses[-1]
             rows, columns = pairs[torch.searchsorted(masses, drawn)].T
-            noise = torch.randn(len(rows), translation.n_target, generator=draw)
+            noise = torch.randn(
+                len(rows), translation.n_target, generator=draw, dtype=torch.float32
+            )
             loss = matching_loss(
                 translation.velocity,
                 noise[None],

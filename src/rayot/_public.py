@@ -1,0 +1,236 @@
+"""What every public function does first: look at its arguments, and at the user's torch."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from functools import partial, wraps
+from inspect import Parameter, Signature, signature
+from typing import Any, ParamSpec, TypeVar
+
+from rayot import _arguments as arguments
+from rayot._arguments import Check
+
+Inputs = ParamSpec("Inputs")
+Output = TypeVar("Output")
+
+BY_TYPE: dict[str, Check] = {
+    "int": arguments.whole_number,
+    "float": arguments.number,
+    "bool": arguments.flag,
+    "str": arguments.text,
+    "str | Path": arguments.path,
+    "Sequence[str]": arguments.texts,
+    "Iterable[str]": arguments.texts,
+    "dict[str, Any]": arguments.mapping,
+    "pd.DataFrame": lambda name, value: table(name, value),
+}
+"""What an argument may be by its annotation, each also with ``| None``."""
+
+_share = partial(arguments.number, low=0, high=1, open_low=True, open_high=True)
+_above_zero = partial(arguments.number, low=0, open_low=True)
+_from_zero = partial(arguments.whole_number, least=0)
+
+BY_NAME: dict[str, Check] = {
+    "clip": arguments.clip,
+    "control": arguments.condition,
+    "dose": _above_zero,
+    "fdr": _share,
+    "gene_seed": partial(arguments.whole_number, least=0, most=arguments.LARGEST_SEED),
+    "key_added": arguments.result_name,
+    "learning_rate": _above_zero,
+    "max_memory": _above_zero,
+    "min_expressed": partial(arguments.number, low=0, high=1),
+    "n_jobs": partial(arguments.whole_number, least=-1024),
+    "n_labels": _from_zero,
+    "n_seeds": partial(arguments.whole_number, most=1000),
+    "n_rays": _from_zero,
+    "perturbation": arguments.condition,
+    "pseudocount": _above_zero,
+    "seed": partial(arguments.whole_number, least=0, most=arguments.LARGEST_SEED),
+    "size": _above_zero,
+    "source_key": arguments.condition,
+    "target": arguments.condition,
+    "target_dose": _above_zero,
+    "target_key": arguments.condition,
+    "target_sum": _above_zero,
+    "test_size": _share,
+    "validation_size": partial(arguments.number, low=0, high=0.9, open_low=True, open_high=True),
+    "weight_decay": partial(arguments.number, low=0),
+}
+"""What an argument of this name may be wherever it is one; annotations say whether None is."""
+
+COLUMNS = (
+    "groupby",
+    "split_key",
+    "strata_key",
+    "weights_key",
+    "covariate_key",
+    "dose_key",
+    "condition_keys",
+    "stratify",
+    "holdout",
+    "color",
+)
+"""Arguments that name columns of ``obs``."""
+
+EMPTY = Parameter.empty
+
+
+def public(
+    **checks: Check | None,
+) -> Callable[[Callable[Inputs, Output]], Callable[Inputs, Output]]:
+    """Check the arguments of a function before it runs, and run it whatever torch is set to.
+
+    An argument is checked by its name and its annotation; what it is then is plain Python, so that
+    NumPy's numbers can be saved. The user's ``torch.inference_mode``, ``no_grad``, ``autocast`` and
+    default device do not reach into the function.
+
+    Parameters
+    ----------
+    **checks
+        Of arguments that are something else here than where they have the same name elsewhere;
+        None leaves one to the function.
+    """
+
+    def decorate(function: Callable[Inputs, Output]) -> Callable[Inputs, Output]:
+        known: dict[str, Any] = {}
+
+        @wraps(function)
+        def checked(*args: Inputs.args, **kwargs: Inputs.kwargs) -> Output:
+            if not known:
+                known["signature"] = signature(function)
+                known["checks"] = checks_of(known["signature"], checks)
+            bound = known["signature"].bind(*args, **kwargs)
+            _check_columns(bound.arguments, known["signature"])
+            for name, check in known["checks"].items():
+                if name in bound.arguments:
+                    bound.arguments[name] = check(name, bound.arguments[name])
+            with ordinary_torch():
+                return function(*bound.args, **bound.kwargs)
+
+        return checked
+
+    return decorate
+
+
+def checks_of(expected: Signature, changes: Mapping[str, Check | None]) -> dict[str, Check]:
+    """How each argument of a signature is checked."""
+    found: dict[str, Check] = {}
+    for name, parameter in expected.parameters.items():
+        annotation = str(parameter.annotation)
+        optional = annotation.endswith(" | None") or parameter.default is None
+        kind = annotation.removesuffix(" | None")
+        check = BY_TYPE.get(kind)
+        if kind != "ArrayLike":
+            check = changes[name] if name in changes else BY_NAME.get(name, check)
+        if "AnnData" in kind:
+            check = annotated_data if "MuData" in kind else one_annotated_data
+        if check is not None:
+            found[name] = _optional(check) if optional else check
+    return found
+
+
+def _optional(check: Check) -> Check:
+    """The same check, which takes None too, and says so."""
+
+    def checked(name: str, value: object) -> Any:  # noqa: ANN401
+        return value if value is None else check(name, value)
+
+    return checked
+
+
+def annotated_data(name: str, value: object) -> Any:  # noqa: ANN401
+    """An AnnData, or a MuData.
+
+    Raises
+    ------
+    TypeError
+        If it is something else.
+    """
+    from anndata import AnnData
+
+    if isinstance(value, AnnData) or is_mudata(value):
+        return value
+    raise TypeError(f"{name} must be an AnnData or a MuData, found {type(value).__name__}.")
+
+
+def one_annotated_data(name: str, value: object) -> Any:  # noqa: ANN401
+    """An AnnData.
+
+    Raises
+    ------
+    TypeError
+        If it is something else.
+    """
+    if is_mudata(value):
+        raise TypeError(
+            f"{name} must be an AnnData; of a MuData take one modality, mdata.mod[...]."
+        )
+    return annotated_data(name, value)
+
+
+def table(name: str, value: object) -> Any:  # noqa: ANN401
+    """A DataFrame.
+
+    Raises
+    ------
+    TypeError
+        If it is something else.
+    """
+    import pandas as pd
+
+    if isinstance(value, pd.DataFrame):
+        return value
+    raise TypeError(f"{name} must be a DataFrame, found {type(value).__name__}.")
+
+
+def is_mudata(value: object) -> bool:
+    """Whether it is a MuData; whoever has one has imported mudata, which takes a while."""
+    mudata = sys.modules.get("mudata")
+    return mudata is not None and isinstance(value, mudata.MuData)
+
+
+def _check_columns(bound: Mapping[str, Any], expected: Signature) -> None:
+    """Raise a KeyError if a column is in ``obs`` of a MuData alone, where no modality sees it."""
+    cells = bound.get("adata")
+    if not is_mudata(cells):
+        return
+    assert cells is not None
+    modality = cells.mod.get(bound.get("modality"))
+    if modality is None:
+        return
+    for name in COLUMNS:
+        default = expected.parameters[name].default if name in expected.parameters else None
+        value = bound.get(name, None if default is EMPTY else default)
+        for column in [value] if isinstance(value, str) else value or ():
+            if column not in modality.obs and column in cells.obs:
+                raise KeyError(
+                    f"mdata.obs has the column {column!r}, and the modality "
+                    f"{bound['modality']!r} has not; call mdata.push_obs([{column!r}]) first, or "
+                    f"name another {name}."
+                )
+
+
+@contextmanager
+def ordinary_torch() -> Iterator[None]:
+    """Gradients, no autocast, and the CPU as the default device, in this block alone.
+
+    These are settings of a thread, so nothing of the user's in another one is touched. The default
+    dtype belongs to the whole process: dtypes are named wherever a tensor is made.
+    """
+    torch = sys.modules.get("torch")
+    with ExitStack() as stack:
+        # Whoever has set anything has imported torch.
+        if torch is not None:
+            if torch.is_inference_mode_enabled():
+                stack.enter_context(torch.inference_mode(False))
+            if not torch.is_grad_enabled():
+                stack.enter_context(torch.enable_grad())
+            for device in ("cpu", "cuda"):
+                if torch.is_autocast_enabled(device):
+                    stack.enter_context(torch.autocast(device, enabled=False))
+            if torch.get_default_device().type != "cpu":
+                stack.enter_context(torch.device("cpu"))
+        yield

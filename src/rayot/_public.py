@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial, wraps
 from inspect import Parameter, Signature, signature
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from rayot import _arguments as arguments
@@ -102,7 +104,10 @@ def public(
             if not known:
                 known["signature"] = signature(function)
                 known["checks"] = checks_of(known["signature"], checks)
-            bound = known["signature"].bind(*args, **kwargs)
+            try:
+                bound = known["signature"].bind(*args, **kwargs)
+            except TypeError as error:
+                raise TypeError(f"{function.__name__}() {error}") from None
             _check_columns(bound.arguments, known["signature"])
             for name, check in known["checks"].items():
                 if name in bound.arguments:
@@ -211,6 +216,15 @@ def _check_columns(bound: Mapping[str, Any], expected: Signature) -> None:
                     f"{bound['modality']!r} has not; call mdata.push_obs([{column!r}]) first, or "
                     f"name another {name}."
                 )
+
+
+def warn(message: str) -> None:
+    """Warn at the line outside of rayot that led here, whatever lies between."""
+    ours = str(Path(__file__).parent)
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(ours):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, stacklevel=level)
 
 
 @contextmanager

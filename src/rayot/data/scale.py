@@ -119,7 +119,10 @@ def find_scale(block: np.ndarray | sparse.csr_matrix, uns: Mapping[str, Any]) ->
     said = _said(uns, float(values.max()))
     with np.errstate(over="ignore", invalid="ignore"):
         for scale in SCALES:
-            if _is_whole(_amounts(scale, values)) or _are_multiples(scale, rows):
+            if _is_whole(_amounts(scale, values)):
+                return scale
+        for scale in SCALES:
+            if _are_multiples(scale, rows):
                 return scale
         totals = [scale for scale in SCALES if _have_one_total(scale, rows)]
     # Values that have one total themselves may have been brought to it after a logarithm.

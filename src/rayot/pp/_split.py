@@ -14,7 +14,7 @@ from rayot._public import public
 from rayot.data import checks
 from rayot.data.keys import Key
 from rayot.data.modality import modality_of
-from rayot.data.split import is_split
+from rayot.data.split import in_held_out_groups, is_split
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -55,7 +55,7 @@ def split(
     holdout
         From columns of ``obs`` to groups that are for testing, whatever their condition; all
         other cells are for training. With several columns a cell is for testing if it is in a
-        group of any of them. A group needs cells of two conditions, as there is otherwise nothing
+        group of any of them. The groups need cells of two conditions, as there is otherwise nothing
         to compare predictions with. ``test_size`` and ``stratify`` then have no effect.
     control
         Category of ``groupby`` whose cells stay in training though their group is held out: of
@@ -182,32 +182,35 @@ def _held_out(
         raise ValueError(f"holdout={dict(holdout)!r} leaves no cells for training or for testing.")
     if control is None and groupby not in adata.obs.columns:
         return test
-    conditions = checks.labels(adata, groupby)
+    is_control = np.zeros(adata.n_obs, dtype=bool)
     if control is not None:
-        test &= ~checks.in_category(adata, groupby, control)
+        is_control = checks.in_category(adata, groupby, control)
+        test &= ~is_control
         if not test.any():
             raise ValueError(f"The groups held out have no cells other than {control!r}.")
-    for name, groups in holdout.items():
-        # Of a condition that is held out whole, the control's cells are what it is compared with.
-        for group in groups if name != groupby else ():
-            _check_comparable(adata, name, group, groupby, conditions)
+    # Of a condition that is held out whole, the control's cells are what it is compared with.
+    if groupby not in holdout:
+        known = is_control & in_held_out_groups(adata, list(holdout), is_control, test)
+        _check_comparable(adata, groupby, control, test | known)
     return test
 
 
 def _check_comparable(
-    adata: AnnData, name: str, group: str, groupby: str, conditions: np.ndarray
+    adata: AnnData, groupby: str, control: str | None, scored: np.ndarray
 ) -> None:
-    """Raise a ValueError if predictions of a group could not be compared with anything."""
-    of_group = conditions[checks.in_category(adata, name, group)]
-    names, counts = np.unique(of_group[of_group != ""], return_counts=True)
-    if (counts >= 2).sum() < 2:
-        found = ", ".join(f"{n} of {each!r}" for each, n in zip(names, counts, strict=True))
-        raise ValueError(
-            f"holdout names the group {group!r} of {name!r}, whose cells are of one condition "
-            f"({found or 'none'} in obs[{groupby!r}]): what is predicted for them could never be "
-            "compared with observed cells. Hold out groups with at least two cells of two "
-            "conditions, or leave these cells out of adata."
-        )
+    """Raise a ValueError if predictions for the groups held out could never be scored."""
+    conditions = checks.labels(adata, groupby)[scored]
+    names, counts = np.unique(conditions[conditions != ""], return_counts=True)
+    enough = set(names[counts >= 2])
+    if len(enough) >= 2 and (control is None or str(control) in enough):
+        return
+    found = ", ".join(f"{count} of {name!r}" for name, count in zip(names, counts, strict=True))
+    wanted = "two conditions" if control is None else f"{str(control)!r} and of another condition"
+    raise ValueError(
+        f"What is predicted for the groups in holdout could never be scored: that takes two cells "
+        f"of {wanted} in obs[{groupby!r}], and the groups have {found or 'none'}. Hold out a group "
+        "with both, or several that have them together, or leave these cells out of adata."
+    )
 
 
 def _test_cells(n_cells: int, test_size: float, low: int, high: int) -> int:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 from anndata import AnnData
 from scipy import sparse
 
+from rayot._public import warn
 from rayot.data.matrix import embedding_rows
 from rayot.data.spec import DataSpec
 from rayot.representation.base import Expression, Representation
@@ -80,12 +80,11 @@ class PCA(Representation):
             )
         n_left = int((weights == 0).all(1).sum())
         if n_left:
-            warnings.warn(
+            warn(
                 f"adata.varm[{loadings!r}] says nothing of {n_left} of {len(weights)} genes, so "
                 "they are predicted as they are before the perturbation. To predict them, compute "
                 "the components from all genes, scanpy.pp.pca(adata, mask_var=None); to leave them "
-                "out, keep the others alone, adata[:, adata.var['highly_variable']].copy().",
-                stacklevel=2,
+                "out, keep the others alone, adata[:, adata.var['highly_variable']].copy()."
             )
         left = scores - expression @ weights
         score_offset = left.mean(0)

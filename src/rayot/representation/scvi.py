@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from copy import copy
 from typing import Any, NoReturn
 
@@ -11,7 +10,7 @@ import pandas as pd
 import torch
 from anndata import AnnData
 
-from rayot._public import public
+from rayot._public import public, warn
 from rayot.data import checks
 from rayot.data.matrix import dense
 from rayot.data.scale import LOG1P, SAMPLE_CELLS, scale_named
@@ -111,10 +110,9 @@ class SCVI(Representation):
         amounts = found.scale.to_amounts(dense(spec.expression(adata, sample)).astype(np.float64))
         found.target_sum = float(np.median(amounts.sum(1)))
         if self.target_sum is not None and not np.isclose(self.target_sum, found.target_sum, 0.05):
-            warnings.warn(
+            warn(
                 f"target_sum={self.target_sum:g} is not what the cells have, {found.target_sum:g} "
-                f"in median on the scale of {spec.where} ({spec.scale}); that is taken.",
-                stacklevel=2,
+                f"in median on the scale of {spec.where} ({spec.scale}); that is taken."
             )
         return found
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from rayot._public import warn
 from rayot.data import checks
 from rayot.data.fitted import FittedMap
 from rayot.data.keys import Key
@@ -186,10 +186,9 @@ def known_scale(adata: AnnData, fitted: FittedMap) -> Scale:
         scale = find_scale(expression_of(adata, fitted.layer, rows), adata.uns)
     if not scale.is_known:
         where = "adata.X" if fitted.layer is None else f"adata.layers[{fitted.layer!r}]"
-        warnings.warn(
+        warn(
             f"{where} is on a scale that is not known (centred, of proteins, regressed on "
-            "something), so means are compared by their differences and not by their ratios.",
-            stacklevel=4,
+            "something), so means are compared by their differences and not by their ratios."
         )
     return scale
 
@@ -213,10 +212,9 @@ def _split(
 ) -> _Split:
     is_source, is_target = fitted.is_source(adata), fitted.is_target(adata)
     if not fitted.has_dose(adata):
-        warnings.warn(
+        warn(
             f"The map {fitted.key!r} predicts dose {fitted.dose:g} of {fitted.target!r}, which no "
-            f"cell in adata.obs[{fitted.dose_key!r}] has; it is scored against cells of all doses.",
-            stacklevel=4,
+            f"cell in adata.obs[{fitted.dose_key!r}] has; it is scored against cells of all doses."
         )
     scored = _mask(adata, cell_mask)
     transported = transported & is_source
@@ -242,10 +240,9 @@ def _split(
             truth, observed = _halves(truth, generator)
         is_test, is_train = is_test | known, is_train & ~known
     else:
-        warnings.warn(
+        warn(
             f"The map {fitted.key!r} has no column of train and test cells, so it is scored on "
-            "cells that it was fitted on; split the cells first to see how it generalises.",
-            stacklevel=4,
+            "cells that it was fitted on; split the cells first to see how it generalises."
         )
         is_train = is_test = np.ones(adata.n_obs, dtype=bool)
         held_out = "in adata"
@@ -260,10 +257,9 @@ def _split(
     )
     n_missing = int((scored & is_source & is_test).sum()) - len(split.source_test)
     if n_missing:
-        warnings.warn(
+        warn(
             f"{n_missing} cells of {fitted.source!r} {held_out} were not transported (their rows "
-            "are NaN) and are left out of the scores.",
-            stacklevel=4,
+            "are NaN) and are left out of the scores."
         )
     for rows, what in (
         (split.source_test, f"transported cells of {fitted.source!r} {held_out}"),
@@ -279,11 +275,10 @@ def _split(
 def _warn_of_training_cells(fitted: FittedMap, found: NDArray[np.bool_]) -> None:
     """Say that cells are for testing by their column which the map was fitted on."""
     if found.any():
-        warnings.warn(
+        warn(
             f"{int(found.sum())} cells with {Key.obs.test!r} in obs[{fitted.split_key!r}] are "
             f"training cells of the map {fitted.key!r}: the split was drawn anew after the fit. "
-            "They are left out of the scores; fit again to use this split.",
-            stacklevel=5,
+            "They are left out of the scores; fit again to use this split."
         )
 
 
@@ -293,7 +288,7 @@ def _mask(adata: AnnData, cell_mask: ArrayLike | None) -> NDArray[np.bool_]:
     if isinstance(cell_mask, pd.Series):
         return _mask_by_name(adata, cell_mask)
     mask = np.asarray(cell_mask)
-    if mask.dtype != bool or mask.shape != (adata.n_obs,):
+    if mask.dtype != bool or mask.shape != (adata.n_obs,) or np.ma.is_masked(cell_mask):
         raise ValueError(
             f"cell_mask has dtype {mask.dtype} and shape {mask.shape}; "
             f"it needs one bool a cell, shape ({adata.n_obs},)."
@@ -302,22 +297,27 @@ def _mask(adata: AnnData, cell_mask: ArrayLike | None) -> NDArray[np.bool_]:
 
 
 def _mask_by_name(adata: AnnData, mask: pd.Series) -> NDArray[np.bool_]:
-    """A mask whose cells are found by their names, whatever their order."""
+    """A mask whose cells are found by their names, in whatever order and company."""
     names = adata.obs_names
     if not mask.index.equals(names):
-        unique = mask.index.is_unique and names.is_unique
-        if not unique or len(mask.index.symmetric_difference(names)):
+        if not (mask.index.is_unique and names.is_unique):
             raise ValueError(
-                "cell_mask is a Series whose index is not adata.obs_names, so its cells cannot be "
-                "told; index it by the names of the cells, or pass an array in their order."
+                "cell_mask is a Series in another order than the cells, and a name is there twice, "
+                "so its cells cannot be told; call adata.obs_names_make_unique()."
+            )
+        if len(missing := names.difference(mask.index, sort=False)):
+            raise ValueError(
+                f"cell_mask has no entry for {len(missing)} of {len(names)} cells, {missing[0]!r} "
+                "among them; index it by adata.obs_names, or pass an array in their order."
             )
         mask = mask.loc[names]
-    if not pd.api.types.is_bool_dtype(mask.dtype) or mask.isna().any():
+    values = mask.to_numpy(dtype=object)
+    if not all(isinstance(value, bool | np.bool_) for value in values):
         raise ValueError(
             f"cell_mask has dtype {mask.dtype} and {int(mask.isna().sum())} missing values; it "
-            "needs one bool a cell."
+            "needs True or False for each cell."
         )
-    return mask.to_numpy(dtype=bool)
+    return values.astype(bool)
 
 
 def _transported(adata: AnnData, maps: Sequence[FittedMap]) -> NDArray[np.bool_]:

@@ -24,6 +24,12 @@ def screen(cells):
     return rt.tl.screen(cells, "control", key_added="once", **QUICK)
 
 
+@pytest.fixture(scope="module")
+def chunked(cells):
+    """A screen whose problems do not fit into one chunk."""
+    return rt.tl.screen(cells.copy(), "control", max_memory=0.001, **QUICK)
+
+
 def control(cells, n=50):
     return cells[(cells.obs["perturbation"] == "control").to_numpy()][:n].copy()
 
@@ -104,14 +110,45 @@ def test_the_result_survives_a_file(cells, screen, tmp_path):
     assert read["table"]["detectable"].dtype == bool
 
 
-def test_processes_give_the_bits_of_one(cells):
-    options = {**QUICK, "max_memory": 0.001}
-    one = rt.tl.screen(cells.copy(), "control", **options)
+def test_processes_give_the_bits_of_one(cells, chunked):
     with joblib.parallel_config(n_jobs=2):
-        two = rt.tl.screen(cells.copy(), "control", **options)
-    for name, values in one.stack.state.items():
+        two = rt.tl.screen(cells.copy(), "control", max_memory=0.001, **QUICK)
+    for name, values in chunked.stack.state.items():
         np.testing.assert_array_equal(values, two.stack.state[name])
-    pd.testing.assert_frame_equal(one.table, two.table)
+    pd.testing.assert_frame_equal(chunked.table, two.table)
+
+
+@pytest.mark.parametrize("backend", ["multiprocessing", "threading", "one by one"])
+def test_every_backend_of_joblib_gives_the_bits_of_one(cells, chunked, backend):
+    """Also those that cannot hand results over one by one, as Ray's and Spark's."""
+
+    class OneByOne(joblib.parallel.SequentialBackend):
+        supports_return_generator = False
+
+    joblib.register_parallel_backend("one by one", OneByOne)
+    with joblib.parallel_config(backend=backend, n_jobs=2):
+        found = rt.tl.screen(cells.copy(), "control", max_memory=0.001, **QUICK)
+    for name, values in chunked.stack.state.items():
+        np.testing.assert_array_equal(values, found.stack.state[name])
+
+
+@pytest.mark.parametrize("method", ["mean_shift", "gaussian_ot", "w1ot"])
+def test_names_of_what_is_written_are_those_of_the_method(cells, method, tmp_path):
+    options = {} if method == "mean_shift" else {"max_steps": 2}
+    adata = cells.copy()
+    path = tmp_path / "all.h5ad"
+    found = rt.tl.screen(
+        adata, "control", method=method, fdr=None, write=path, show_progress_bar=False, **options
+    )
+    name = found.problems["perturbation"].iloc[0]
+    written = ad.read_h5ad(path)
+    keys = {*written.layers, *written.uns, *written.obs}
+    assert {key for key in keys if key.startswith(method)}
+    assert method == "w1ot" or not {key for key in keys if "w1ot" in key}
+    one = found.predict(control(cells), name)
+    keys = {*one.obs, *one.obsm, *one.uns}
+    assert f"{method}_step" in keys
+    assert method == "w1ot" or not {key for key in keys if "w1ot" in key}
 
 
 @pytest.mark.parametrize("strata", ["balanced", "separate"])

@@ -1,7 +1,9 @@
 import logging
+import warnings
 
 import anndata as ad
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.collections import LineCollection
 from scipy.sparse import csr_matrix
@@ -129,6 +131,61 @@ def test_categories_take_the_colours_that_scanpy_stored(planar):
     np.testing.assert_allclose(faces[:2], [[1, 0, 0], [0, 0, 1]])
     texts = [text.get_text() for text in ax.get_legend().get_texts()]
     assert texts == ["B", "T", "observed", "predicted"]
+
+
+PALETTES = {
+    "dictionary": {"T": "#0000ff", "B": "#ff0000"},
+    "with more": {"T": "#0000ff", "NK": "#00ff00", "B": "#ff0000"},
+    "array": np.array(["#ff0000", "#0000ff"]),
+    "named": ["red", "blue"],
+    "series": pd.Series({"B": "red", "T": "blue"}),
+}
+
+
+@pytest.mark.parametrize("name", PALETTES)
+def test_colours_may_be_kept_in_a_dictionary(planar, name):
+    planar.uns["cell_type_colors"] = PALETTES[name]
+    ax = rt.pl.transport_rays(planar, color="cell_type", n_rays=40, show=False)
+    faces = ax.collections[2].get_facecolors()[:, :3]
+    np.testing.assert_allclose(faces[:2], [[1, 0, 0], [0, 0, 1]])
+    rt.pl.umap(with_umap(planar), color="cell_type", show=False)
+
+
+@pytest.mark.parametrize(
+    "colors", [["red"], {"B": "red"}, "red", {"B": "nonsense", "T": "blue"}, 5]
+)
+def test_colours_that_are_no_palette_are_left_alone(planar, colors):
+    planar.uns["cell_type_colors"] = colors
+    ax = rt.pl.transport_rays(planar, color="cell_type", n_rays=40, show=False)
+    assert len(np.unique(ax.collections[2].get_facecolors(), axis=0)) == 2
+
+
+def with_umap(adata):
+    adata.obsm["X_umap"] = np.asarray(adata.X)
+    return adata
+
+
+@pytest.mark.parametrize("draw", ["transport_rays", "diagnostics", "history", "markers", "umap"])
+@pytest.mark.parametrize("use_rep", [None, "X_pca"])
+def test_source_cells_alone_are_enough(cells, quick, draw, use_rep):
+    """Whoever keeps the cells that were predicted alone needs no other."""
+    cells.obsm["X_umap"] = np.asarray(cells.obsm["X_pca"])[:, :2].copy()
+    rt.tl.w1ot(cells, "control", "perturbed", use_rep=use_rep, **quick)
+    alone = cells[cells.obs["perturbation"] == "control"].copy()
+    np.testing.assert_array_equal(rt.get.predicted(cells).X, rt.get.predicted(alone).X)
+    in_space = {"basis": "pca"} if draw == "transport_rays" and use_rep else {}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        whole, part = (
+            getattr(rt.pl, draw)(each, show=False, **in_space) for each in (cells, alone)
+        )
+    assert type(whole) is type(part)
+    if in_space:
+        np.testing.assert_array_equal(rays(whole), rays(part))
+    # Elsewhere a prediction is drawn among the cells next to it, of which there are none.
+    said = [each for each in caught if "adata has no cells of 'perturbed'" in str(each.message)]
+    assert bool(said) == (draw in ("transport_rays", "markers", "umap") and not in_space)
+    assert all(each.filename == __file__ for each in said)
 
 
 def test_missing_categories_and_strings(planar):

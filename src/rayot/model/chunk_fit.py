@@ -114,7 +114,8 @@ def fit_chunk(chunk: Chunk, p_values: Sequence[float] | None) -> FittedChunk:
     known = None
     if p_values is not None:
         # The screen has decided that these have an effect; none is shrunk to nothing for its own.
-        found = torch.tensor(p_values, dtype=torch.float32).repeat_interleave(torch.tensor(sizes))
+        n_problems = torch.tensor(sizes, dtype=torch.int64)
+        found = torch.tensor(p_values, dtype=torch.float32).repeat_interleave(n_problems)
         known = found.clamp_max(SIGNIFICANCE)
     labels = torch.from_numpy(chunk.labels[0]), torch.from_numpy(chunk.labels[1])
     with threads_for(0):

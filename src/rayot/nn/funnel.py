@@ -78,7 +78,7 @@ class FunnelPotential(Potential):
     def anneal(self, progress: float, active: Sequence[bool]) -> None:
         """Sharpen the minimum geometrically."""
         sharper = self.start_temperature * SHARPEST ** min(1.0, progress / ANNEALED)
-        held = torch.tensor(active, device=sharper.device).logical_not()[:, None, None]
+        held = ~torch.tensor(active, device=sharper.device, dtype=torch.bool)[:, None, None]
         self.temperature.copy_(torch.where(held, self.temperature, sharper))
 
     def weights(self) -> list[Tensor]:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize, to_rgba, to_rgba_array
+from matplotlib.colors import Normalize, is_color_like, to_rgba, to_rgba_array
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
@@ -153,12 +153,13 @@ def _palette(adata: AnnData, column: str, names: Sequence[str]) -> dict[str, str
     from scanpy.plotting import palettes
 
     stored = adata.uns.get(Key.colors.of(column))
-    if isinstance(stored, Mapping):
-        by_name = {str(name): str(shade) for name, shade in stored.items()}
-        if set(names) <= set(by_name):
-            return {name: by_name[name] for name in names}
-    elif stored is not None and not isinstance(stored, str) and np.size(stored) >= len(names):
-        return dict(zip(names, map(str, np.ravel(stored)), strict=False))
+    known: dict[str, str] = {}
+    if isinstance(stored, Mapping | pd.Series):
+        known = {str(name): str(shade) for name, shade in stored.items()}
+    elif stored is not None and not isinstance(stored, str):
+        known = dict(zip(names, map(str, np.ravel(stored)), strict=False))
+    if set(names) <= set(known) and all(is_color_like(known[name]) for name in names):
+        return {name: known[name] for name in names}
     cycle = mpl.rcParams["axes.prop_cycle"].by_key()["color"]
     for shades in (cycle, palettes.default_20, palettes.default_28, palettes.default_102):
         if len(shades) >= len(names):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from rayot._public import warn
 from rayot.data.fitted import FittedMap
 from rayot.data.keys import Key
 from rayot.data.matrix import embedding_rows
@@ -69,7 +70,8 @@ def planar_cells(adata: AnnData, key: str, basis: str | None = None, seed: int =
 
     Two-dimensional data are drawn as they are. In an embedding the observed cells keep their
     place, and a predicted cell goes to the weighted mean of the observed cells nearest to it in
-    the space of the map.
+    the space of the map. Without target cells that is where it came from, and a warning says
+    so.
 
     Parameters
     ----------
@@ -99,6 +101,12 @@ def planar_cells(adata: AnnData, key: str, basis: str | None = None, seed: int =
     labels = (f"{name}1", f"{name}2")
     if entry == space.fitted.use_rep:
         return _place(space, space.observed[:, :2], space.predicted[:, :2], labels, True)
+    if not len(space.target_rows):
+        warn(
+            f"adata has no cells of {fitted.target!r}. In {entry} a predicted cell is drawn among "
+            "the observed cells nearest to it, here those of the source, so that it seems to stay "
+            "where it is; keep the target cells for this figure, or draw in the space of the map."
+        )
     observed, predicted = _reduced(space)
     if entry in adata.obsm:
         rows = np.concatenate([space.source_rows, space.target_rows])

@@ -217,7 +217,8 @@ def _exact(first: _Side, moved: Tensor, second: _Side) -> dict[str, float]:
     if sum(counts) < 2 or not moved.isfinite().all():
         return {**dict.fromkeys(names, float("nan")), "n_cells_wasserstein": 0}
     mine, half = _leading(first.sizes, counts), _leading(second.sizes, counts)
-    other = half + torch.repeat_interleave(torch.tensor(counts), torch.tensor(counts))
+    of_half = torch.tensor(counts, dtype=torch.int64)
+    other = half + torch.repeat_interleave(of_half, of_half)
     mass, half_mass = _masses(first, mine, counts), _masses(second, half, counts)
     truth = second.cells[:, half]
     found = (

@@ -61,7 +61,7 @@ class Population:
         weights: Sequence[Tensor] | None = None,
     ) -> "Population":
         """Build a population from the rows of each group, and the weight of each row."""
-        sizes = torch.tensor([0, *(len(group) for group in groups)])
+        sizes = torch.tensor([0, *(len(group) for group in groups)], dtype=torch.int64)
         together = None if weights is None else torch.cat(list(weights)).float()
         return cls(cells, torch.cat(list(groups)), sizes.cumsum(0), n_strata, together)
 

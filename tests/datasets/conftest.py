@@ -26,6 +26,7 @@ class Site:
     url: str
     pages: dict[str, bytes] = field(default_factory=dict)
     cut_short: set[str] = field(default_factory=set)
+    endless: set[str] = field(default_factory=set)
     requests: list[str] = field(default_factory=list)
 
 
@@ -38,6 +39,13 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_error(404)
             return
         self.send_response(200)
+        if self.path in site.endless:
+            self.end_headers()
+            while not self.wfile.closed:
+                try:
+                    self.wfile.write(body)
+                except OSError:
+                    return
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body[: len(body) // 2] if self.path in site.cut_short else body)
@@ -71,13 +79,13 @@ def cache(tmp_path, monkeypatch):
 def entry_of():
     """Build a registry entry for files of the test server; True stands for the right hash."""
 
-    def build(site, sha256=True, name="toy.bin"):
+    def build(site, sha256=True, name="toy.bin", max_bytes=10**9):
         if sha256 is True:
             sha256 = hashlib.sha256(site.pages[f"/{name}"]).hexdigest()
         described = dict.fromkeys(
             ["citation", "doi", "repo", "path", "repo_licence", "note", "x_description"], "none"
         )
-        file = _registry.DataFile(name, f"{site.url}/{name}", sha256)
+        file = _registry.DataFile(name, f"{site.url}/{name}", sha256, max_bytes)
         return _registry.Entry("toy", (file,), **described)
 
     return build

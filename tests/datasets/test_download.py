@@ -95,3 +95,20 @@ def test_the_folder_is_the_named_one_or_the_cache_of_the_user(monkeypatch, tmp_p
     assert data_dir() == tmp_path
     monkeypatch.delenv("RAYOT_DATA_DIR")
     assert data_dir() == pooch.os_cache("rayot")
+
+
+@pytest.mark.parametrize("announced", [True, False])
+@pytest.mark.parametrize("sha256", [True, None])
+def test_a_download_stops_at_what_the_file_has_at_most(site, cache, entry_of, announced, sha256):
+    """A server that sends on for ever must not fill the disk."""
+    site.pages["/toy.bin"] = bytes(2**20)
+    if not announced:
+        site.endless.add("/toy.bin")
+    entry = entry_of(site, sha256=sha256, max_bytes=300_000)
+    with pytest.raises(OSError, match=r"sends more than the 0.0003 GB .* by hand"):
+        fetch(entry)
+    assert left_in(cache) == []
+
+
+def test_a_file_of_just_the_size_is_taken(full_site, cache, entry_of):
+    assert fetch(entry_of(full_site, sha256=None, max_bytes=len(BODY)))["toy.bin"].exists()

@@ -1,6 +1,9 @@
 """Encoders and decoders against the libraries that made them."""
 
+import contextlib
+
 import numpy as np
+import pandas as pd
 import pytest
 import scanpy as sc
 import torch
@@ -204,3 +207,99 @@ def test_a_map_in_the_latent_space_of_scvi(cells, vae, quick, tmp_path):
 def test_an_untrained_scvi_model_is_refused():
     with pytest.raises(ValueError, match="not trained"):
         SCVI(type("Untrained", (), {"is_trained": False})())
+
+
+CONTAINERS = {
+    "table": lambda adata, values: pd.DataFrame(values, index=adata.obs_names),
+    "csr": lambda adata, values: sparse.csr_matrix(values),
+    "csr_array": lambda adata, values: sparse.csr_array(values),
+    "csc": lambda adata, values: sparse.csc_matrix(values),
+    "float64": lambda adata, values: np.asfortranarray(values, dtype=np.float64),
+}
+
+
+@pytest.fixture(scope="module")
+def represented():
+    """Cells with components, latents and an embedding that nothing is known of."""
+    cells = rt.datasets.simulated(n_cells=60, n_genes=20, seed=0)
+    sc.pp.pca(cells, n_comps=5)
+    rt.pp.autoencoder(cells, n_latent=4, hidden=(8,), max_steps=100, show_progress_bar=False)
+    cells.obsm["X_any"] = np.asarray(cells.obsm["X_pca"]).copy()
+    return cells
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+@pytest.mark.parametrize("use_rep", ["X_pca", "X_autoencoder", "X_any"])
+def test_an_entry_of_obsm_in_every_container_is_the_same(represented, container, use_rep):
+    quick = {"preset": "fast", "max_steps": 2, "batch_size": 16, "show_progress_bar": False}
+    plain, other = represented.copy(), represented.copy()
+    values = np.asarray(represented.obsm[use_rep])
+    other.obsm[use_rep] = CONTAINERS[container](other, values)
+    for name in ("w1ot", "mean_shift"):
+        for cells in (plain, other):
+            getattr(rt.tl, name)(cells, "control", "perturbed", use_rep=use_rep, **quick)
+        np.testing.assert_array_equal(other.obsm[f"X_{name}"], plain.obsm[f"X_{name}"])
+        if use_rep != "X_any":
+            np.testing.assert_array_equal(other.layers[name], plain.layers[name])
+    screens = [
+        rt.tl.screen(cells, "control", use_rep=use_rep, fdr=None, n_folds=1, **quick)
+        for cells in (plain, other)
+    ]
+    found, expected = (
+        screen.predict(cells[:9].copy(), "perturbed").obsm["X_w1ot"]
+        for screen, cells in zip(screens, (plain, other), strict=True)
+    )
+    np.testing.assert_array_equal(found, expected)
+    for draw in (rt.pl.transport_rays, rt.pl.umap):
+        other.obsm["X_umap"] = CONTAINERS[container](other, np.asarray(values)[:, :2])
+        draw(other, "w1ot", show=False)
+
+
+def test_loadings_in_every_container_are_the_same(cells, quick):
+    expected = rt.tl.w1ot(cells.copy(), "control", "perturbed", use_rep="X_pca", **quick)
+    loadings = np.asarray(cells.varm["PCs"])
+    for convert in (lambda values: pd.DataFrame(values, index=cells.var_names), sparse.csr_matrix):
+        other = cells.copy()
+        other.varm["PCs"] = convert(loadings)
+        model = rt.tl.w1ot(other, "control", "perturbed", use_rep="X_pca", **quick)
+        np.testing.assert_array_equal(model.predict(cells[:9]).X, expected.predict(cells[:9]).X)
+
+
+@pytest.mark.parametrize("target_sum", [None, 1e4, 7.0])
+@pytest.mark.parametrize("decode", ["direct", "delta"])
+def test_scvi_decodes_to_the_scale_of_the_cells(cells, quick, target_sum, decode):
+    """To what a cell has in median, whatever the data were normalised to."""
+    import scvi
+
+    cells.X = sparse.csr_matrix(cells.layers["counts"], dtype=np.float32)
+    sc.pp.normalize_total(cells, target_sum=500)
+    sc.pp.log1p(cells, base=2)
+    scvi.settings.seed = 0
+    scvi.model.SCVI.setup_anndata(cells, layer="counts")
+    vae = scvi.model.SCVI(cells, n_latent=4, n_hidden=16)
+    vae.train(max_epochs=20, accelerator="cpu", enable_progress_bar=False)
+    representation = SCVI(vae, target_sum=target_sum)
+    options = {"use_rep": representation, "plan_kwargs": {"decode": decode}, "clip": False}
+    with contextlib.ExitStack() as stack:
+        if target_sum is not None:
+            stack.enter_context(pytest.warns(UserWarning, match="is not what the cells have, 500"))
+        model = rt.tl.mean_shift(cells, "control", "perturbed", **options)
+    source = cells[cells.obs["perturbation"] == "control"].copy()
+    predicted = model.predict(source).X
+    if decode == "direct":
+        np.testing.assert_allclose((2.0**predicted - 1).sum(1), 500, rtol=1e-3)
+    assert np.mean(predicted) == pytest.approx(np.mean(source.X.toarray()), rel=0.2)
+    # Genes of new cells go by name.
+    backwards = model.predict(source[:, ::-1].copy())
+    np.testing.assert_allclose(backwards[:, source.var_names].X, predicted, atol=1e-4)
+
+
+def test_scvi_on_cells_of_no_known_scale_is_refused(cells, quick):
+    import scvi
+
+    scvi.model.SCVI.setup_anndata(cells, layer="counts")
+    vae = scvi.model.SCVI(cells, n_latent=4, n_hidden=16)
+    vae.train(max_epochs=1, accelerator="cpu", enable_progress_bar=False)
+    cells.X = cells.X.toarray() - 3
+    with pytest.raises(ValueError, match="scale that is not known"):
+        rt.tl.mean_shift(cells, "control", "perturbed", use_rep=SCVI(vae))

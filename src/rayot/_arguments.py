@@ -79,7 +79,7 @@ def number(
 def _range(low: float, high: float, open_low: bool, open_high: bool) -> str:
     """What a number has to be; an upper bound comes with a lower one."""
     if not isfinite(low):
-        return "a number"
+        return f"at most {high:g}" if isfinite(high) else "a number"
     if not isfinite(high):
         return f"{'greater than' if open_low else 'at least'} {low:g}"
     if open_low and open_high:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from math import isfinite
 from numbers import Integral, Real
 
+from rayot._arguments import LARGEST_SEED
+
 
 def whole_number(name: str, value: object, minimum: int) -> int:
     """Return `value` as an int, or say what is wrong with the argument `name`.
@@ -17,6 +19,20 @@ def whole_number(name: str, value: object, minimum: int) -> int:
     if isinstance(value, bool) or not isinstance(value, Integral) or value < minimum:
         raise ValueError(f"{name} is {value!r}; give a whole number of at least {minimum}.")
     return int(value)
+
+
+def seed_of(name: str, value: object) -> int:
+    """Return `value` as a seed, or say what is wrong with the argument `name`.
+
+    Raises
+    ------
+    ValueError
+        If `value` is no whole number from 0 to what NumPy and scikit-learn take.
+    """
+    seed = whole_number(name, value, 0)
+    if seed > LARGEST_SEED:
+        raise ValueError(f"{name} is {value!r}; give a whole number from 0 to {LARGEST_SEED}.")
+    return seed
 
 
 def number(

@@ -9,7 +9,7 @@ from anndata import AnnData
 from scipy import sparse
 
 from rayot.data.keys import Key
-from rayot.datasets._checks import number, whole_number
+from rayot.datasets._checks import number, seed_of, whole_number
 
 _SOURCE = {
     "citation": "Zheng GXY et al. Massively parallel digital transcriptional profiling of single "
@@ -71,7 +71,7 @@ def pbmc_perturbed(
     >>> adata.shape, int(adata.var["perturbed"].sum())
     ((700, 765), 3)
     """
-    rng = np.random.default_rng(whole_number("seed", seed, 0))
+    rng = np.random.default_rng(seed_of("seed", seed))
     n_genes = whole_number("n_genes", n_genes, 1)
     factor = number("fold_change", fold_change, 0.0, open_low=True)
     share = number("min_expressed", min_expressed, 0.0, 1.0)

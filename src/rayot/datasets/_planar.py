@@ -7,7 +7,7 @@ import pandas as pd
 from anndata import AnnData
 
 from rayot.data.keys import Key
-from rayot.datasets._checks import number, whole_number
+from rayot.datasets._checks import number, seed_of, whole_number
 
 
 def checked_arguments(
@@ -16,7 +16,7 @@ def checked_arguments(
     """Check the arguments of a planar set; the seed becomes a generator."""
     n = whole_number("n_samples", n_samples, 1)
     sigma = number("noise", noise, 0.0)
-    return n, sigma, np.random.default_rng(whole_number("seed", seed, 0))
+    return n, sigma, np.random.default_rng(seed_of("seed", seed))
 
 
 def legacy_seed(rng: np.random.Generator) -> int:

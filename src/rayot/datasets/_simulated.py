@@ -10,7 +10,7 @@ from anndata import AnnData
 from scipy import sparse
 
 from rayot.data.keys import Key
-from rayot.datasets._checks import number, whole_number
+from rayot.datasets._checks import number, seed_of, whole_number
 
 _TARGET_SUM = 1e4
 _MARKER_SHARE = 0.2
@@ -96,16 +96,14 @@ def simulated(
     ((200, 50), ['counterfactual', 'counts'])
     """
     n_cells = whole_number("n_cells", n_cells, 1)
-    rng = np.random.default_rng(whole_number("seed", seed, 0))
+    rng = np.random.default_rng(seed_of("seed", seed))
     heterogeneity = number("heterogeneity", heterogeneity, 0.0, 1.0)
     dispersion = number("dispersion", dispersion, 0.0, MAX_DISPERSION)
     genes = Genes.draw(
         whole_number("n_genes", n_genes, 1),
         whole_number("n_cell_types", n_cell_types, 1),
         number("effect_size", effect_size, 0.0, MAX_EFFECT_SIZE),
-        rng
-        if gene_seed is None
-        else np.random.default_rng(whole_number("gene_seed", gene_seed, 0)),
+        rng if gene_seed is None else np.random.default_rng(seed_of("gene_seed", gene_seed)),
     )
     library_size = number("library_size", library_size, 0.0, MAX_LIBRARY_SIZE, open_low=True)
     cells = Cells.draw(2 * n_cells, n_cell_types, library_size, rng)

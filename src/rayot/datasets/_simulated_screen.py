@@ -11,7 +11,7 @@ from anndata import AnnData
 from scipy import sparse
 
 from rayot.data.keys import Key
-from rayot.datasets._checks import number, whole_number
+from rayot.datasets._checks import number, seed_of, whole_number
 from rayot.datasets._simulated import (
     MAX_DISPERSION,
     MAX_EFFECT_SIZE,
@@ -89,7 +89,7 @@ def simulated_screen(
     n_perturbations = whole_number("n_perturbations", n_perturbations, 1)
     n_cells = whole_number("n_cells", n_cells, 1)
     n_types = whole_number("n_cell_types", n_cell_types, 1)
-    rng = np.random.default_rng(whole_number("seed", seed, 0))
+    rng = np.random.default_rng(seed_of("seed", seed))
     dispersion = number("dispersion", dispersion, 0.0, MAX_DISPERSION)
     effect_size = number("effect_size", effect_size, 0.0, MAX_EFFECT_SIZE)
     inactive = number("inactive", inactive, 0.0, 1.0)

@@ -6,7 +6,7 @@ import numpy as np
 from anndata import AnnData
 
 from rayot.data.keys import Key
-from rayot.datasets._checks import whole_number
+from rayot.datasets._checks import seed_of, whole_number
 from rayot.datasets._min_funnels import MinFunnels
 from rayot.datasets._planar import two_populations
 
@@ -60,7 +60,7 @@ def w1_benchmark(dim: int, funnels: int, *, n_samples: int = 1000, seed: int = 0
         if whole_number(name, value, 1) not in allowed:
             raise ValueError(f"{name} is {value!r}; the benchmark has pairs of {allowed}.")
     n = whole_number("n_samples", n_samples, 1)
-    rng = np.random.default_rng(whole_number("seed", seed, 0))
+    rng = np.random.default_rng(seed_of("seed", seed))
     pair = MinFunnels.drawn(int(dim), int(funnels))
     partners, target = pair.target(n, rng), pair.target(n, rng)
     adata = two_populations(pair.source_of(partners), target)

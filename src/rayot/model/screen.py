@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,26 +27,17 @@ from rayot.model.methods import method_of
 from rayot.model.problems import Problems
 from rayot.model.screen_cells import ScreenCells
 from rayot.model.screen_fit import (
-    check_writable,
     chunks_of,
     fit_chunks,
     problems_that_fit,
     test_perturbations,
 )
+from rayot.model.screen_persistence import FIGURES
 from rayot.model.screen_stack import ScreenStack
 from rayot.representation import Representation, representation_of
 from rayot.representation.resolve import has_decoder
 from rayot.train import TrainingOptions
-
-FIGURES = (
-    "strength",
-    "mean_step",
-    "held_out_dual",
-    "initial_energy_distance",
-    "residual_energy_distance",
-    "floor_energy_distance",
-)
-"""Diagnostics that a screen's table has."""
+from rayot.train.checkpoints import held
 
 LEVEL = 0.05
 """False discovery rate at which an effect is called detectable where none is asked for."""
@@ -199,9 +191,10 @@ class Screen(FittedScreen):
         Raises
         ------
         ValueError
-            If an option is out of range.
+            If an option is out of range, or ``checkpoint_dir`` holds symbolic links, or chunks that
+            are damaged or another's.
         OSError
-            If ``checkpoint_dir`` cannot be written to.
+            If ``checkpoint_dir`` cannot be written to, or another fit is running there.
         RuntimeError
             If the screen is trained already: construct a new one.
         """
@@ -225,10 +218,9 @@ class Screen(FittedScreen):
         if not max_memory > 0:
             raise ValueError(f"max_memory must be a number of GB above 0, found {max_memory}.")
         folder = None if checkpoint_dir is None else Path(checkpoint_dir)
-        if folder is not None:
-            check_writable(folder)
         self.settings = self.settings.with_limits(max_steps, batch_size)
         with (
+            nullcontext() if folder is None else held(folder),
             unchanged(cells.adata),
             tqdm(unit="map", disable=not show_progress_bar) as bar,
         ):

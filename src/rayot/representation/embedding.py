@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from anndata import AnnData
@@ -25,6 +25,7 @@ class Embedding(Representation):
 
     kind = "embedding"
     has_decoder = False
+    saved: ClassVar[dict[str, Any]] = {"name": str, "n_features": int}
 
     def __init__(self, name: str, n_features: int) -> None:
         self.name = name

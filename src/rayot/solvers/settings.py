@@ -36,6 +36,9 @@ class Settings:
     at_least: ClassVar[dict[str, int]] = {"batch_size": 2, "n_components": 2}
     """Least values of whole numbers, where it is not 1."""
 
+    at_most: ClassVar[dict[str, int]] = {}
+    """Largest values of whole numbers that a prediction repeats itself by."""
+
     at_least_zero: ClassVar[tuple[str, ...]] = ()
     """Numbers that may be zero; all others are above it."""
 
@@ -131,10 +134,12 @@ class Settings:
                 raise ValueError(f"{name} must be one of {get_args(kind)}, found {value!r}.")
         elif kind is int or kind == int | None:
             least, optional = self.at_least.get(name, 1), kind is not int
-            if not (optional and value is None) and not _is_whole(value, least):
+            most = self.at_most.get(name)
+            fits = _is_whole(value, least) and (most is None or value <= most)
+            if not (optional and value is None) and not fits:
                 raise ValueError(
                     f"{name} must be {'None or ' if optional else ''}a whole number of at least "
-                    f"{least}, found {value!r}."
+                    f"{least}{'' if most is None else f' and at most {most}'}, found {value!r}."
                 )
         elif kind is float and name in self.at_least_zero:
             self.check_number(name, lambda number: number >= 0, "at least 0")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,7 +13,9 @@ from secrets import token_hex
 from filelock import FileLock, Timeout
 
 PARTIAL = ".partial"
-"""How the name of a file ends that is not whole."""
+"""How the name of a folder ends whose file is not whole."""
+
+PARTIAL_NAME = re.compile(r"[0-9a-f]{16}\.partial")
 
 LOCK = ".lock"
 """Name of the file in a folder that the process at work there holds a lock on."""
@@ -23,23 +27,31 @@ class Busy(OSError):
 
 @contextmanager
 def new_file(folder: Path) -> Iterator[Path]:
-    """An empty file to write to, gone at the end of the block unless :func:`settle` moved it.
+    """A path to write a file to that :func:`settle` gives its name; else it is gone afterwards.
 
-    It is created and never only opened, so that no link of its name is followed.
+    It is in a folder of its own, which is made new, so that no link is followed, and what a
+    library writes beside it is gone, too.
     """
-    path = folder / f"{token_hex(8)}{PARTIAL}"
-    path.open("xb").close()
+    own = folder / f"{token_hex(8)}{PARTIAL}"
+    own.mkdir()
     try:
-        yield path
+        yield own / "new"
     finally:
-        path.unlink(missing_ok=True)
+        shutil.rmtree(own, ignore_errors=True)
+
+
+def is_partial(path: Path) -> bool:
+    """Whether this is what a killed process left of :func:`new_file`."""
+    return PARTIAL_NAME.fullmatch(path.name) is not None and path.is_dir() and not path.is_symlink()
 
 
 def settle(partial: Path, path: Path) -> None:
-    """Bring a file to the disk and give it its name, in place of what has it.
+    """Bring a new file to the disk and give it its name, in place of what has it.
 
     A link of that name is replaced, not followed. Whoever looks finds the old file or the new one.
     """
+    # Libraries make files that only their owner reads; the folder has what the user allows.
+    partial.chmod(partial.parent.stat().st_mode & 0o666)
     with partial.open("rb+") as file:
         os.fsync(file.fileno())
     partial.replace(path)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any, TypeVar
 
 import numpy as np
@@ -15,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 import rayot
-from rayot._files import LOCK, PARTIAL, locked, new_file, settle
+from rayot._files import LOCK, is_partial, locked, new_file, settle
 from rayot.model.schema import check
 
 FORMAT = 3
@@ -71,6 +73,7 @@ def write(
         if new:
             left = "no part of it is left"
             with suppress(OSError):
+                _clean(folder, ())
                 folder.rmdir()
         raise OSError(f"{str(folder)!r} was not written ({error}); {left}.") from error
     if refusal is not None:
@@ -100,7 +103,7 @@ def _is_ours(entry: Path) -> bool:
     """Whether a save wrote this, or may take its place."""
     name, is_link = entry.name, entry.is_symlink()
     if not (is_link or entry.is_file()):
-        return False
+        return is_partial(entry)
     if name == LOCK:
         # It is opened, where all else is replaced or removed.
         return not is_link
@@ -108,7 +111,7 @@ def _is_ours(entry: Path) -> bool:
         return holds(entry.parent)
     if name == DESCRIPTION:
         return is_link or not _is_foreign(entry)
-    return name.endswith(PARTIAL) or ARRAYS.fullmatch(name) is not None
+    return ARRAYS.fullmatch(name) is not None
 
 
 def _is_foreign(path: Path) -> bool:
@@ -138,11 +141,19 @@ def _put(folder: Path, values: dict[str, Any], arrays: dict[str, np.ndarray]) ->
     with new_file(folder) as partial:
         partial.write_text(json.dumps(described, indent=1), encoding="utf-8")
         settle(partial, folder / DESCRIPTION)
+    _clean(folder, (DESCRIPTION, name, LOCK))
+
+
+def _clean(folder: Path, kept: Collection[str]) -> None:
+    """Remove all else; what cannot be removed is left to the next call."""
     for entry in folder.iterdir():
-        if entry.name not in (DESCRIPTION, name, LOCK):
-            # The model is saved; what stays is removed by the next call.
-            with suppress(OSError):
-                entry.unlink()
+        if entry.name in kept:
+            continue
+        if is_partial(entry):
+            shutil.rmtree(entry, ignore_errors=True)
+            continue
+        with suppress(OSError):
+            entry.unlink()
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401
@@ -228,14 +239,17 @@ def _state(path: Path) -> tuple[int, int] | None:
 
 def _check_file(path: Path) -> None:
     """Raise an error that names a file which is there and cannot be read."""
-    if path.exists() and not path.is_file():
-        raise ValueError(f"{str(path)!r} is a folder or a device, and no file.")
     try:
-        path.open("rb").close()
-    except FileNotFoundError:
+        # Looked at once, as another process may replace it between two looks.
+        regular = S_ISREG(path.stat().st_mode)
+        if regular:
+            path.open("rb").close()
+    except (FileNotFoundError, NotADirectoryError):
         raise
     except OSError as error:
         raise OSError(f"{str(path)!r} cannot be read: {error.strerror}.") from error
+    if not regular:
+        raise ValueError(f"{str(path)!r} is a folder or a device, and no file.")
 
 
 def _description(folder: Path, model_name: str) -> tuple[dict[str, Any], tuple[int, int] | None]:

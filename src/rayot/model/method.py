@@ -291,7 +291,9 @@ class Method(TransportModel):
         preset, kind = chosen.pop("preset"), cls.stack_type
         settings = saved.settings_of(kind.settings_type, chosen, preset)
         strata, target = values["strata"], values["target_key"]
-        problems = saved.problems_of(target, strata["names"], strata["mode"], strata["n_seeds"])
+        problems = saved.problems_of(
+            data, target, strata["names"], strata["mode"], strata["n_seeds"]
+        )
         n_problems, n_features = saved.size_of(state)
         saved.check_count([problems], n_problems)
         # A condition that was not in training has one report, whatever the members.

@@ -158,8 +158,7 @@ class PersistentModel(BaseModelClass):
         model = cls._from_saved(values, data, representation, state)
         model.module.restore(saved.tensors(state))
         problems, rule = model.problems, values["combination"]
-        known = () if rule is None else ("centres",)
-        saved.check_names(of_combination, known, "the arrays of the combination")
+        saved.check_names(set(of_combination) - {"centres"}, (), "the arrays of the combination")
         model.combination = saved.combination_of(
             rule,
             of_combination.get("centres"),

@@ -178,9 +178,13 @@ def data_of(values: dict[str, Any]) -> DataSpec:
     return data
 
 
-def problems_of(target: str, strata: Sequence[str], mode: str, n_seeds: int) -> Problems:
-    """What the problems of a stack are."""
+def problems_of(
+    data: DataSpec, target: str, strata: Sequence[str], mode: str, n_seeds: int
+) -> Problems:
+    """What the problems of a target are."""
     check_unique(strata, f"the strata of {target!r}")
+    if strata and data.strata_key is None:
+        raise ValueError(f"{target!r} has strata, and data.strata_key names no column of them.")
     return Problems(target, tuple(strata), mode, n_seeds)
 
 

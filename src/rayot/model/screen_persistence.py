@@ -206,7 +206,7 @@ class PersistentScreen(Mapping[str, Method]):
         screen._check_state(groups["stack"], len(values["stack"]["diagnostics"]))
         shape = 1 + len(screen.cell_types), displacement.shape[2]
         screen.stack = ScreenStack.from_saved(
-            values["stack"], groups, list(screen.table["perturbation"]), shape
+            values["stack"], screen.data, groups, list(screen.table["perturbation"]), shape
         )
         for each in screen.stack.problems.values():
             if (each.mode, each.n_seeds) != (screen.strata, screen.n_seeds):

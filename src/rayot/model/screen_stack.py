@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from rayot.data.spec import DataSpec
 from rayot.model import saved
 from rayot.model.chunk_fit import FittedChunk
 from rayot.model.problems import Problems
@@ -172,6 +173,7 @@ class ScreenStack:
     def from_saved(
         cls,
         values: SavedStack,
+        data: DataSpec,
         groups: Mapping[str, dict[str, np.ndarray]],
         perturbations: Sequence[str],
         shape: tuple[int, int],
@@ -180,8 +182,8 @@ class ScreenStack:
 
         Parameters
         ----------
-        values
-            Plain values.
+        values, data
+            Plain values, and what the screen needs of cells.
         groups
             Arrays by the first part of their names; those of the state are known to be whole.
         perturbations
@@ -195,7 +197,7 @@ class ScreenStack:
             If they do not fit together.
         """
         problems = {
-            name: saved.problems_of(name, each["strata"], each["mode"], each["n_seeds"])
+            name: saved.problems_of(data, name, each["strata"], each["mode"], each["n_seeds"])
             for name, each in values["problems"].items()
         }
         check_names(set(problems) - set(perturbations), (), "the maps")

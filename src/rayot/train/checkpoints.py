@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rayot._files import LOCK, PARTIAL, Busy, locked, new_file, settle
+from rayot._files import LOCK, PARTIAL, Busy, is_partial, locked, new_file, settle
 from rayot.solvers import Population, Settings, Stack
 from rayot.train.distributed import is_first_process
 from rayot.train.options import TrainingOptions
@@ -122,7 +122,7 @@ def claimed(
 def _claim(folder: Path, fingerprint: dict[str, Any], phases: Sequence[str], resume: bool) -> None:
     path = folder / RUN_FILE
     folder.mkdir(parents=True, exist_ok=True)
-    others = (each for each in folder.iterdir() if each.name != LOCK and each.suffix != PARTIAL)
+    others = (each for each in folder.iterdir() if each.name != LOCK and not is_partial(each))
     if not path.exists() and any(others):
         raise ValueError(
             f"checkpoint_dir {str(folder)!r} holds files that are no checkpoints of ours; name an "
@@ -174,8 +174,9 @@ def _refuse_links(folder: Path) -> None:
 
 def _remove_partials(folder: Path) -> None:
     """Remove what calls left that were killed while they wrote."""
-    for path in folder.rglob(f"*{PARTIAL}"):
-        path.unlink(missing_ok=True)
+    for path in [*folder.rglob(f"*{PARTIAL}")]:
+        if is_partial(path):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 @contextmanager

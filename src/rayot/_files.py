@@ -21,10 +21,6 @@ LOCK = ".lock"
 """Name of the file in a folder that the process at work there holds a lock on."""
 
 
-class Busy(OSError):
-    """Another process, or another thread of this one, is at work in a folder."""
-
-
 @contextmanager
 def new_file(folder: Path) -> Iterator[Path]:
     """A path to write a file to that :func:`settle` gives its name; else it is gone afterwards.
@@ -79,7 +75,7 @@ def locked(folder: Path, busy: str, timeout: float = 0) -> Iterator[None]:
 
     Raises
     ------
-    Busy
+    BlockingIOError
         If another is at work there.
     OSError
         If the folder cannot be written to.
@@ -89,7 +85,7 @@ def locked(folder: Path, busy: str, timeout: float = 0) -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout as error:
-        raise Busy(busy) from error
+        raise BlockingIOError(busy) from error
     try:
         yield
     finally:

@@ -231,6 +231,7 @@ class FittedScreen(PersistentScreen):
             key,
             several=self.n_maps > 1,
             labelled=True,
+            overwrite=overwrite,
         )
 
 

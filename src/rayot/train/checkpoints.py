@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rayot._files import LOCK, PARTIAL, Busy, is_partial, locked, new_file, settle
+from rayot._files import LOCK, PARTIAL, is_partial, locked, new_file, settle
 from rayot.solvers import Population, Settings, Stack
 from rayot.train.distributed import is_first_process
 from rayot.train.options import TrainingOptions
@@ -72,7 +72,7 @@ def held(folder: Path) -> Iterator[None]:
             _refuse_links(folder)
             if is_first_process():
                 stack.enter_context(locked(folder, busy))
-        except Busy:
+        except BlockingIOError:
             raise
         except OSError as error:
             raise OSError(

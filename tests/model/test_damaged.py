@@ -29,6 +29,7 @@ BYTES = 2**32
 
 CONTENT = {
     "data.covariate_key",
+    "data.dose",
     "data.layer",
     "data.nonnegative",
     "data.strata_key",
@@ -266,7 +267,7 @@ def test_a_changed_folder_is_refused_or_predicts_the_same(cells, saved_folder, t
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [*METHODS, "conditional", "screen", "modality", "chunk"])
 def test_whatever_is_changed(cells, saved_folder, tmp_path, kind):
-    fuzz(cells, saved_folder, tmp_path, kind, None, None)
+    fuzz(cells, saved_folder, tmp_path, kind, None, 12)
 
 
 SIZES = {

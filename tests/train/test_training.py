@@ -312,6 +312,7 @@ def test_two_fits_in_one_folder(tmp_path):
     assert not (tmp_path / ".lock").exists()
 
 
+@pytest.mark.slow
 def test_a_second_process_is_told_at_once(tmp_path):
     folder = tmp_path / "run"
     command = [sys.executable, "-c", textwrap.dedent(SCRIPT), str(folder), str(tmp_path / "a.pt")]

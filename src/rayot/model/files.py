@@ -31,8 +31,8 @@ OLD_ARRAYS = "arrays.safetensors"
 ARRAYS = re.compile(r"arrays-([0-9a-f]{32})\.safetensors")
 """Named by their content, so that the file that a description names is never another."""
 
-DTYPES = {"F32", "F64", "I32", "I64"}
-"""Types of the numbers that models have."""
+DTYPES = {"BOOL", "F16", "F32", "F64", "I8", "I16", "I32", "I64", "U8", "U16", "U32", "U64"}
+"""Types of numbers that NumPy has; which array has which is for its reader to check."""
 
 WAIT = 60.0
 """Seconds that a save waits for another one to the same folder."""
@@ -69,11 +69,9 @@ def write(
                 if refusal is None:
                     _put(folder, values, arrays)
     except OSError as error:
-        left = "what was there before still is"
+        left = "no part of it is left" if new else "what was there before still is"
         if new:
-            left = "no part of it is left"
             with suppress(OSError):
-                _clean(folder, ())
                 folder.rmdir()
         raise OSError(f"{str(folder)!r} was not written ({error}); {left}.") from error
     if refusal is not None:
@@ -135,19 +133,25 @@ def _put(folder: Path, values: dict[str, Any], arrays: dict[str, np.ndarray]) ->
         except SafetensorError as error:
             raise OSError(str(error)) from error
         name = f"arrays-{_digest_of_file(partial)}.safetensors"
+        is_new = not (folder / name).exists()
         settle(partial, folder / name)
     described = {"format": FORMAT, **values, "arrays": name}
     described["digest"] = _digest(described)
-    with new_file(folder) as partial:
-        partial.write_text(json.dumps(described, indent=1), encoding="utf-8")
-        settle(partial, folder / DESCRIPTION)
+    try:
+        with new_file(folder) as partial:
+            partial.write_text(json.dumps(described, indent=1), encoding="utf-8")
+            settle(partial, folder / DESCRIPTION)
+    except OSError:
+        if is_new:
+            (folder / name).unlink(missing_ok=True)
+        raise
     _clean(folder, (DESCRIPTION, name, LOCK))
 
 
 def _clean(folder: Path, kept: Collection[str]) -> None:
-    """Remove all else; what cannot be removed is left to the next call."""
+    """Remove what else is ours; what cannot be removed is left to the next call."""
     for entry in folder.iterdir():
-        if entry.name in kept:
+        if entry.name in kept or not _is_ours(entry):
             continue
         if is_partial(entry):
             shutil.rmtree(entry, ignore_errors=True)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import fields, is_dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import MISSING, fields, is_dataclass
 from reprlib import repr as shortened
 from types import NoneType, UnionType
 from typing import Any, Literal, NewType, Union, get_args, get_origin, get_type_hints, is_typeddict
@@ -33,7 +33,8 @@ def check(value: Any, kind: Any, where: str) -> None:  # noqa: ANN401
     kind
         A type of Python: ``str``, ``int``, ``float``, ``bool``, None, a literal, or a list, tuple,
         dictionary or optional of these. A dictionary of kinds, a TypedDict or a dataclass stands
-        for an object with just these fields, ``Any`` for whatever.
+        for an object with just these fields, ``Any`` for whatever. Fields of a dataclass that have
+        a default may lack, as they do where an earlier version wrote the file.
     where
         Its place, for messages; empty for the whole.
     """
@@ -65,7 +66,7 @@ def check(value: Any, kind: Any, where: str) -> None:  # noqa: ANN401
     elif not isinstance(kind, dict) and kind in PLAIN:
         _check_plain(value, kind, where)
     else:
-        _check_object(value, fields_of(kind), where)
+        _check_object(value, fields_of(kind), where, _with_default(kind))
 
 
 def fields_of(kind: Any) -> dict[str, Any]:  # noqa: ANN401
@@ -106,13 +107,25 @@ def _check_plain(value: Any, kind: Any, where: str) -> None:  # noqa: ANN401
         raise ValueError(f"{where} must be {what}, found {shortened(value)}.")
 
 
-def _check_object(value: Any, kinds: Mapping[str, Any], where: str) -> None:  # noqa: ANN401
+def _with_default(kind: Any) -> set[str]:  # noqa: ANN401
+    """Fields that may lack."""
+    if not is_dataclass(kind):
+        return set()
+    return {field.name for field in fields(kind) if field.default is not MISSING}
+
+
+def _check_object(
+    value: Any,  # noqa: ANN401
+    kinds: Mapping[str, Any],
+    where: str,
+    may_lack: Collection[str],
+) -> None:
     _check_type(value, dict, "an object", where)
     for name in kinds:
-        if name not in value:
+        if name not in value and name not in may_lack:
             raise ValueError(f"{where or 'the description'} lacks {name!r}.")
     for name in value:
         if name not in kinds:
             raise ValueError(f"{where or 'the description'} has {name!r}, which is not known.")
-    for name, kind in kinds.items():
-        check(value[name], kind, f"{where}.{name}" if where else name)
+    for name, each in value.items():
+        check(each, kinds[name], f"{where}.{name}" if where else name)

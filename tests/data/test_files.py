@@ -1,11 +1,15 @@
 """Files that cells come from, and files that appear whole or not at all."""
 
 import os
+import re
 import shutil
+import subprocess
+import sys
 
 import anndata as ad
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import sparse
 
@@ -104,8 +108,19 @@ def test_cells_in_memory_and_errors_of_other_kinds_pass(cells, stored):
             raise ValueError("mine")
 
 
+def written(cells, path, value, overwrite=False):
+    """Predictions that are all the same."""
+    with (
+        files.whole_file(path, overwrite) as partial,
+        open_writer(partial, cells.obs, cells.var) as writer,
+    ):
+        writer.append("X", np.full(cells.shape, value, dtype=np.float32))
+        writer.finish({}, {})
+    return path
+
+
 def test_what_a_new_file_needs(cells, stored, tmp_path, monkeypatch):
-    (tmp_path / "there.zarr").mkdir()
+    written(cells, tmp_path / "there.zarr", 1)
     for path, error, message in (
         ("predicted.csv", ValueError, r"must end in \.h5ad or \.zarr"),
         ("no/predicted.h5ad", FileNotFoundError, "There is no folder"),
@@ -122,6 +137,157 @@ def test_what_a_new_file_needs(cells, stored, tmp_path, monkeypatch):
         files.check_new_file(tmp_path / "predicted.zarr", False, 0, cells)
 
 
+@pytest.mark.parametrize("kind", ["cells", "text", "folder", "other", "link to nothing", "link"])
+@pytest.mark.parametrize("suffix", ["h5ad", "zarr"])
+def test_only_predictions_are_replaced(cells, stored, tmp_path, suffix, kind):
+    path = tmp_path / f"mine.{suffix}"
+    if kind == "cells":
+        path = tmp_path / f"cells.{suffix}"
+    elif kind == "text":
+        path.write_text("mine")
+    elif kind == "folder":
+        path.mkdir()
+        (path / "zarr.json").write_text("[]")
+    elif kind == "other":
+        # The mark of the other format.
+        written(cells, tmp_path / ("a.zarr" if suffix == "h5ad" else "a.h5ad"), 1).rename(path)
+    else:
+        target = tmp_path / ("nothing" if kind == "link to nothing" else f"cells.{suffix}")
+        path.symlink_to(target)
+    before = sorted(os.listdir(tmp_path))
+    for overwrite in (False, True):
+        with pytest.raises(FileExistsError, match="holds no predictions that rayot wrote"):
+            files.check_new_file(path, overwrite, 0, cells)
+        with pytest.raises(OSError, match="holds no predictions that rayot wrote"):
+            written(cells, path, 1, overwrite)
+    assert sorted(os.listdir(tmp_path)) == before
+    assert ad.read_h5ad(tmp_path / "cells.h5ad").shape == cells.shape
+
+
+@pytest.mark.parametrize("suffix", ["h5ad", "zarr"])
+def test_a_name_that_is_taken_meanwhile(cells, tmp_path, suffix):
+    path = tmp_path / f"predicted.{suffix}"
+    with (
+        pytest.raises(OSError, match="exists and holds no predictions"),
+        files.whole_file(path, True) as partial,
+    ):
+        partial.write_text("new")
+        path.write_text("mine")
+    assert path.read_text() == "mine"
+    assert os.listdir(tmp_path) == [path.name]
+
+
+@pytest.mark.parametrize("suffix", ["h5ad", "zarr"])
+def test_two_processes_and_one_name(cells, tmp_path, suffix):
+    path = tmp_path / f"predicted.{suffix}"
+    with files.whole_file(path) as partial:
+        with pytest.raises(OSError, match="Another process is writing"):
+            files.check_new_file(path, True, 0, cells)
+        with pytest.raises(OSError, match="Another process is writing"), files.whole_file(path):
+            pytest.fail("nothing may be computed")
+        partial.write_text("whole")
+    assert path.read_text() == "whole"
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+import numpy as np, pandas as pd
+from rayot.data import files
+from rayot.data.writing import open_writer
+path, when = Path(sys.argv[1]), sys.argv[2]
+obs, var = pd.DataFrame(index=["a", "b"]), pd.DataFrame(index=["g"])
+replace = Path.replace
+def killed(self, target):
+    if Path(target) == path and when == "between":
+        os._exit(9)
+    return replace(self, target)
+Path.replace = killed
+with files.whole_file(path, True) as partial, open_writer(partial, obs, var) as writer:
+    if when == "half":
+        os._exit(9)
+    writer.append("X", np.ones((2, 1), dtype=np.float32))
+    writer.finish({}, {})
+"""
+
+
+@pytest.mark.parametrize("when", ["half", "between"])
+@pytest.mark.parametrize("suffix", ["h5ad", "zarr"])
+def test_a_killed_call_loses_nothing(cells, tmp_path, suffix, when):
+    path = written(cells, tmp_path / f"predicted.{suffix}", 7)
+    process = subprocess.run([sys.executable, "-c", KILLED, str(path), when], check=False)
+    assert process.returncode == 9
+    assert len(os.listdir(tmp_path)) == (1 if (suffix, when) == ("zarr", "between") else 2)
+    with pytest.raises(FileExistsError, match="overwrite=True"):
+        files.check_new_file(path, False, 0, cells)
+    assert os.listdir(tmp_path) == [path.name]
+    assert (open_cells(path).to_memory().X == 7).all()
+    written(cells, path, 8, overwrite=True)
+    assert (open_cells(path).to_memory().X == 8).all()
+    assert os.listdir(tmp_path) == [path.name]
+
+
+def test_the_work_folder_is_no_link(cells, tmp_path):
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "predicted.h5ad").write_text("mine")
+    (tmp_path / ".predicted.h5ad.partial").symlink_to(tmp_path / "precious")
+    with pytest.raises(OSError, match="is a symbolic link; remove it"):
+        files.check_new_file(tmp_path / "predicted.h5ad", True, 0, cells)
+    assert (tmp_path / "precious" / "predicted.h5ad").read_text() == "mine"
+
+
+COLUMNS = {
+    "a/b": 1,
+    "a\0b": 1,
+    "_index": 1,
+    "": 1,
+    3: 1,
+    "mixed": np.resize(np.array([1, "x", 2.5], dtype=object), 240),
+    "lists": [[number] for number in range(240)],
+    "mixed categories": pd.Categorical(np.resize(np.array([1, "x"], dtype=object), 240)),
+    "dates": pd.to_datetime(["2020-01-01"] * 240),
+    "nul": np.resize(np.array(["a\0", "b"], dtype=object), 240),
+}
+
+
+def test_a_column_that_cannot_be_written_is_named(cells, tmp_path):
+    obs = cells.obs
+    for name, values in COLUMNS.items():
+        cells.obs = obs.assign(**{"new": values}).rename(columns={"new": name})
+        with pytest.raises(ValueError, match=rf"column {re.escape(repr(name))} of adata.obs.*h5ad"):
+            files.check_new_file(tmp_path / "predicted.h5ad", False, 0, cells)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("suffix", ["h5ad", "zarr"])
+def test_an_index_that_cannot_be_written_is_named(cells, tmp_path, suffix):
+    path = tmp_path / f"predicted.{suffix}"
+    for name in ("a/b", "a\0b", 3):
+        cells.obs.index.name = name
+        with pytest.raises(ValueError, match=r"index of adata.obs, .*, has a name"):
+            files.check_new_file(path, False, 0, cells)
+    cells.obs.index.name = "cell_type"
+    with pytest.raises(ValueError, match="has the name of its column 'cell_type'"):
+        files.check_new_file(path, False, 0, cells)
+    cells.obs.index.name = "barcode"
+    files.check_new_file(path, False, 0, cells)
+
+
+@pytest.mark.parametrize("suffix", ["h5ad", "zarr"])
+def test_columns_that_can_be_written(cells, tmp_path, suffix):
+    """As AnnData writes them: text with gaps, too, where it repeats."""
+    cells.obs["gaps"] = np.resize(np.array(["a", None, "b"], dtype=object), cells.n_obs)
+    cells.obs["number"] = pd.array([1, None] * 120, dtype="Int64")
+    cells.obs["flag"] = cells.obs["cell_type"] == "type_0"
+    path = tmp_path / f"predicted.{suffix}"
+    files.check_new_file(path, False, 0, cells)
+    found = open_cells(written(cells, path, 1)).to_memory().obs
+    assert found["gaps"].isna().sum() == 80
+    assert found["gaps"].dropna().unique().tolist() == ["a", "b"]
+    assert found["number"].tolist()[0] == 1
+    assert found["flag"].tolist() == cells.obs["flag"].tolist()
+
+
 @pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()])
 @pytest.mark.parametrize("suffix", ["h5ad", "zarr"])
 def test_what_fails_leaves_what_was_there(cells, tmp_path, error, suffix):
@@ -131,7 +297,7 @@ def test_what_fails_leaves_what_was_there(cells, tmp_path, error, suffix):
     expected = "was not written, and no part of it is left: disk full"
     with (
         pytest.raises(type(error), match=expected if isinstance(error, OSError) else ""),
-        files.whole_file(path) as partial,
+        files.whole_file(path, True) as partial,
         open_writer(partial, cells.obs, cells.var) as writer,
     ):
         writer.append("X", np.zeros((3, cells.n_vars)))
@@ -145,7 +311,7 @@ def test_a_folder_that_cannot_be_written_to(tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     # The user who runs the tests may write anywhere.
-    monkeypatch.setattr(files.tempfile, "TemporaryDirectory", refuse)
+    monkeypatch.setattr(type(tmp_path), "mkdir", refuse)
     with (
         pytest.raises(OSError, match=r"was not written.*Permission denied"),
         files.whole_file(tmp_path / "predicted.h5ad"),

@@ -1,5 +1,7 @@
 """A screen in one stack: what moves, what stays, and that no map feels its neighbours."""
 
+import shutil
+
 import anndata as ad
 import joblib
 import numpy as np
@@ -239,6 +241,87 @@ def test_an_interrupted_screen_resumes(cells, tmp_path, monkeypatch):
     for name, values in whole.stack.state.items():
         np.testing.assert_array_equal(values, resumed.stack.state[name])
     assert all(path.name.startswith("chunk-") for path in tmp_path.iterdir())
+
+
+def run_of(cells, folder, **options):
+    names = cells.uns["active"][:2]
+    given = {**QUICK, "max_memory": 0.001, "perturbations": names, "fdr": None, **options}
+    return rt.tl.screen(cells.copy(), "control", checkpoint_dir=folder, **given)
+
+
+def test_a_chunk_that_is_damaged_or_anothers_is_named(cells, tmp_path, saved_folder):
+    expected = run_of(cells, tmp_path)
+    first, second = sorted(tmp_path.iterdir())
+    moved = tmp_path / "elsewhere"
+    first.rename(moved)
+    shutil.copytree(second, first)
+    message = r"cannot go on from '.*chunk-.*' \(.*{}.*\); delete it, or pass resume=False\."
+    with pytest.raises(ValueError, match=message.format("the fit of other cells or settings")):
+        run_of(cells, tmp_path)
+    saved = saved_folder(first)
+    values = saved_folder(moved).values
+    saved.sign({**saved.values, "fit": values["fit"]})
+    with pytest.raises(ValueError, match=message.format("the fit of other cells or settings")):
+        run_of(cells, tmp_path)
+    arrays = saved.arrays
+    saved.sign({**saved.values, "fit": values["fit"], "names": values["names"]})
+    arrays["state/centre"][:] = np.nan
+    saved.replace_arrays(arrays)
+    with pytest.raises(ValueError, match=message.format("values that are not finite")):
+        run_of(cells, tmp_path)
+    saved.edit(names=["x"])
+    with pytest.raises(ValueError, match=message.format("changed after it was saved")):
+        run_of(cells, tmp_path)
+    next(first.glob("arrays-*")).unlink()
+    with pytest.raises(ValueError, match=message.format("is missing|changed")):
+        run_of(cells, tmp_path)
+    # As the sentence says.
+    again = run_of(cells, tmp_path, resume=False)
+    shutil.rmtree(first)
+    for other in (again, run_of(cells, tmp_path), run_of(cells, tmp_path)):
+        for name, values in expected.stack.state.items():
+            np.testing.assert_array_equal(values, other.stack.state[name])
+
+
+def test_a_chunk_that_was_cut_short_is_fitted_again(cells, tmp_path):
+    expected = run_of(cells, tmp_path)
+    first = sorted(tmp_path.glob("chunk-*"))[0]
+    (first / "model.json").unlink()
+    (first / "0123456789abcdef.partial").mkdir()
+    resumed = run_of(cells, tmp_path)
+    for name, values in expected.stack.state.items():
+        np.testing.assert_array_equal(values, resumed.stack.state[name])
+    assert len(list(first.iterdir())) == 2
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_two_screens_in_one_folder(cells, tmp_path, monkeypatch, n_jobs):
+    fit_chunks = screen_fit.fit_chunks
+    told = []
+
+    def meanwhile(*arguments):
+        if not told:
+            told.append(True)
+            with pytest.raises(OSError, match="Another fit is running in checkpoint_dir"):
+                run_of(cells, tmp_path)
+        yield from fit_chunks(*arguments)
+
+    monkeypatch.setattr("rayot.model.screen.fit_chunks", meanwhile)
+    run_of(cells, tmp_path, n_jobs=n_jobs)
+    assert told
+    assert all(path.name.startswith("chunk-") for path in tmp_path.iterdir())
+
+
+def test_links_in_the_folder_of_a_screen_are_refused(cells, tmp_path):
+    (tmp_path / "mine").mkdir()
+    folder = tmp_path / "chunks"
+    for name in ("chunk-1", "running-1/folds"):
+        (folder / name).parent.mkdir(parents=True)
+        (folder / name).symlink_to(tmp_path / "mine")
+        with pytest.raises(ValueError, match=f"holds the symbolic link '.*{name}'"):
+            run_of(cells, folder)
+        shutil.rmtree(folder)
+    assert list((tmp_path / "mine").iterdir()) == []
 
 
 def test_a_loss_that_is_not_finite_stops_one_problem_alone(cells, monkeypatch):

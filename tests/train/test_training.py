@@ -1,6 +1,8 @@
 """Fits on tensors: known maps, resume bit for bit, interruption, independence of neighbours."""
 
+import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -16,6 +18,7 @@ import torch
 from rayot.solvers import Population, SparseCells, TransportMap, W1Settings
 from rayot.train import TrainingOptions, train_transport
 from rayot.train.carried import CarriedCells
+from rayot.train.checkpoints import claimed
 
 
 def cells(n=400, d=3, shift=2.0, seed=0):
@@ -255,6 +258,138 @@ def test_a_killed_process_resumes_bit_for_bit(tmp_path, kill, uninterrupted):
     assert run_script(tmp_path / "run", tmp_path / "resumed.pt")[0] == 0
     resumed = torch.load(tmp_path / "resumed.pt", weights_only=True)
     assert all(torch.equal(one, other) for one, other in zip(resumed, uninterrupted, strict=True))
+
+
+@pytest.mark.parametrize("name", ["ray_1_step.ckpt", "run.json", ".lock", "folds", "folds/1/x"])
+def test_links_in_the_folder_are_refused(tmp_path, name):
+    precious, folder = tmp_path / "precious", tmp_path / "run"
+    (folder / name).parent.mkdir(parents=True)
+    precious.write_text("mine")
+    settings = W1Settings.from_preset("fast", **QUICK, n_rays=1)
+    (folder / name).symlink_to(precious)
+    for resume in (True, False):
+        options = TrainingOptions(progress=False, checkpoint_dir=folder, resume=resume)
+        with pytest.raises(ValueError, match=f"holds the symbolic link '.*{name}'"):
+            fit(settings, options=options)
+    assert precious.read_text() == "mine"
+    assert [path.name for path in folder.iterdir()] == [name.split("/")[0]]
+
+
+def test_the_folder_itself_may_be_a_link(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "run")
+    settings = W1Settings.from_preset("fast", **QUICK, n_rays=1)
+    fit(settings, options=TrainingOptions(progress=False, checkpoint_dir=tmp_path / "link"))
+    names = sorted(path.name for path in (tmp_path / "run").iterdir())
+    assert names == ["ray_1_potential.ckpt", "ray_1_step.ckpt", "run.json"]
+
+
+class Meanwhile(pl.Callback):
+    """Do something while a fit is running."""
+
+    def __init__(self, what):
+        self.what = what
+
+    def on_fit_start(self, trainer, module):
+        self.what()
+
+
+def test_two_fits_in_one_folder(tmp_path):
+    settings = W1Settings.from_preset("fast", **QUICK, n_rays=1)
+    options = TrainingOptions(progress=False, checkpoint_dir=tmp_path)
+
+    def second():
+        with pytest.raises(OSError, match="Another fit is running in checkpoint_dir"):
+            fit(settings, options=options)
+
+    callbacks = [Meanwhile(second)]
+    first = TrainingOptions(progress=False, checkpoint_dir=tmp_path, callbacks=callbacks)
+    alone, _ = fit(settings)
+    both, _ = fit(settings, options=first)
+    assert torch.equal(alone(torch.ones(1, 3, 3)), both(torch.ones(1, 3, 3)))
+    # Once it is over another may continue it.
+    fit(settings, options=options)
+    assert not (tmp_path / ".lock").exists()
+
+
+@pytest.mark.slow
+def test_a_second_process_is_told_at_once(tmp_path):
+    folder = tmp_path / "run"
+    command = [sys.executable, "-c", textwrap.dedent(SCRIPT), str(folder), str(tmp_path / "a.pt")]
+    first = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        deadline = time.time() + 120
+        while not list(folder.glob("*.ckpt")) and time.time() < deadline:
+            time.sleep(0.05)
+        second = subprocess.run(command, capture_output=True, text=True, check=False)
+    finally:
+        first.kill()
+        first.wait()
+    assert "Error: Another fit is running in checkpoint_dir" in second.stderr.splitlines()[-1]
+
+
+def test_the_other_processes_of_a_fit_do_not_ask_for_the_folder(tmp_path, monkeypatch):
+    from lightning.pytorch.utilities.rank_zero import rank_zero_only
+
+    settings = W1Settings.from_preset("fast", **QUICK, n_rays=1)
+    options = TrainingOptions(progress=False, checkpoint_dir=tmp_path)
+
+    def second():
+        monkeypatch.setattr(rank_zero_only, "rank", 1)
+        with claimed(options, lambda: json.loads((tmp_path / "run.json").read_text()), []):
+            pass
+        monkeypatch.setattr(rank_zero_only, "rank", 0)
+
+    callbacks = [Meanwhile(second)]
+    fit(
+        settings,
+        options=TrainingOptions(progress=False, checkpoint_dir=tmp_path, callbacks=callbacks),
+    )
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path):
+    (tmp_path / "0123456789abcdef.partial").mkdir()
+    (tmp_path / "0123456789abcdef.partial" / "new").write_text("cut short")
+    settings = W1Settings.from_preset("fast", **QUICK, n_rays=1)
+    fit(settings, options=TrainingOptions(progress=False, checkpoint_dir=tmp_path))
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".ckpt", ".ckpt", ".json"]
+
+
+def test_a_full_disk_names_the_checkpoint(tmp_path):
+    settings = W1Settings.from_preset("fast", **QUICK, n_rays=1)
+    common = {"progress": False, "checkpoint_dir": tmp_path, "checkpoint_every": 100}
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    class Fill(pl.Callback):
+        def on_train_batch_start(self, trainer, module, batch, index):
+            if module.block == 1:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+
+    try:
+        with pytest.raises(OSError, match=r"ray_1_potential.ckpt' was not written \(.*still there"):
+            fit(settings, options=TrainingOptions(**common, callbacks=[Fill()]))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    plain, _ = fit(settings)
+    resumed, _ = fit(settings, options=TrainingOptions(**common))
+    x = torch.randn(1, 10, 3)
+    assert torch.equal(plain(x), resumed(x))
+
+
+def test_a_folder_that_cannot_be_written_to(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    settings = W1Settings.from_preset("fast", **QUICK, n_rays=1)
+    options = TrainingOptions(progress=False, checkpoint_dir=tmp_path / "file" / "inside")
+    with pytest.raises(OSError, match="inside' cannot be written to"):
+        fit(settings, options=options)
+
+
+@pytest.mark.parametrize("content", ["[]", "{", "null"])
+def test_a_description_of_no_run(tmp_path, content):
+    (tmp_path / "run.json").write_text(content)
+    settings = W1Settings.from_preset("fast", **QUICK, n_rays=1)
+    with pytest.raises(ValueError, match=r"run\.json' .*pass resume=False to start again"):
+        fit(settings, options=TrainingOptions(progress=False, checkpoint_dir=tmp_path))
 
 
 @pytest.mark.parametrize("early", [True, False])

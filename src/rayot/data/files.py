@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from anndata import AnnData
 
+from rayot._files import PARTIAL, locked
+from rayot.data.checks import table_of
+from rayot.data.writing import check_columns, has_mark
+
 SUFFIXES = (".h5ad", ".zarr")
+
+REPLACED = "replaced"
+"""Name of what a new folder takes the place of, until it has it."""
 
 
 @contextmanager
@@ -68,27 +75,30 @@ def _check_state(path: Path | None, before: Any, error: Exception | None) -> Non
 
 
 def check_new_file(path: str | Path, overwrite: bool, n_bytes: int, adata: AnnData) -> Path:
-    """Raise if cells cannot be written to this path, before anything is computed.
+    """Raise if predictions of cells cannot be written to this path, before anything is computed.
+
+    What a killed call has left of that name is put back or removed.
 
     Parameters
     ----------
     path
         Of a file that ends in ``.h5ad`` or a folder that ends in ``.zarr``.
     overwrite
-        Whether it may exist.
+        Whether predictions of that name may be replaced; nothing else is.
     n_bytes
-        Room that it takes at most.
+        Room that they take at most.
     adata
-        Cells that are read meanwhile.
+        Cells that are read meanwhile, and whose columns of ``obs`` are written.
 
     Raises
     ------
     ValueError
-        If the ending is another, or the cells are read from that very file.
+        If the ending is another, the cells are read from that very file, or a column cannot be
+        written.
     ModuleNotFoundError
         If a package for zarr is not installed.
     FileNotFoundError, FileExistsError, OSError
-        If the folder is missing, the file exists, or there is no room for it.
+        If the folder is missing, the name is taken, or there is no room.
     """
     path = Path(path)
     if path.suffix not in SUFFIXES:
@@ -104,8 +114,12 @@ def check_new_file(path: str | Path, overwrite: bool, n_bytes: int, adata: AnnDa
     source = source_of(adata)
     if source is not None and source.resolve() == path.resolve():
         raise ValueError(f"{str(path)!r} is the file that the cells are read from; name another.")
-    if path.exists() and not overwrite:
-        raise FileExistsError(f"{str(path)!r} exists; pass overwrite=True to replace it.")
+    work = _work_folder(path)
+    if work.is_dir():
+        with _working(path, work):
+            pass
+    _check_free(path, overwrite)
+    check_columns(table_of(adata), path.suffix)
     free = shutil.disk_usage(path.parent).free
     if n_bytes > free:
         raise OSError(
@@ -115,25 +129,78 @@ def check_new_file(path: str | Path, overwrite: bool, n_bytes: int, adata: AnnDa
     return path
 
 
+def _check_free(path: Path, overwrite: bool) -> None:
+    """Raise a FileExistsError if a name is taken by what may not be replaced."""
+    if not os.path.lexists(path):
+        return
+    if not has_mark(path):
+        raise FileExistsError(
+            f"{str(path)!r} exists and holds no predictions that rayot wrote; name another file, "
+            "or remove it."
+        )
+    if not overwrite:
+        raise FileExistsError(f"{str(path)!r} exists; pass overwrite=True to replace it.")
+
+
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def whole_file(path: Path, overwrite: bool = False) -> Iterator[Path]:
     """A place to write to, which gets its final name only if the block ends well.
 
     Raises
     ------
     OSError
-        If writing fails; nothing is then left under the final name, or what was there before.
+        If writing fails, or another process writes to that name; nothing is then left under it, or
+        what was there before.
     """
+    work = _work_folder(path)
     try:
-        with tempfile.TemporaryDirectory(
-            dir=path.parent, prefix=f".{path.name}.", ignore_cleanup_errors=True
-        ) as folder:
-            partial = Path(folder) / path.name
+        work.mkdir(exist_ok=True)
+        with _working(path, work):
+            partial = work / path.name
             yield partial
-            if path.is_dir():
-                path.rename(Path(folder) / "replaced")
+            # It may have come to be taken meanwhile.
+            _check_free(path, overwrite)
+            if path.is_dir() and not path.is_symlink():
+                # Folders cannot be replaced at once: the next call finishes what is cut off here.
+                path.rename(work / REPLACED)
             partial.replace(path)
     except OSError as error:
         raise OSError(
             f"{str(path)!r} was not written, and no part of it is left: {error}"
         ) from error
+
+
+def _work_folder(path: Path) -> Path:
+    """Where a file is written, and what it replaces is kept meanwhile."""
+    return path.with_name(f".{path.name}{PARTIAL}")
+
+
+@contextmanager
+def _working(path: Path, work: Path) -> Iterator[None]:
+    """Hold the work folder of a file alone; what is left in it, before or after, is tidied up."""
+    if work.is_symlink():
+        raise OSError(f"{str(work)!r}, where it would be written, is a symbolic link; remove it.")
+    try:
+        with locked(work, f"Another process is writing {str(path)!r}; name another file."):
+            _tidy(path, work)
+            try:
+                yield
+            finally:
+                _tidy(path, work)
+    finally:
+        # Not empty where another process is at work in it.
+        with suppress(OSError):
+            work.rmdir()
+
+
+def _tidy(path: Path, work: Path) -> None:
+    """Put back what was to be replaced, if nothing has its name, and remove all else of ours."""
+    replaced = work / REPLACED
+    if replaced.is_dir() and not os.path.lexists(path):
+        replaced.rename(path)
+    for each in (replaced, work / path.name):
+        if each.is_dir() and not each.is_symlink():
+            shutil.rmtree(each, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                each.unlink()

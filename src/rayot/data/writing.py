@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,9 +13,17 @@ import anndata
 import h5py
 import numpy as np
 import pandas as pd
+from anndata._io.specs.registry import IORegistryError
 from anndata.io import write_elem
 
+import rayot
 from rayot.data.matrix import chunk_rows
+
+MARK = "rayot"
+"""Attribute of what rayot wrote, and may replace: the version that did."""
+
+UNUSABLE = ("", ".", "..", "_index")
+"""Names that no column can have in a file."""
 
 
 class _FileOnFullDisk(io.FileIO):
@@ -48,6 +57,99 @@ class _FileOnFullDisk(io.FileIO):
             raise self.failure
 
 
+def has_mark(path: Path) -> bool:
+    """Whether a file or folder holds predictions that rayot wrote."""
+    if path.suffix == ".zarr":
+        found = [_json(path / name) for name in ("zarr.json", ".zattrs")]
+        return any(MARK in each or MARK in (each.get("attributes") or {}) for each in found)
+    try:
+        with h5py.File(path, "r") as file:
+            return MARK in file.attrs
+    except OSError:
+        return False
+
+
+def _json(path: Path) -> dict[str, Any]:
+    """An object in a file; an empty one of anything else."""
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def check_columns(obs: pd.DataFrame, suffix: str) -> None:
+    """Raise a ValueError that names the first column, or index, that cannot be written.
+
+    Parameters
+    ----------
+    obs
+        Of the cells to be written.
+    suffix
+        ``".h5ad"`` or ``".zarr"``.
+    """
+    if not obs.columns.is_unique:
+        twice = obs.columns[obs.columns.duplicated()][0]
+        raise ValueError(f"adata.obs has the column {twice!r} more than once; rename one.")
+    names = [(f"The column {name!r} of adata.obs", name) for name in obs.columns]
+    if obs.index.name is not None:
+        names.append((f"The index of adata.obs, {obs.index.name!r},", obs.index.name))
+    for what, name in names:
+        if not isinstance(name, str) or name in UNUSABLE or set(name) & set("/\0"):
+            raise ValueError(
+                f"{what} has a name that cannot be written to {suffix}; rename it, to text "
+                "without slashes."
+            )
+    index = obs.index
+    if index.name in obs.columns and not np.array_equal(index, obs[index.name]):
+        raise ValueError(
+            f"The index of adata.obs has the name of its column {index.name!r}; rename one."
+        )
+    obs = _written(obs).obs
+    if not _can_write(pd.DataFrame(index=obs.index), suffix):
+        raise ValueError(f"The index of adata.obs cannot be written to {suffix}; give plain names.")
+    for name in obs.columns:
+        column = obs[name]
+        is_number = isinstance(column.dtype, np.dtype) and column.dtype.kind in "biuf"
+        # With numbers for an index, that of the cells is not written again.
+        if is_number or _can_write(column.reset_index(drop=True).to_frame(), suffix):
+            continue
+        types = f"it is of type {column.dtype}"
+        if column.dtype == object:
+            found = sorted({type(value).__name__ for value in column})
+            types = f"it has values of type {', '.join(found)}"
+        raise ValueError(
+            f"The column {name!r} of adata.obs cannot be written to {suffix}: {types}; make it "
+            "numbers, text or a categorical of one of them, or leave it out."
+        )
+
+
+def _written(obs: pd.DataFrame, var: pd.DataFrame | None = None) -> anndata.AnnData:
+    """Cells and features as AnnData itself writes them: text that repeats as categories."""
+    found = anndata.AnnData(obs=obs, var=var)
+    found.strings_to_categoricals()
+    return found
+
+
+def _can_write(table: pd.DataFrame, suffix: str) -> bool:
+    """Whether a table can be written, which is tried in memory: it depends on AnnData's version."""
+    if suffix == ".h5ad":
+        scratch = h5py.File("scratch", "w", driver="core", backing_store=False)
+    else:
+        import zarr
+
+        version = anndata.settings.zarr_write_format
+        scratch = zarr.open_group(zarr.storage.MemoryStore(), mode="w", zarr_format=version)
+    try:
+        write_elem(scratch, "table", table)
+    except (IORegistryError, RuntimeError, TypeError, ValueError):
+        return False
+    finally:
+        if suffix == ".h5ad":
+            scratch.close()
+    return True
+
+
 class CellWriter:
     """Dense entries of an AnnData on disk that grow by blocks of rows.
 
@@ -73,7 +175,8 @@ class CellWriter:
         self.n_cells = len(obs)
         self._n_written: dict[str, int] = {}
         # First, so that what cannot be written is known before anything is computed.
-        write_elem(root, "/", anndata.AnnData(obs=obs, var=var))
+        write_elem(root, "/", _written(obs, var))
+        root.attrs[MARK] = rayot.__version__
         # AnnData writes that there is no raw matrix, and then looks for it in a backed object.
         if "raw" in root:
             del root["raw"]

@@ -265,7 +265,7 @@ class TransportModel(PersistentModel):
             need not fit in memory. It appears under this name once it is whole. It has no
             ``obsm["X_" + key]`` where the map works on genes.
         overwrite
-            Whether that file may exist.
+            Whether predictions of that name may be replaced; other files never are.
 
         Returns
         -------
@@ -281,8 +281,8 @@ class TransportModel(PersistentModel):
         RuntimeError
             If the model is not trained.
         ValueError
-            If genes are missing (they are listed) or values are NaN, or ``write`` has another
-            ending.
+            If genes are missing (they are listed) or values are NaN, ``write`` has another
+            ending, or a column of ``obs`` cannot be written to it.
         OSError
             If the file of the cells is moved or changed meanwhile, or ``write`` exists already, or
             cannot be written; no part of it is then left.
@@ -301,7 +301,15 @@ class TransportModel(PersistentModel):
         if path is not None:
             several = len(self.problems) > 1
             return predict_to_file(
-                {key: self}, cells, rows, path, write_genes, clip, key, several=several
+                {key: self},
+                cells,
+                rows,
+                path,
+                write_genes,
+                clip,
+                key,
+                several=several,
+                overwrite=overwrite,
             )
         prediction = self.transport(cells, rows, write_genes=write_genes, clip=clip)
         predicted = prediction.to_anndata(cells, rows, self.data.var_names, key)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 import rayot
+from rayot.model import files
 from rayot.model.encoding import Block, as_tensor
 from rayot.model.methods import method_of
 from rayot.model.problems import Problems
@@ -87,6 +88,7 @@ class Chunk:
         options = self.options
         plain = [
             rayot.__version__,
+            files.FORMAT,
             self.method,
             self.settings.to_json(),
             self.seed,

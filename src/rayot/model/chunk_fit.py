@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from rayot.model import files
+import rayot
+from rayot.model import files, saved
 from rayot.model.chunk import Chunk
+from rayot.model.methods import method_of
 from rayot.solvers import (
     SIGNIFICANCE,
     Combination,
@@ -23,6 +26,17 @@ from rayot.solvers import (
 )
 from rayot.train import train_transport
 from rayot.train.threads import threads_for
+
+SAVED = {
+    "model": str,
+    "version": str,
+    "fit": str,
+    "names": list[str],
+    "diagnostics": list[dict[str, Any]],
+    "combinations": list[saved.SavedCombination | None],
+    "history": dict[str, list[str]],
+}
+"""Types of the fields of a chunk that is done."""
 
 DISPLACED_CELLS = 4096
 """Control cells, drawn at random, that the mean move of a map is taken over."""
@@ -53,36 +67,89 @@ class FittedChunk:
     combinations: list[Combination | None]
     displacement: np.ndarray
 
-    def write(self, folder: Path) -> None:
-        """Write to a folder, whole or not at all."""
+    def write(self, folder: Path, names: list[str], digest: str) -> None:
+        """Write to a folder, whole or not at all, with the problems and the fit that it is of."""
         arrays = {f"state/{name}": value for name, value in self.state.items()}
         arrays["displacement"] = self.displacement
-        for phase, columns in self.history.items():
-            arrays |= {f"history/{phase}/{name}": values for name, values in columns.items()}
+        columns = {
+            phase: [name for name in each if name != "step"] for phase, each in self.history.items()
+        }
+        for phase, names_of_phase in columns.items():
+            curves = [self.history[phase][name] for name in ("step", *names_of_phase)]
+            arrays[f"history/{phase}"] = np.stack(curves, axis=1).astype(np.float64)
         for number, combination in enumerate(self.combinations):
             if combination is not None:
                 arrays[f"centres/{number}"] = combination.centres.numpy()
-        combinations = [each and each.to_json() for each in self.combinations]
-        values = {"model": "chunk", "diagnostics": self.diagnostics, "combinations": combinations}
+        values = {
+            "model": "chunk",
+            "version": rayot.__version__,
+            "fit": digest,
+            "names": names,
+            "diagnostics": self.diagnostics,
+            "combinations": [each and each.to_json() for each in self.combinations],
+            "history": columns,
+        }
         files.write(folder, values, arrays, overwrite=True)
 
     @classmethod
-    def read(cls, folder: Path) -> FittedChunk:
-        """Inverse of :meth:`write`."""
-        values, arrays = files.read(folder, "chunk")
-        history: dict[str, dict[str, np.ndarray]] = {}
-        state = {}
-        for name, value in arrays.items():
-            kind, *rest = name.split("/")
-            if kind == "history":
-                history.setdefault(rest[0], {})[rest[1]] = value
-            elif kind == "state":
-                state[rest[0]] = value
-        combinations = [
-            saved and Combination(**saved, centres=torch.from_numpy(arrays[f"centres/{number}"]))
-            for number, saved in enumerate(values["combinations"])
-        ]
-        return cls(state, history, values["diagnostics"], combinations, arrays["displacement"])
+    def read(cls, folder: Path, chunk: Chunk, digest: str) -> FittedChunk:
+        """Inverse of :meth:`write`.
+
+        Raises
+        ------
+        ValueError
+            If the folder holds something else, or is damaged.
+        """
+        try:
+            return files.load(folder, "chunk", SAVED, partial(cls._restore, chunk, digest))
+        except (FileNotFoundError, ValueError) as error:
+            raise ValueError(
+                f"The screen cannot go on from {str(folder)!r} ({str(error).rstrip('.')}); delete "
+                "it, or pass resume=False."
+            ) from error
+
+    @classmethod
+    def _restore(
+        cls, chunk: Chunk, digest: str, values: dict[str, Any], arrays: dict[str, np.ndarray]
+    ) -> FittedChunk:
+        if (values["fit"], values["names"]) != (digest, chunk.names):
+            raise ValueError(f"it is the fit of other cells or settings, {values['names'][:3]}.")
+        groups = saved.grouped(arrays, "/", ("state", "displacement", "history", "centres"))
+        state, centres = groups["state"], groups["centres"]
+        n_problems, n_features = len(chunk.names), chunk.control.shape[1]
+        kind = method_of(chunk.method).stack_type
+        build = partial(chunk.stack, n_features)
+        saved.check_state(state, kind, chunk.settings, build, n_problems)
+        displacement = groups["displacement"].get("", np.zeros(0))
+        shape = n_problems, 1 + chunk.n_types, n_features
+        saved.check_array(displacement, "displacement", shape, allowed="NaN")
+        saved.check_reports(values["diagnostics"], (n_problems,))
+        rules = {str(number): rule for number, rule in enumerate(values["combinations"]) if rule}
+        saved.check_names(centres, rules, "the arrays of the combinations")
+        if len(values["combinations"]) != len(chunk.problems):
+            raise ValueError(f"it has rules of {len(values['combinations'])} perturbations.")
+        combinations = []
+        for number, (each, end) in enumerate(
+            zip(chunk.problems, np.cumsum([len(each) for each in chunk.problems]), strict=True)
+        ):
+            combinations.append(
+                saved.combination_of(
+                    rules.get(str(number)),
+                    centres.get(str(number)),
+                    each.strata if each.separate else (),
+                    n_features,
+                    state["strength"][end - len(each) : end],
+                )
+            )
+        tables = saved.history_of(values["history"], groups["history"])
+        history = {
+            phase: {
+                "step": table.index.to_numpy(),
+                **{name: table[name].to_numpy() for name in table},
+            }
+            for phase, table in tables.items()
+        }
+        return cls(state, history, values["diagnostics"], combinations, displacement)
 
 
 def find_effects(chunk: Chunk, n_permutations: int) -> list[tuple[float, float]]:

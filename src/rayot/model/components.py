@@ -13,6 +13,7 @@ from torch import Tensor
 
 from rayot.data.matrix import dense
 from rayot.model.encoding import DENSE_ELEMENTS, Block, Encode
+from rayot.model.saved import check_array, check_names
 from rayot.solvers import Combination, Settings, Stack
 from rayot.train.standardise import LARGEST_SAMPLE, leading_components
 
@@ -69,6 +70,21 @@ class Components:
         cells = torch.from_numpy(dense(encode(adata, np.sort(np.concatenate(rows)))[0]))
         centre = cells.mean(0)
         return cls(centre, leading_components(cells.sub_(centre), n_components)[0])
+
+    @classmethod
+    def from_saved(cls, arrays: dict[str, np.ndarray], n_components: int) -> Components:
+        """What a screen saved of them.
+
+        Raises
+        ------
+        ValueError
+            If they do not fit together, or have another number of components.
+        """
+        check_names(arrays, ("centre", "basis"), "the arrays of the components")
+        centre, basis = arrays["centre"], arrays["basis"]
+        check_array(centre, "components/centre", (centre.size,))
+        check_array(basis, "components/basis", (centre.size, n_components))
+        return cls(torch.from_numpy(centre), torch.from_numpy(basis))
 
     def encoder(self, encode: Encode) -> Encode:
         """From cells to their coordinates, with their expression as it was."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,10 +21,12 @@ from rayot._public import public
 from rayot.data.condition_columns import dose_of
 from rayot.data.conditions import Condition, Conditions
 from rayot.data.spec import DataSpec
+from rayot.model import saved
 from rayot.model.base import worst
 from rayot.model.given_condition import GivenCondition
 from rayot.model.persistence import PersistentModel
 from rayot.model.problems import Problems
+from rayot.model.schema import check_unique
 from rayot.model.w1ot import W1OT
 from rayot.representation import Representation
 from rayot.solvers import ConditionalMap, ConditionalW1Settings, TransportMap
@@ -234,19 +238,77 @@ class FittedConditional(PersistentModel):
         }
 
     @classmethod
-    def _from_saved(cls, values: dict[str, Any], representation: Representation) -> Self:
-        saved = values["settings"]
+    def saved_settings(cls) -> Any:  # noqa: ANN401
+        """Types of the fields of :meth:`settings_json`."""
+        return {
+            "preset": str,
+            "settings": dict[str, Any],
+            "conditions": Conditions,
+            "known": list[tuple[str, float | None, list[str]]],
+            "n_cells": list[int],
+        }
+
+    @classmethod
+    def _from_saved(
+        cls,
+        values: dict[str, Any],
+        data: DataSpec,
+        representation: Representation,
+        state: dict[str, np.ndarray],
+    ) -> Self:
+        chosen, n_seeds = values["settings"], values["strata"]["n_seeds"]
+        settings = saved.settings_of(ConditionalW1Settings, chosen["settings"], chosen["preset"])
+        assert isinstance(settings, ConditionalW1Settings)
+        conditions = Conditions.from_json(chosen["conditions"])
+        known = [Condition(name, dose, tuple(further)) for name, dose, further in chosen["known"]]
+        check_conditions(conditions, known, chosen["n_cells"])
+        n_problems, n_features = saved.size_of(state)
+        saved.check_count([Problems("conditions", (), "balanced", n_seeds)], n_problems)
+        saved.check_reports(values["diagnostics"], (n_problems * len(known),))
+        vectors = torch.from_numpy(np.stack([conditions.vector(each) for each in known]))
+        build = partial(ConditionalMap, n_features, ["any"], settings, 0, vectors)
+        saved.check_state(state, ConditionalMap, settings, build, n_problems)
+        if not np.allclose(state["conditions"], vectors.numpy(), atol=1e-5):
+            raise ValueError("the vectors of its conditions are not those of the arrays.")
         model = cls.__new__(cls)
         model._describe(
-            DataSpec.from_json(values["data"]),
+            data,
             representation,
-            Conditions.from_json(saved["conditions"]),
-            [Condition(name, dose, tuple(further)) for name, dose, further in saved["known"]],
-            saved["n_cells"],
-            ConditionalW1Settings.from_json(saved["settings"]),
-            saved["preset"],
-            values["strata"]["n_seeds"],
+            conditions,
+            known,
+            chosen["n_cells"],
+            settings,
+            chosen["preset"],
+            n_seeds,
             values["seed"],
         )
         model.module.eval()
         return model
+
+
+def check_conditions(
+    conditions: Conditions, known: Sequence[Condition], n_cells: Sequence[int]
+) -> None:
+    """Raise a ValueError if saved conditions are not whole."""
+    check_unique((each.name for each in known), "known")
+    if not known or len(known) != len(n_cells):
+        raise ValueError(f"there are {len(known)} conditions and cells of {len(n_cells)}.")
+    for column in (conditions.perturbations, *conditions.covariates):
+        check_unique(column.names, f"the categories of {column.column!r}")
+        lengths = {len(each) for each in column.vectors or ()}
+        if column.vectors is not None and (len(column.vectors), len(lengths)) != (
+            len(column.names),
+            1,
+        ):
+            raise ValueError(
+                f"the vectors of {column.column!r} are not one for each, equally long."
+            )
+    if not conditions.log_dose[1] > 0:
+        raise ValueError(f"the spread of its doses must be above 0, found {conditions.log_dose}.")
+    for each in known:
+        if (each.dose is None) != (conditions.dose_key is None):
+            raise ValueError(f"{each.name!r} has the dose {each.dose}.")
+        if each.dose is not None:
+            dose_of(each.dose, f"The dose of {each.perturbation!r}")
+        if len(each.covariates) != len(conditions.covariates):
+            raise ValueError(f"{each.name!r} has {len(each.covariates)} covariates.")

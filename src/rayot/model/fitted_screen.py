@@ -233,6 +233,7 @@ class FittedScreen(PersistentScreen):
             key,
             several=self.n_maps > 1,
             labelled=True,
+            overwrite=overwrite,
         )
 
 

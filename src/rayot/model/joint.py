@@ -19,6 +19,7 @@ from rayot.data.keys import Key
 from rayot.data.modality import modality_of
 from rayot.data.spec import DataSpec
 from rayot.model.method import Method
+from rayot.model.schema import check_unique
 from rayot.solvers import Attributes, JointSettings, JointStack, Settings, generator
 
 
@@ -235,6 +236,25 @@ class JointMethod(Method):
         """Raise an error if cells cannot be encoded, or their covariate is not known."""
         super()._check_cells(adata, rows)
         self._covariates(adata, rows)
+
+    @classmethod
+    def _check_saved(
+        cls, data: DataSpec, settings: JointSettings, source: str, target: str
+    ) -> None:
+        """Raise a ValueError unless the settings know source and target, and what cells need."""
+        check_unique(settings.conditions, "settings.conditions")
+        check_unique(settings.covariates, "settings.covariates")
+        if source not in settings.conditions[:1] or target not in settings.conditions[1:]:
+            raise ValueError(f"settings.conditions lack {source!r} as the first, or {target!r}.")
+        if (data.covariate_key is None) == bool(settings.covariates):
+            raise ValueError(
+                f"data.covariate_key is {data.covariate_key!r}, and there are "
+                f"{len(settings.covariates)} covariates."
+            )
+        if (data.dose_key is None) == (settings.dose is not None):
+            raise ValueError(f"data.dose_key is {data.dose_key!r} and the dose {settings.dose}.")
+        if settings.dose is not None:
+            checked_dose(settings.dose, data)
 
 
 def checked_dose(dose: float, data: DataSpec) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -21,9 +22,11 @@ from rayot.data.modality import modality_of
 from rayot.data.spec import DataSpec
 from rayot.data.split import names_kept
 from rayot.data.strata import check_strata, training_strata
+from rayot.model import saved
 from rayot.model.base import TransportModel
 from rayot.model.fitting import fit
 from rayot.model.problems import Problems
+from rayot.model.schema import fields_of
 from rayot.model.training_cells import training_cells
 from rayot.representation import Representation, representation_of
 from rayot.representation.resolve import has_decoder
@@ -279,17 +282,35 @@ class Method(TransportModel):
         return model
 
     @classmethod
-    def _from_saved(cls, values: dict[str, Any], representation: Representation) -> Self:
-        settings = dict(values["settings"])
-        preset = settings.pop("preset")
+    def saved_settings(cls) -> Any:  # noqa: ANN401
+        """Types of the fields of :meth:`settings_json`."""
+        return {"preset": str, **fields_of(cls.stack_type.settings_type)}
+
+    @classmethod
+    def _from_saved(
+        cls,
+        values: dict[str, Any],
+        data: DataSpec,
+        representation: Representation,
+        state: dict[str, np.ndarray],
+    ) -> Self:
+        chosen = dict(values["settings"])
+        preset, kind = chosen.pop("preset"), cls.stack_type
+        settings = saved.settings_of(kind.settings_type, chosen, preset)
         strata, target = values["strata"], values["target_key"]
-        return cls.assembled(
-            DataSpec.from_json(values["data"]),
-            values["source_key"],
-            target,
-            representation,
-            values["seed"],
-            Problems(target, tuple(strata["names"]), strata["mode"], strata["n_seeds"]),
-            cls.stack_type.settings_type.from_json(settings),
-            preset,
+        problems = saved.problems_of(
+            data, target, strata["names"], strata["mode"], strata["n_seeds"]
         )
+        n_problems, n_features = saved.size_of(state)
+        saved.check_count([problems], n_problems)
+        # A condition that was not in training has one report, whatever the members.
+        saved.check_reports(values["diagnostics"], (n_problems, 1))
+        build = partial(kind, n_features, ["any"], settings, 0)
+        saved.check_state(state, kind, settings, build, n_problems)
+        source, seed = values["source_key"], values["seed"]
+        cls._check_saved(data, settings, source, target)
+        return cls.assembled(data, source, target, representation, seed, problems, settings, preset)
+
+    @classmethod
+    def _check_saved(cls, data: DataSpec, settings: Any, source: str, target: str) -> None:  # noqa: ANN401
+        """Raise a ValueError if what a saved model knows does not fit together."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,11 +19,25 @@ from rayot.data import checks
 from rayot.data.keys import Key
 from rayot.data.matrix import dense, expression_of
 from rayot.data.modality import modality_of
-from rayot.model import files
+from rayot.model import files, saved
+from rayot.model.schema import check_unique
 from rayot.solvers.translation import Translation, TranslationSettings
 from rayot.train.translation import train_translation
 
 SAVED = "ModalityGENOT"
+
+FIELDS = {
+    "model": str,
+    "version": str,
+    "modalities": tuple[str, str],
+    "representations": tuple[str | None, str | None],
+    "source_names": list[str],
+    "target_names": list[str],
+    "preset": str,
+    "seed": int,
+    "settings": dict[str, Any],
+}
+"""Types of the fields of a saved model."""
 
 
 class ModalityGENOT:
@@ -97,6 +112,9 @@ class ModalityGENOT:
         self.modalities = (source_modality, target_modality)
         self.representations = (source_rep, target_rep)
         sides = [modality_of(mdata, name) for name in self.modalities]
+        for side, rep, name in zip(sides, self.representations, self.modalities, strict=True):
+            if rep is None:
+                checks.aligned_genes(side.var_names, (), f"Cells of the modality {name!r}")
         _check_split(mdata, sides, self.modalities, split_key)
         training = [_training(side, split_key) for side in sides]
         reps = zip(sides, training, self.representations, self.modalities, strict=True)
@@ -226,7 +244,13 @@ class ModalityGENOT:
 
     @public()
     def save(self, dir_path: str | Path, overwrite: bool = False) -> None:
-        """Save to a folder: JSON and safetensors, nothing that can run code on load."""
+        """Save to a folder: JSON and safetensors, nothing that can run code on load.
+
+        Raises
+        ------
+        RuntimeError, FileExistsError, OSError
+            As :meth:`W1OT.save`.
+        """
         if not self.is_trained_:
             raise RuntimeError("Train the model before it is saved.")
         values = {
@@ -247,25 +271,33 @@ class ModalityGENOT:
     @classmethod
     @public()
     def load(cls, dir_path: str | Path) -> Self:
-        """Load a saved model; no data are needed."""
-        values, arrays = files.read(dir_path, SAVED)
+        """Load a saved model; no data are needed.
+
+        Raises
+        ------
+        FileNotFoundError, OSError, ValueError
+            As :meth:`W1OT.load`.
+        """
+        return files.load(dir_path, SAVED, FIELDS, cls._restore)
+
+    @classmethod
+    def _restore(cls, values: dict[str, Any], arrays: dict[str, np.ndarray]) -> Self:
         model = cls.__new__(cls)
-        model.settings = TranslationSettings.from_json(values["settings"])
-        model.preset, model.seed = values["preset"], values["seed"]
+        settings = saved.settings_of(TranslationSettings, values["settings"], values["preset"])
+        assert isinstance(settings, TranslationSettings)
+        model.settings, model.preset, model.seed = settings, values["preset"], values["seed"]
         model.modalities = tuple(values["modalities"])
         model.representations = tuple(values["representations"])
         model.source_names, model.target_names = values["source_names"], values["target_names"]
-        history = arrays.pop("history")
-        model.history = {
-            "velocity": pd.DataFrame(
-                {"loss": history[:, 1]}, index=pd.Index(history[:, 0].astype(int), name="step")
-            )
-        }
+        for name in ("source_names", "target_names"):
+            check_unique(values[name], name)
+        curve = {"velocity": arrays.pop("history", np.zeros(0))}
+        model.history = saved.history_of({"velocity": ["loss"]}, curve)
         sizes = len(model.source_names), len(model.target_names)
-        model.module = Translation(*sizes, model.settings, model.seed)
-        model.module.load_state_dict(
-            {name: torch.from_numpy(value) for name, value in arrays.items()}
-        )
+        build = partial(Translation, *sizes, settings, model.seed)
+        saved.check_module(arrays, settings, Translation.counts(settings), build)
+        model.module = build()
+        model.module.load_state_dict(saved.tensors(arrays))
         model.module.eval()
         model.is_trained_ = True
         return model

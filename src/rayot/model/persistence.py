@@ -4,21 +4,34 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
-import pandas as pd
-import torch
 from scvi.model.base import BaseModelClass
 
 import rayot
 from rayot._public import public
 from rayot.data.spec import DataSpec
-from rayot.model import files
+from rayot.model import files, saved
 from rayot.model.problems import Problems
 from rayot.representation import Representation
-from rayot.representation.resolve import representation_from_saved
 from rayot.solvers import Combination, Stack
+
+SAVED = {
+    "model": str,
+    "version": str,
+    "source_key": str,
+    "target_key": str,
+    "seed": int,
+    "strata": {"names": list[str], "mode": Literal["balanced", "separate"], "n_seeds": int},
+    "combination": saved.SavedCombination | None,
+    "data": DataSpec,
+    "representation": dict[str, Any],
+    "training": dict[str, Any],
+    "diagnostics": list[dict[str, Any]],
+    "history": dict[str, list[str]],
+}
+"""Types of the fields of a saved model, beside those of its settings."""
 
 
 class PersistentModel(BaseModelClass):
@@ -60,7 +73,9 @@ class PersistentModel(BaseModelClass):
         RuntimeError
             If the model is not trained.
         FileExistsError
-            If the folder exists and may not be overwritten.
+            If the folder exists and may not be overwritten, or holds other files.
+        OSError
+            If it cannot be written to; what was there before still is.
         """
         self._check_if_trained(warn=False, message="Train the model before it is saved.")
         arrays = {
@@ -114,17 +129,17 @@ class PersistentModel(BaseModelClass):
         ------
         FileNotFoundError
             If the folder holds no saved model.
+        OSError
+            If the files cannot be read.
         ValueError
-            If the files are of another method or format, foreign or truncated.
+            If they are of another method or format, foreign, damaged, or changed since.
         """
-        values, arrays = files.read(dir_path, cls.__name__)
-        try:
-            return cls._restore(values, arrays, representation)
-        except (KeyError, TypeError, RuntimeError) as error:
-            raise ValueError(
-                f"The files in {str(dir_path)!r} do not fit together ({error}); they were changed "
-                "after they were saved."
-            ) from error
+        return files.load(
+            dir_path,
+            cls.__name__,
+            {**SAVED, "settings": cls.saved_settings()},
+            lambda values, arrays: cls._restore(values, arrays, representation),
+        )
 
     @classmethod
     def _restore(
@@ -133,29 +148,32 @@ class PersistentModel(BaseModelClass):
         arrays: dict[str, np.ndarray],
         representation: Representation | None,
     ) -> Self:
-        training_cells = arrays.pop("training_cells", None)
-        groups: dict[str, dict[str, np.ndarray]] = {}
-        for name, value in arrays.items():
-            group, _, rest = name.partition(".")
-            groups.setdefault(group, {})[rest] = value
-        representation = checked_representation(
-            values["representation"], groups.get("representation", {}), representation
+        training_cells = saved.training_cells_of(arrays)
+        groups = ("module", "representation", "combination", "history")
+        state, of_representation, of_combination, of_history = saved.grouped(
+            arrays, ".", groups
+        ).values()
+        _, n_features = saved.size_of(state)
+        data = saved.data_of(values["data"])
+        representation = saved.representation_of(
+            values["representation"],
+            of_representation,
+            representation,
+            len(data.var_names),
+            n_features,
         )
-        model = cls._from_saved(values, representation)
-        model.module.restore(
-            {name: torch.from_numpy(value) for name, value in groups["module"].items()}
+        model = cls._from_saved(values, data, representation, state)
+        model.module.restore(saved.tensors(state))
+        problems, rule = model.problems, values["combination"]
+        saved.check_names(set(of_combination) - {"centres"}, (), "the arrays of the combination")
+        model.combination = saved.combination_of(
+            rule,
+            of_combination.get("centres"),
+            problems.strata if problems.separate else (),
+            n_features,
+            state["strength"],
         )
-        if values["combination"] is not None:
-            centres = torch.from_numpy(groups["combination"]["centres"])
-            model.combination = Combination(**values["combination"], centres=centres)
-        model.history_ = {
-            phase: pd.DataFrame(
-                groups["history"][phase][:, 1:],
-                columns=columns,
-                index=pd.Index(groups["history"][phase][:, 0].astype(int), name="step"),
-            )
-            for phase, columns in values["history"].items()
-        }
+        model.history_ = saved.history_of(values["history"], of_history)
         model.training_, model.training_cells = values["training"], training_cells
         model.diagnostics_ = values["diagnostics"]
         model.is_trained_ = True
@@ -163,14 +181,16 @@ class PersistentModel(BaseModelClass):
 
     @classmethod
     @abstractmethod
-    def _from_saved(cls, values: dict[str, Any], representation: Representation) -> Self:
-        """An untrained model with the shape of a saved one."""
+    def saved_settings(cls) -> Any:  # noqa: ANN401
+        """Types of the fields of :meth:`settings_json`."""
 
-
-def checked_representation(
-    saved: dict[str, Any], arrays: dict[str, np.ndarray], given: Representation | None
-) -> Representation:
-    """The representation of a saved model, or the one given if it is the same."""
-    if given is None:
-        return representation_from_saved(saved, arrays)
-    return given.restored(saved)
+    @classmethod
+    @abstractmethod
+    def _from_saved(
+        cls,
+        values: dict[str, Any],
+        data: DataSpec,
+        representation: Representation,
+        state: dict[str, np.ndarray],
+    ) -> Self:
+        """An untrained model with the shape of a saved one, once its arrays are known to fit it."""

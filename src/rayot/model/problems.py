@@ -13,6 +13,9 @@ from torch import Tensor
 from rayot._arguments import whole_number
 from rayot.solvers import Cells, Population
 
+LARGEST_ENSEMBLE = 1000
+"""Members of an ensemble, at most."""
+
 
 @dataclass(frozen=True)
 class Problems:
@@ -36,7 +39,7 @@ class Problems:
     n_seeds: int
 
     def __post_init__(self) -> None:
-        whole_number("n_seeds", self.n_seeds)
+        whole_number("n_seeds", self.n_seeds, most=LARGEST_ENSEMBLE)
         if self.separate and self.n_seeds > 1:
             check_names([self])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,26 +28,17 @@ from rayot.model.methods import method_of
 from rayot.model.problems import Problems, check_names
 from rayot.model.screen_cells import ScreenCells
 from rayot.model.screen_fit import (
-    check_writable,
     chunks_of,
     fit_chunks,
     problems_that_fit,
     test_perturbations,
 )
+from rayot.model.screen_persistence import FIGURES
 from rayot.model.screen_stack import ScreenStack
 from rayot.representation import Representation, representation_of
 from rayot.representation.resolve import has_decoder
 from rayot.train import TrainingOptions
-
-FIGURES = (
-    "strength",
-    "mean_step",
-    "held_out_dual",
-    "initial_energy_distance",
-    "residual_energy_distance",
-    "floor_energy_distance",
-)
-"""Diagnostics that a screen's table has."""
+from rayot.train.checkpoints import held
 
 LEVEL = 0.05
 """False discovery rate at which an effect is called detectable where none is asked for."""
@@ -204,9 +196,10 @@ class Screen(FittedScreen):
         Raises
         ------
         ValueError
-            If an option is out of range.
+            If an option is out of range, or ``checkpoint_dir`` holds symbolic links, or chunks that
+            are damaged or another's.
         OSError
-            If ``checkpoint_dir`` cannot be written to.
+            If ``checkpoint_dir`` cannot be written to, or another fit is running there.
         RuntimeError
             If the screen is trained already: construct a new one.
         """
@@ -225,11 +218,10 @@ class Screen(FittedScreen):
             **trainer_kwargs,
         )
         folder = None if checkpoint_dir is None else Path(checkpoint_dir)
-        if folder is not None:
-            check_writable(folder)
         settings = self.settings.with_limits(max_steps, batch_size)
         self.settings = settings.with_batch_for(len(cells.control_rows))
         with (
+            nullcontext() if folder is None else held(folder),
             unchanged(cells.adata),
             tqdm(unit="map", disable=not show_progress_bar) as bar,
         ):

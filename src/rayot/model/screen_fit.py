@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import math
 import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice, pairwise
@@ -17,6 +16,7 @@ import numpy as np
 from scipy.stats import false_discovery_control
 from tqdm.auto import tqdm
 
+from rayot.model import files
 from rayot.model.chunk import Chunk
 from rayot.model.chunk_fit import FittedChunk, find_effects, fit_chunk
 from rayot.model.methods import method_of
@@ -184,18 +184,20 @@ def fit_chunks(
             if folder is not None:
                 digest = digests[tuple(chunk.names)] = chunk.digest(known)
                 saved = folder / f"chunk-{digest}"
-                if resume and saved.exists():
-                    done.append((chunk.names, FittedChunk.read(saved)))
+                if resume and files.holds(saved):
+                    done.append((chunk.names, FittedChunk.read(saved, chunk, digest)))
                     continue
+                if refusal := files.refused(saved, overwrite=True):
+                    raise FileExistsError(refusal)
                 inner = str(folder / f"running-{digest}")
-                options = replace(chunk.options, checkpoint_dir=inner, resume=resume)
+                options = replace(chunk.options, checkpoint_dir=inner, resume=resume, lock=False)
                 chunk = replace(chunk, options=options)
             yield joblib.delayed(_named)(chunk, known)
 
     for names, fitted in _as_they_end(calls(), n_jobs):
         if folder is not None:
             digest = digests[tuple(names)]
-            fitted.write(folder / f"chunk-{digest}")
+            fitted.write(folder / f"chunk-{digest}", names, digest)
             _remove(folder / f"running-{digest}")
         bar.update(len(names))
         yield names, fitted
@@ -231,13 +233,3 @@ def _remove(folder: Path) -> None:
     """Delete the checkpoints of a chunk that is done, if this machine has them."""
     if folder.is_dir():
         shutil.rmtree(folder)
-
-
-def check_writable(folder: Path) -> None:
-    """Raise an OSError, before anything is computed, if the folder cannot be written to."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise OSError(f"checkpoint_dir {str(folder)!r} cannot be written to: {error}.") from error

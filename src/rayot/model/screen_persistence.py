@@ -2,26 +2,72 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
-import torch
 from anndata import AnnData
 
 import rayot
 from rayot._public import public
 from rayot.data.spec import DataSpec
-from rayot.model import files
+from rayot.model import files, saved
 from rayot.model.components import Components
 from rayot.model.method import Method
 from rayot.model.methods import method_of
-from rayot.model.persistence import checked_representation
-from rayot.model.screen_stack import ScreenStack
+from rayot.model.schema import Figure, check_unique
+from rayot.model.screen_stack import SavedStack, ScreenStack
 from rayot.representation import Representation
 from rayot.solvers import Settings
+
+FIGURES = (
+    "strength",
+    "mean_step",
+    "held_out_dual",
+    "initial_energy_distance",
+    "residual_energy_distance",
+    "floor_energy_distance",
+)
+"""Diagnostics that a screen's table has."""
+
+TABLE = {
+    "perturbation": list[str],
+    "n_cells": list[int],
+    "energy_distance": list[Figure],
+    "p_value": list[float],
+    "q_value": list[float],
+    "detectable": list[bool],
+    **dict.fromkeys(FIGURES, list[Figure]),
+    "certificate": list[str],
+    "reason": list[str],
+}
+"""Types of its columns."""
+
+SAVED = {
+    "model": str,
+    "version": str,
+    "control": str,
+    "method": str,
+    "seed": int,
+    "preset": str,
+    "strata": Literal["balanced", "separate"],
+    "n_seeds": int,
+    "cell_types": list[str],
+    "data": DataSpec,
+    "representation": dict[str, Any],
+    "settings": dict[str, Any],
+    "training": dict[str, Any],
+    "table": TABLE,
+    "stack": SavedStack,
+}
+"""Types of the fields of a saved screen."""
+
+GROUPS = ("stack", "displacement", "centres", "history", "representation", "components")
+"""First parts of the names of its arrays."""
 
 
 class PersistentScreen(Mapping[str, Method]):
@@ -44,6 +90,10 @@ class PersistentScreen(Mapping[str, Method]):
     training_cells: np.ndarray | None
     adata: AnnData
 
+    @abstractmethod
+    def in_components(self) -> tuple[Settings, int]:
+        """Settings and dimension that the stack itself has."""
+
     def _check_trained(self) -> None:
         if not hasattr(self, "stack"):
             raise RuntimeError("Train the screen first.")
@@ -64,7 +114,9 @@ class PersistentScreen(Mapping[str, Method]):
         RuntimeError
             If the screen is not trained.
         FileExistsError
-            If the folder exists and may not be overwritten.
+            If the folder exists and may not be overwritten, or holds other files.
+        OSError
+            If it cannot be written to; what was there before still is.
         """
         self._check_trained()
         stack, arrays = self.stack.to_saved()
@@ -110,27 +162,85 @@ class PersistentScreen(Mapping[str, Method]):
         ------
         FileNotFoundError
             If the folder holds no saved screen.
+        OSError
+            If the files cannot be read.
         ValueError
-            If the files are of another kind or format, foreign or truncated.
+            If they are of another kind or format, foreign, damaged, or changed since.
         """
-        values, arrays = files.read(dir_path, "Screen")
-        screen = cls.__new__(cls)
-        prefix = "representation/"
-        own = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
-        screen.representation = checked_representation(
-            values["representation"], own, representation
+        return files.load(
+            dir_path,
+            "Screen",
+            SAVED,
+            lambda values, arrays: cls._restore(values, arrays, representation),
         )
-        settings_type = method_of(values["method"]).stack_type.settings_type
-        screen.settings = settings_type.from_json(values["settings"])
-        screen.data = DataSpec.from_json(values["data"])
-        screen.table = pd.DataFrame(values["table"])
-        screen.stack = ScreenStack.from_saved(values["stack"], arrays)
-        screen.training_ = values["training"]
-        screen.training_cells = arrays.get("training_cells")
-        screen.components = None
-        if "components/basis" in arrays:
-            centre, basis = arrays["components/centre"], arrays["components/basis"]
-            screen.components = Components(torch.from_numpy(centre), torch.from_numpy(basis))
+
+    @classmethod
+    def _restore(
+        cls,
+        values: dict[str, Any],
+        arrays: dict[str, np.ndarray],
+        representation: Representation | None,
+    ) -> Self:
+        screen = cls.__new__(cls)
+        screen.training_cells = saved.training_cells_of(arrays)
+        groups = saved.grouped(arrays, "/", GROUPS)
         for name in ("control", "method", "seed", "preset", "strata", "n_seeds", "cell_types"):
             setattr(screen, name, values[name])
+        check_unique(screen.cell_types, "cell_types")
+        kind = method_of(screen.method)
+        if kind.joint:
+            raise ValueError(f"method is {screen.method!r}, which no screen can have.")
+        screen.settings = saved.settings_of(
+            kind.stack_type.settings_type, values["settings"], screen.preset
+        )
+        screen.data, screen.training_ = saved.data_of(values["data"]), values["training"]
+        screen.table = table_of(values["table"])
+        displacement = groups["displacement"].get("", np.zeros(0))
+        if displacement.ndim != 3:
+            raise ValueError("the arrays lack a 'displacement' of three axes.")
+        n_features = displacement.shape[2]
+        screen.components = None
+        if groups["components"]:
+            screen.components = Components.from_saved(groups["components"], n_features)
+            n_features = len(screen.components.centre)
+        screen.representation = saved.representation_of(
+            values["representation"],
+            groups["representation"],
+            representation,
+            len(screen.data.var_names),
+            n_features,
+        )
+        screen._check_state(groups["stack"], len(values["stack"]["diagnostics"]))
+        shape = 1 + len(screen.cell_types), displacement.shape[2]
+        screen.stack = ScreenStack.from_saved(
+            values["stack"], screen.data, groups, list(screen.table["perturbation"]), shape
+        )
+        for each in screen.stack.problems.values():
+            if (each.mode, each.n_seeds) != (screen.strata, screen.n_seeds):
+                raise ValueError(f"the maps of {each.target!r} are of other seeds or strata.")
         return screen
+
+    def _check_state(self, state: dict[str, np.ndarray], n_problems: int) -> None:
+        """Raise a ValueError unless arrays are those of so many maps with the screen's settings."""
+        kind = method_of(self.method).stack_type
+        settings, n_features = self.in_components()
+        if self.components is not None and self.settings.n_components != n_features:
+            raise ValueError(
+                f"n_components is {self.settings.n_components} in the settings, and the arrays are "
+                f"those of {n_features}."
+            )
+        build = partial(kind, n_features, ["any"], settings, 0)
+        if n_problems:
+            saved.check_state(state, kind, settings, build, n_problems)
+        else:
+            saved.check_names(state, (), "the arrays of a screen without maps")
+            saved.check_unfitted(kind, settings, build)
+
+
+def table_of(columns: dict[str, list[Any]]) -> pd.DataFrame:
+    """The table of a saved screen."""
+    n_rows = {len(values) for values in columns.values()}
+    if len(n_rows) != 1:
+        raise ValueError(f"the columns of its table have different lengths, {sorted(n_rows)}.")
+    check_unique(columns["perturbation"], "table.perturbation")
+    return pd.DataFrame(columns)

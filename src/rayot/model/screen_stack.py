@@ -6,15 +6,36 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, pairwise
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 import numpy as np
 import pandas as pd
 import torch
 
+from rayot.data.spec import DataSpec
+from rayot.model import saved
 from rayot.model.chunk_fit import FittedChunk
 from rayot.model.problems import Problems
+from rayot.model.saved import SavedCombination, check_array, check_names
+from rayot.model.schema import check_unique
 from rayot.solvers import Combination, Stack
+
+
+class SavedProblems(TypedDict):
+    """What is fitted for a perturbation."""
+
+    strata: list[str]
+    mode: Literal["balanced", "separate"]
+    n_seeds: int
+
+
+class SavedStack(TypedDict):
+    """Plain values of a stack."""
+
+    problems: dict[str, SavedProblems]
+    combinations: dict[str, SavedCombination]
+    diagnostics: list[dict[str, Any]]
+    history: dict[str, list[str]]
 
 
 @dataclass(frozen=True)
@@ -149,26 +170,65 @@ class ScreenStack:
         return values, arrays
 
     @classmethod
-    def from_saved(cls, values: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> ScreenStack:
-        """Read what :meth:`to_saved` returned."""
+    def from_saved(
+        cls,
+        values: SavedStack,
+        data: DataSpec,
+        groups: Mapping[str, dict[str, np.ndarray]],
+        perturbations: Sequence[str],
+        shape: tuple[int, int],
+    ) -> ScreenStack:
+        """Read what :meth:`to_saved` returned.
+
+        Parameters
+        ----------
+        values, data
+            Plain values, and what the screen needs of cells.
+        groups
+            Arrays by the first part of their names; those of the state are known to be whole.
+        perturbations
+            Those of the screen, fitted or not.
+        shape
+            (1 + T, d) of a displacement.
+
+        Raises
+        ------
+        ValueError
+            If they do not fit together.
+        """
         problems = {
-            name: Problems(name, tuple(each["strata"]), each["mode"], each["n_seeds"])
+            name: saved.problems_of(data, name, each["strata"], each["mode"], each["n_seeds"])
             for name, each in values["problems"].items()
         }
-        history = {}
-        for phase, columns in values["history"].items():
-            numbers = arrays[f"history/{phase}"]
-            index = pd.Index(numbers[:, 0].astype(int), name="step")
-            history[phase] = pd.DataFrame(numbers[:, 1:], index=index, columns=columns)
-        combinations = {
-            name: Combination(**each, centres=torch.from_numpy(arrays[f"centres/{name}"]))
-            for name, each in values["combinations"].items()
-        }
-        prefix = "stack/"
-        state = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
-        return cls(
-            problems, state, history, values["diagnostics"], combinations, arrays["displacement"]
+        check_names(set(problems) - set(perturbations), (), "the maps")
+        n_problems = len(values["diagnostics"])
+        saved.check_count(problems.values(), n_problems)
+        displacement = groups["displacement"][""]
+        check_array(displacement, "displacement", (n_problems, *shape), allowed="NaN")
+        check_unique((name for each in problems.values() for name in each.names), "the stack")
+        saved.check_reports(values["diagnostics"], (n_problems,))
+        found = cls(
+            problems,
+            groups["stack"],
+            saved.history_of(values["history"], groups["history"]),
+            values["diagnostics"],
+            {},
+            displacement,
         )
+        rules = values["combinations"]
+        check_names(groups["centres"], rules, "the arrays of the combinations")
+        check_names(set(rules) - set(problems), (), "the combinations")
+        for name, each in problems.items():
+            combination = saved.combination_of(
+                rules.get(name),
+                groups["centres"].get(name),
+                each.strata if each.separate else (),
+                shape[1],
+                found.state.get("strength", np.zeros(n_problems))[found.rows(name)],
+            )
+            if combination is not None:
+                found.combinations[name] = combination
+        return found
 
 
 def _mean_curve(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:

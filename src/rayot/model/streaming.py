@@ -93,6 +93,7 @@ def predict_to_file(
     *,
     several: bool,
     labelled: bool = False,
+    overwrite: bool = False,
 ) -> AnnData:
     """Write predictions of some cells by each model, whole or not at all, and open the file.
 
@@ -111,6 +112,8 @@ def predict_to_file(
         Whether any model has several maps, whose spread is written; it is NaN where there is one.
     labelled
         Whether the column of the conditions, and the names of cells, say by which model.
+    overwrite
+        Whether predictions of that name may be replaced.
     """
     names = list(models)
     first = models[names[0]]
@@ -122,7 +125,7 @@ def predict_to_file(
         obs = by_perturbation(obs, names, first.data.groupby)
     parts = []
     with (
-        whole_file(path) as partial,
+        whole_file(path, overwrite) as partial,
         unchanged(adata),
         open_writer(partial, obs, var) as writer,
     ):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -113,6 +113,7 @@ class Autoencoder(Representation):
     """
 
     kind = "autoencoder"
+    saved: ClassVar[dict[str, Any]] = {"name": str, "hidden": list[int]}
 
     def __init__(self, name: str, network: AutoencoderNetwork, hidden: Sequence[int]) -> None:
         self.name = name
@@ -151,3 +152,16 @@ class Autoencoder(Representation):
         network = AutoencoderNetwork(n_genes, last.shape[0], hidden)
         network.load_state_dict({name: torch.from_numpy(value) for name, value in arrays.items()})
         return cls(values["name"], network, hidden)
+
+    @classmethod
+    def shapes(
+        cls, values: dict[str, Any], n_genes: int, n_features: int
+    ) -> dict[str, tuple[int, ...]]:
+        """Shapes of :meth:`arrays`; every second module has no weights."""
+        sizes = [n_genes, *values["hidden"], n_features]
+        found: dict[str, tuple[int, ...]] = {}
+        for part, units in (("encoder", sizes), ("decoder", sizes[::-1])):
+            for layer, (n_in, n_out) in enumerate(pairwise(units)):
+                found[f"{part}.{2 * layer}.weight"] = (n_out, n_in)
+                found[f"{part}.{2 * layer}.bias"] = (n_out,)
+        return found

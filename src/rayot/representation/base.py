@@ -27,11 +27,17 @@ class Representation(ABC):
         Whether :meth:`decode` can be called.
     savable
         Whether a saved model holds all it takes; otherwise it must be given again on load.
+    saved
+        Types of the fields that :meth:`to_json` has beside the kind.
+    may_lack
+        Those that it does not always have, or that files of earlier versions lack.
     """
 
     kind: ClassVar[str]
     has_decoder: ClassVar[bool] = True
     savable: ClassVar[bool] = True
+    saved: ClassVar[dict[str, Any]] = {"name": str}
+    may_lack: ClassVar[tuple[str, ...]] = ()
     name: str | None
 
     @property
@@ -111,3 +117,18 @@ class Representation(ABC):
     @abstractmethod
     def from_saved(cls, values: dict[str, Any], arrays: dict[str, np.ndarray]) -> Representation:
         """Inverse of :meth:`to_json` and :meth:`arrays`."""
+
+    @classmethod
+    def shapes(
+        cls, values: dict[str, Any], n_genes: int, n_features: int
+    ) -> dict[str, tuple[int, ...]]:
+        """Shapes of the arrays of a saved model, none of which needs more than its file holds.
+
+        Parameters
+        ----------
+        values
+            What :meth:`to_json` returned.
+        n_genes, n_features
+            Genes of the model, and dimension of its maps' space.
+        """
+        return {}

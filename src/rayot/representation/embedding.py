@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from anndata import AnnData
@@ -30,6 +30,8 @@ class Embedding(Representation):
 
     kind = "embedding"
     has_decoder = False
+    saved: ClassVar[dict[str, Any]] = {"name": str, "n_features": int, "columns": list[str]}
+    may_lack: ClassVar[tuple[str, ...]] = ("columns",)
 
     def __init__(self, name: str, n_features: int, columns: Sequence[str] | None = None) -> None:
         self.name = name
@@ -95,6 +97,12 @@ class Embedding(Representation):
     @classmethod
     def from_saved(cls, values: dict[str, Any], arrays: dict[str, np.ndarray]) -> Embedding:
         """Inverse of :meth:`to_json`."""
+        columns = values.get("columns")
+        if columns is not None and len(set(columns)) != values["n_features"]:
+            raise ValueError(
+                f"representation.columns names {len(set(columns))} columns, and there are "
+                f"{values['n_features']}."
+            )
         return cls(values["name"], values["n_features"], values.get("columns"))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from anndata import AnnData
@@ -21,6 +21,7 @@ class Identity(Representation):
 
     kind = "identity"
     name = None
+    saved: ClassVar[dict[str, Any]] = {"name": None, "n_genes": int}
 
     def __init__(self, n_genes: int) -> None:
         self.n_genes = n_genes

@@ -125,3 +125,14 @@ class PCA(Representation):
     def from_saved(cls, values: dict[str, Any], arrays: dict[str, np.ndarray]) -> PCA:
         """Inverse of :meth:`to_json` and :meth:`arrays`."""
         return cls(values["name"], **arrays)
+
+    @classmethod
+    def shapes(
+        cls, values: dict[str, Any], n_genes: int, n_features: int
+    ) -> dict[str, tuple[int, ...]]:
+        """Shapes of :meth:`arrays`."""
+        return {
+            "loadings": (n_genes, n_features),
+            "score_offset": (n_features,),
+            "gene_offset": (n_genes,),
+        }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copy import copy
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 import pandas as pd
@@ -55,6 +55,8 @@ class SCVI(Representation):
 
     kind = "scvi"
     savable = False
+    saved: ClassVar[dict[str, Any]] = {"name": str, "target_sum": float | None, "scale": str}
+    may_lack: ClassVar[tuple[str, ...]] = ("target_sum", "scale")
 
     @public(model=None)
     def __init__(
@@ -128,10 +130,13 @@ class SCVI(Representation):
             raise ValueError(
                 f"The model was fitted in the representation {saved}, found {self.to_json()}."
             )
+        scale = scale_named(saved.get("scale", LOG1P.name))
+        if not scale.is_known:
+            raise ValueError(f"representation.scale is {saved['scale']!r}, which is not known.")
         found = copy(self)
         # Models of 0.1.0 kept neither.
         found.target_sum = float(saved.get("target_sum") or self.target_sum or USUAL_AMOUNT)
-        found.scale = scale_named(saved.get("scale", LOG1P.name))
+        found.scale = scale
         return found
 
     def to_json(self) -> dict[str, Any]:

@@ -145,6 +145,11 @@ class BiolordMap(JointStack):
         self.encoder = StackedMLP(d, draws("encoder"), n_outputs=settings.n_latent, **size)
         self.codes = Codes(len(self.names), settings.n_latent)
 
+    @classmethod
+    def counts(cls, settings: BiolordSettings) -> dict[str, str]:
+        """Layers of the autoencoder."""
+        return {"n_layers": "encoder.weight.[!0]*"}
+
     def fit(self, source: Population, target: Population) -> None:
         """Scale of the doses, and the first codes of training cells."""
         super().fit(source, target)

@@ -43,6 +43,13 @@ class Combination:
     centres: Tensor
     scale: float
 
+    def __post_init__(self) -> None:
+        if self.rule not in RULES or self.share not in SHARES or not self.scale >= 0:
+            raise ValueError(
+                f"A combination has a rule of {RULES}, a share of {SHARES} and a scale that is not "
+                f"negative, found {self.rule!r}, {self.share} and {self.scale}."
+            )
+
     def apply(self, moves: Tensor, cells: Tensor) -> Tensor:
         """Combined move (n, d) of cells (n, d), from the moves (S, n, d) of each stratum's map."""
         if self.rule == "median":

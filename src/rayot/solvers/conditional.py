@@ -121,6 +121,16 @@ class ConditionalMap(Stack):
             )
             self.rays.append(ConditionalRay(potential, step))
 
+    @classmethod
+    def counts(cls, settings: ConditionalW1Settings) -> dict[str, str]:
+        """Rays, and layers of each of their networks."""
+        return {
+            "n_rays": "rays.*.step.network.weight.0",
+            "n_layers": "rays.0.potential.left.[!0]*",
+            "step_layers": "rays.0.step.network.weight.[!0]*",
+            "condition_layers": "rays.0.step.conditions.perceptron.weight.[!0]*",
+        }
+
     def ray(self, number: int) -> ConditionalRay:
         """One of the composed rays, from 0."""
         return cast(ConditionalRay, self.rays[number])

@@ -174,6 +174,14 @@ class CPAMap(JointStack):
                 settings.n_conditions, len(self.names), settings.dose_response
             )
 
+    @classmethod
+    def counts(cls, settings: CPASettings) -> dict[str, str]:
+        """Layers of the autoencoder and of the classifiers."""
+        return {
+            "n_layers": "encoder.weight.[!0]*",
+            "adversary_layers": "classifiers.condition.weight.[!0]*",
+        }
+
     def encode(self, cells: Tensor) -> Tensor:
         """Basal codes."""
         return self.encoder(cells)

@@ -107,6 +107,8 @@ class FlowSettings(NetworkSettings):
     lr_end: float = 1e-6
     integration_steps: int = 20
 
+    at_most: ClassVar[dict[str, int]] = {"integration_steps": 1_000_000, "n_samples": 1_000_000}
+
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "paper": {},
         "fast": {
@@ -149,6 +151,11 @@ class FlowMap(Stack):
         self.velocity = Velocity(
             self.n_features, 0, draws, width=settings.width, n_layers=settings.n_layers
         )
+
+    @classmethod
+    def counts(cls, settings: FlowSettings) -> dict[str, str]:
+        """Layers of the velocity."""
+        return {"n_layers": "velocity.network.weight.[!0]*"}
 
     def move(self, cells: Tensor) -> Tensor:
         """Where the flow carries cells from time 0 to time 1."""

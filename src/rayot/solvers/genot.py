@@ -116,6 +116,11 @@ class GenotMap(Stack):
                 for side in ("source mass", "target mass")
             )
 
+    @classmethod
+    def counts(cls, settings: GenotSettings) -> dict[str, str]:
+        """Layers of the velocity."""
+        return {"n_layers": "velocity.network.weight.[!0]*"}
+
     def noise(self, cells: Tensor, number: int) -> Tensor:
         """Standard normal noise (P, n, d) of the sample of this number, a function of the cell.
 

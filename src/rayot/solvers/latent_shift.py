@@ -100,6 +100,11 @@ class LatentShiftMap(Stack):
         self.encoder = StackedMLP(d, draws["encoder"], n_outputs=2 * k, **size)
         self.decoder = StackedMLP(k, draws["decoder"], n_outputs=d, **size)
 
+    @classmethod
+    def counts(cls, settings: ScGenSettings) -> dict[str, str]:
+        """Layers of the autoencoder, where there is one."""
+        return {} if settings.n_latent is None else {"n_layers": "encoder.weight.[!0]*"}
+
     def posterior(self, cells: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and logarithm of the variance of codes, (P, n, k)."""
         assert self.encoder is not None

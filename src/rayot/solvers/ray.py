@@ -82,6 +82,7 @@ class TransportMap(Stack):
     """
 
     settings_type = W1Settings
+    maybe_infinite = frozenset({"highest_source", "lowest_target"})
 
     settings: W1Settings
     highest_source: Tensor
@@ -110,6 +111,14 @@ class TransportMap(Stack):
                 self.n_features, draws[1], width=settings.step_width, n_layers=settings.step_layers
             )
             self.rays.append(Ray(potential, step))
+
+    @classmethod
+    def counts(cls, settings: W1Settings) -> dict[str, str]:
+        """Rays, and layers of the step sizes; those of potentials are an axis of their arrays."""
+        return {
+            "n_rays": "rays.*.step.network.weight.0",
+            "step_layers": "rays.0.step.network.weight.[!0]*",
+        }
 
     def ray(self, number: int) -> Ray:
         """One of the composed rays, from 0."""

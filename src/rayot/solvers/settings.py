@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
+from math import inf
 from typing import Any, ClassVar, Literal, Self, get_args, get_origin, get_type_hints
 
 from rayot._arguments import Check, flag, number, one_of, refused, text, texts, whole_number
@@ -45,6 +46,9 @@ class Settings:
 
     at_least: ClassVar[dict[str, int]] = {"batch_size": 2, "n_components": 2}
     """Least values of whole numbers, where it is not 1."""
+
+    at_most: ClassVar[dict[str, int]] = {}
+    """Largest values of whole numbers that a prediction repeats itself by."""
 
     ranges: ClassVar[dict[str, Check]] = {}
     """What numbers may be that need not be above zero alone."""
@@ -164,7 +168,8 @@ class Settings:
         if kind is bool:
             return flag(name, value)
         if kind is int:
-            return whole_number(name, value, cls.at_least.get(name, 1))
+            most = cls.at_most.get(name, inf)
+            return whole_number(name, value, cls.at_least.get(name, 1), most)
         if kind is float:
             return cls.ranges.get(name, above_zero)(name, value)
         if kind == tuple[float, float]:

@@ -40,7 +40,10 @@ class Stack(nn.Module, ABC):
     """Settings of the method."""
 
     sized_by_data: ClassVar[frozenset[str]] = frozenset()
-    """Buffers whose size follows from the training cells."""
+    """Buffers whose second axis is as long as the training cells make it, all alike."""
+
+    maybe_infinite: ClassVar[frozenset[str]] = frozenset()
+    """Buffers that may be infinite; all else that is learned is finite."""
 
     centre: Tensor
     scale: Tensor
@@ -66,6 +69,15 @@ class Stack(nn.Module, ABC):
             n_features = settings.n_components
         self.register_buffer("basis", basis)
         self.n_features = n_features
+
+    @classmethod
+    def counts(cls, settings: Any) -> dict[str, str]:  # noqa: ANN401
+        """Settings that count networks or layers, each of which has an array of its own.
+
+        The pattern of these arrays' names says of a state dictionary how many it holds, before
+        networks are built for it.
+        """
+        return {}
 
     @abstractmethod
     def move(self, cells: Tensor) -> Tensor:

@@ -177,6 +177,11 @@ class Translation(torch.nn.Module):
             self.register_buffer(f"{name}_mean", torch.zeros(size, dtype=torch.float32))
             self.register_buffer(f"{name}_sd", torch.ones(size, dtype=torch.float32))
 
+    @classmethod
+    def counts(cls, settings: TranslationSettings) -> dict[str, str]:
+        """As :meth:`rayot.solvers.stack.Stack.counts`."""
+        return {"n_layers": "velocity.network.weight.[!0]*"}
+
     def standardised(self, cells: Tensor, side: str) -> Tensor:
         """Cells (n, d) of a side, in units of the flow."""
         return (cells - getattr(self, f"{side}_mean")) / getattr(self, f"{side}_sd")

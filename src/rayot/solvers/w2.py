@@ -98,6 +98,11 @@ class W2Map(Stack):
             for part in ("forward", "backward")
         )
 
+    @classmethod
+    def counts(cls, settings: W2Settings) -> dict[str, str]:
+        """Layers of the potentials."""
+        return {"n_layers": "forward_potential.direct.[!0]*"}
+
     def move(self, cells: Tensor) -> Tensor:
         """∇ψ(x)."""
         return self.forward_potential.gradient(cells)

@@ -6,6 +6,7 @@ import lightning.pytorch as pl
 from tqdm.auto import tqdm
 
 from rayot.train.block import BLOCK_STEPS, BlockTraining
+from rayot.train.checkpoints import replacing
 
 
 class Progress(pl.Callback):
@@ -53,10 +54,12 @@ class Checkpoint(pl.Callback):
         """Write if it is time, or the phase is done."""
         assert isinstance(pl_module, BlockTraining)
         if pl_module.finished or pl_module.block % self.every_n_blocks == 0:
-            partial = self.path.with_suffix(".partial")
-            trainer.save_checkpoint(partial, weights_only=False)
-            if trainer.is_global_zero:
-                partial.replace(self.path)
+            if not trainer.is_global_zero:
+                # It takes part, and the first process alone writes.
+                trainer.save_checkpoint(self.path, weights_only=False)
+                return
+            with replacing(self.path) as partial:
+                trainer.save_checkpoint(partial, weights_only=False)
 
 
 def blocks_between(checkpoint_every: int) -> int:

@@ -2,20 +2,26 @@
 
 import hashlib
 import json
+import os
 import pickle
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from rayot._files import LOCK, PARTIAL, is_partial, locked, new_file, settle
 from rayot.solvers import Population, Settings, Stack
+from rayot.train.distributed import is_first_process
 from rayot.train.options import TrainingOptions
 
 RUN_FILE = "run.json"
 FOLDS = "folds"
+OURS = (FOLDS, "chunk-", "running-")
+"""How the names of our folders in a folder of checkpoints start."""
 
 
 def fingerprint_of(
@@ -46,25 +52,84 @@ def fingerprint_of(
     }
 
 
-def claim(folder: Path, fingerprint: dict[str, Any], phases: Sequence[str], resume: bool) -> None:
-    """Make the folder this run's: continue a run that agrees, refuse another's or other files."""
-    folder.mkdir(parents=True, exist_ok=True)
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Work in a folder of checkpoints alone.
+
+    Of the processes of one distributed fit the first holds it for all.
+
+    Raises
+    ------
+    ValueError
+        If it holds symbolic links, through which checkpoints would be written elsewhere.
+    OSError
+        If another fit is at work there, or it cannot be written to.
+    """
+    busy = f"Another fit is running in checkpoint_dir {str(folder)!r}; name another folder."
+    with ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            _refuse_links(folder)
+            if is_first_process():
+                stack.enter_context(locked(folder, busy))
+        except BlockingIOError:
+            raise
+        except OSError as error:
+            raise OSError(
+                f"checkpoint_dir {str(folder)!r} cannot be written to: {error}."
+            ) from error
+        yield
+
+
+@contextmanager
+def claimed(
+    options: TrainingOptions, fingerprint: Callable[[], dict[str, Any]], phases: Sequence[str]
+) -> Iterator[Path | None]:
+    """The folder of checkpoints, this run's while the block lasts; None if there is none.
+
+    A run that agrees is continued; another's, and other files, are refused.
+
+    Parameters
+    ----------
+    options
+        Name the folder.
+    fingerprint
+        Gives what must agree.
+    phases
+        Names of the phases.
+
+    Raises
+    ------
+    ValueError
+        If the folder holds another run, other files or symbolic links.
+    OSError
+        If another fit is at work there, or it cannot be written to.
+    """
+    if options.checkpoint_dir is None:
+        yield None
+        return
+    folder = Path(options.checkpoint_dir)
+    with held(folder) if options.lock else nullcontext():
+        _claim(folder, fingerprint(), phases, options.resume)
+        try:
+            yield folder
+        finally:
+            # Not before: the other processes of a fit write, too, as they start.
+            if is_first_process():
+                _remove_partials(folder)
+
+
+def _claim(folder: Path, fingerprint: dict[str, Any], phases: Sequence[str], resume: bool) -> None:
     path = folder / RUN_FILE
-    if not path.exists() and any(entry.suffix != ".partial" for entry in folder.iterdir()):
+    folder.mkdir(parents=True, exist_ok=True)
+    others = (each for each in folder.iterdir() if each.name != LOCK and not is_partial(each))
+    if not path.exists() and any(others):
         raise ValueError(
             f"checkpoint_dir {str(folder)!r} holds files that are no checkpoints of ours; name an "
             "empty folder."
         )
     if path.exists() and resume:
-        try:
-            found = json.loads(path.read_text())
-        except json.JSONDecodeError as error:
-            raise ValueError(
-                f"{str(path)!r} is not readable; pass resume=False to start again."
-            ) from error
-        differing = sorted(
-            name for name in {*found, *fingerprint} if found.get(name) != fingerprint.get(name)
-        )
+        differing = sorted(_differing(path, fingerprint))
         if differing:
             raise ValueError(
                 f"checkpoint_dir {str(folder)!r} holds another run: it differs in "
@@ -75,9 +140,63 @@ def claim(folder: Path, fingerprint: dict[str, Any], phases: Sequence[str], resu
         checkpoint_path(folder, phase).unlink(missing_ok=True)
     if (folder / FOLDS).is_dir():
         shutil.rmtree(folder / FOLDS)
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(fingerprint, indent=1))
-    partial.replace(path)
+    with replacing(path) as partial:
+        partial.write_text(json.dumps(fingerprint, indent=1), encoding="utf-8")
+
+
+def _differing(path: Path, fingerprint: dict[str, Any]) -> set[str]:
+    """Names of what does not agree with the run that a file describes."""
+    try:
+        found = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise ValueError(
+            f"{str(path)!r} is not readable; pass resume=False to start again."
+        ) from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{str(path)!r} describes no run; pass resume=False to start again.")
+    names = {*found, *fingerprint}
+    return {name for name in names if found.get(name) != fingerprint.get(name)}
+
+
+def _refuse_links(folder: Path) -> None:
+    """Raise a ValueError if a folder, or one of ours in it, holds a symbolic link."""
+    for parent, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            path = Path(parent) / name
+            if path.is_symlink():
+                raise ValueError(
+                    f"checkpoint_dir {str(folder)!r} holds the symbolic link {str(path)!r}, "
+                    "through which files elsewhere would be written to; name a folder without."
+                )
+        if Path(parent) == folder:
+            folders[:] = [name for name in folders if name.startswith(OURS)]
+
+
+def _remove_partials(folder: Path) -> None:
+    """Remove what calls left that were killed while they wrote."""
+    for path in [*folder.rglob(f"*{PARTIAL}")]:
+        if is_partial(path):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A new file that takes the place of a checkpoint once the block ends well.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written; the last one stays.
+    """
+    try:
+        with new_file(path.parent) as partial:
+            yield partial
+            settle(partial, path)
+    except OSError as error:
+        raise OSError(
+            f"The checkpoint {str(path)!r} was not written ({error}); what was written before is "
+            "still there to resume from."
+        ) from error
 
 
 def checkpoint_path(folder: Path, phase: str) -> Path:

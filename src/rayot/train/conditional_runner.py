@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,7 +20,7 @@ from rayot.solvers import (
     permutation_test,
 )
 from rayot.train.block import BlockTraining
-from rayot.train.checkpoints import claim, fingerprint_of
+from rayot.train.checkpoints import claimed, fingerprint_of
 from rayot.train.conditional import ConditionalPotential
 from rayot.train.conditional_step import STEP_TRAINING
 from rayot.train.options import TrainingOptions
@@ -63,7 +63,7 @@ def train_conditional(
 
     Raises
     ------
-    FloatingPointError, ValueError, KeyboardInterrupt
+    FloatingPointError, ValueError, OSError, KeyboardInterrupt
         As :func:`rayot.train.train_transport`.
     """
     options.check()
@@ -83,15 +83,15 @@ def train_conditional(
         for ray in range(settings.n_rays)
         for kind in kinds
     ]
-    folder = None
-    if options.checkpoint_dir is not None:
-        folder = Path(options.checkpoint_dir)
-        fingerprint = fingerprint_of(maps, source, target, settings, seed, options)
-        fingerprint["conditions"] = maps.conditions[0].tolist()
-        claim(folder, fingerprint, [phase.name for phase in phases], options.resume)
+
+    def fingerprint() -> dict[str, Any]:
+        found = fingerprint_of(maps, source, target, settings, seed, options)
+        return {**found, "conditions": maps.conditions[0].tolist()}
+
     total = sum(phase.n_steps for phase in phases)
     largest = source.n_problems * 2 * settings.batch_size * max(maps.n_features, settings.width)
     with (
+        claimed(options, fingerprint, [phase.name for phase in phases]) as folder,
         threads_for(largest * settings.width),
         tqdm(total=total, unit="step", disable=not options.progress) as bar,
     ):

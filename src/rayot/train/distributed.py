@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import torch
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 
 
@@ -11,6 +12,14 @@ def process() -> tuple[int, int]:
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         return torch.distributed.get_rank(), torch.distributed.get_world_size()
     return 0, 1
+
+
+def is_first_process() -> bool:
+    """Whether this is the first of the processes of one fit, also before Lightning starts them.
+
+    Those that it starts run the same script and are numbered by their environment.
+    """
+    return rank_zero_only.rank == 0
 
 
 def average(tensors: Sequence[Tensor]) -> list[Tensor]:

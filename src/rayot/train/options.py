@@ -50,6 +50,8 @@ class TrainingOptions:
         Steps between two checkpoints.
     resume
         Whether a run in ``checkpoint_dir`` is continued.
+    lock
+        Whether the run holds ``checkpoint_dir`` for itself; a screen does it for its chunks.
     accelerator, devices
         As in :class:`lightning.pytorch.Trainer`.
     progress
@@ -67,6 +69,7 @@ class TrainingOptions:
     checkpoint_dir: str | Path | None = None
     checkpoint_every: int = 1000
     resume: bool = True
+    lock: bool = True
     accelerator: str = "auto"
     devices: int | str | list[int] = "auto"
     progress: bool = True

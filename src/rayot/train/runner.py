@@ -1,7 +1,7 @@
 """Fit a stack of maps and what judges them."""
 
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from rayot.solvers import (
     shrink,
 )
 from rayot.train.block import BlockTraining
-from rayot.train.checkpoints import FOLDS, claim, fingerprint_of
+from rayot.train.checkpoints import FOLDS, claimed, fingerprint_of
 from rayot.train.folds import cross_fit, fold_counts, stacks_of
 from rayot.train.options import TrainingOptions
 from rayot.train.phases import failures_of, fit_phases, phases_of
@@ -82,7 +82,9 @@ def train_transport(
     FloatingPointError
         If a loss becomes NaN or infinite.
     ValueError
-        If ``checkpoint_dir`` holds the checkpoints of another run.
+        If ``checkpoint_dir`` holds the checkpoints of another run, or symbolic links.
+    OSError
+        If it cannot be written to, or another fit is running there.
     KeyboardInterrupt
         If the user interrupts; checkpoints stay.
     """
@@ -101,15 +103,12 @@ def train_transport(
     )
     phases = phases_of(transport, training, validation, settings, seed, options)
     counts = fold_counts(source, target, options.n_folds)
-    folder = None
-    if options.checkpoint_dir is not None:
-        folder = Path(options.checkpoint_dir)
-        fingerprint = fingerprint_of(transport, source, target, settings, seed, options)
-        claim(folder, fingerprint, [phase.name for phase in phases], options.resume)
+    fingerprint = partial(fingerprint_of, transport, source, target, settings, seed, options)
     total = sum(phase.n_steps for phase in phases) * (1 + len(stacks_of(counts)))
     n_problems, n_features = source.n_problems, transport.n_features
     largest = n_problems * 2 * settings.batch_size * max(n_features, settings.widest)
     with (
+        claimed(options, fingerprint, [phase.name for phase in phases]) as folder,
         threads_for(largest * settings.widest),
         tqdm(total=total, unit="step", disable=not (options.progress and total)) as bar,
     ):

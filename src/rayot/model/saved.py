@@ -1,0 +1,307 @@
+"""Whether what a file holds fits together, checked before anything is made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any, Literal, TypedDict, TypeVar
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+
+from rayot.data.spec import DataSpec
+from rayot.model.problems import Problems
+from rayot.model.schema import check, check_unique, fields_of
+from rayot.representation import Representation
+from rayot.representation.resolve import KINDS, representation_from_saved
+from rayot.solvers import Combination, Settings, Stack
+
+Arrays = dict[str, np.ndarray]
+
+Module = TypeVar("Module", bound=nn.Module)
+
+UNFITTED_COUNT = 1000
+UNFITTED_NUMBERS = 2**28
+"""Layers, and numbers, of a map that no arrays were saved for."""
+
+
+class SavedCombination(TypedDict):
+    """A rule for the maps of strata, without its centres."""
+
+    rule: str
+    share: float
+    scale: float
+
+
+REPORT = {"certificate": Literal["good", "check", "poor"], "reason": str}
+"""What the diagnostics of a problem always have."""
+
+
+def grouped(arrays: Arrays, separator: str, known: Sequence[str]) -> dict[str, Arrays]:
+    """Arrays by the first part of their name, of which all known ones are there."""
+    groups: dict[str, Arrays] = {name: {} for name in known}
+    for name, values in arrays.items():
+        group, _, rest = name.partition(separator)
+        if group not in groups:
+            raise ValueError(f"there is an array {name!r}, which is not known.")
+        groups[group][rest] = values
+    return groups
+
+
+def training_cells_of(arrays: Arrays) -> np.ndarray | None:
+    """Hashes of the names of training cells, taken out of arrays; None in files of 0.1.0."""
+    hashes = arrays.pop("training_cells", None)
+    if hashes is not None:
+        check_array(hashes, "training_cells", (hashes.size,), np.uint64)
+        if (hashes[1:] <= hashes[:-1]).any():
+            raise ValueError("the array 'training_cells' is not ascending.")
+    return hashes
+
+
+def check_array(
+    values: np.ndarray,
+    what: str,
+    shape: Sequence[int],
+    dtype: Any = np.float32,  # noqa: ANN401
+    allowed: Literal["finite", "infinite", "NaN"] = "finite",
+) -> None:
+    """Raise a ValueError if an array has another shape or type, or numbers that it may not have."""
+    if values.shape != tuple(shape) or values.dtype != dtype:
+        raise ValueError(
+            f"the array {what!r} must be {np.dtype(dtype)} of shape {tuple(shape)}, found "
+            f"{values.dtype} of shape {values.shape}."
+        )
+    if values.dtype.kind != "f" or allowed == "NaN":
+        return
+    good = np.isfinite(values) if allowed == "finite" else ~np.isnan(values)
+    if not good.all():
+        raise ValueError(f"the array {what!r} has {(~good).sum()} values that are not finite.")
+
+
+def check_names(found: Iterable[str], expected: Iterable[str], what: str) -> None:
+    """Raise a ValueError if names lack, or are more than those expected."""
+    found, expected = set(found), set(expected)
+    if lacking := sorted(expected - found):
+        raise ValueError(f"{what} lack {lacking[0]!r}.")
+    if more := sorted(found - expected):
+        raise ValueError(f"{what} have {more[0]!r}, which is not known.")
+
+
+def size_of(state: Arrays) -> tuple[int, int]:
+    """Problems of a stack, and features of the cells that it moves."""
+    centre = state.get("centre", np.zeros(0))
+    if centre.ndim != 3:
+        raise ValueError("the arrays of the maps lack a 'centre' of three axes.")
+    return centre.shape[0], centre.shape[2]
+
+
+def check_state(
+    state: Arrays,
+    kind: type[Stack],
+    settings: Settings,
+    build: Callable[[], Stack],
+    n_problems: int,
+) -> None:
+    """Raise a ValueError unless arrays are the state of so many problems.
+
+    Parameters
+    ----------
+    state
+        The arrays.
+    kind, settings
+        Of the stack. Its networks and layers are counted in the arrays first.
+    build
+        Makes a stack of a single problem.
+    n_problems
+        First axis of every array.
+    """
+    _check_counts(settings, kind.counts(settings), state)
+    stack = _outline(build)
+    expected = stack.state_dict()
+    check_names(state, expected, "the arrays of the maps")
+    n_rows = {state[name].shape[1] for name in stack.sized_by_data if state[name].ndim > 1}
+    for name, one in expected.items():
+        shape = [n_problems, *one.shape[1:]]
+        if name in stack.sized_by_data and len(n_rows) == 1:
+            shape[1] = max(1, *n_rows)
+        allowed: Literal["finite", "infinite"] = "finite"
+        if name in stack.maybe_infinite:
+            allowed = "infinite"
+        check_array(state[name], name, shape, _numpy_type(one), allowed)
+
+
+def check_module(
+    state: Arrays, settings: Settings, counts: dict[str, str], build: Callable[[], nn.Module]
+) -> None:
+    """The same of a module that is no stack."""
+    _check_counts(settings, counts, state)
+    expected = _outline(build).state_dict()
+    check_names(state, expected, "the arrays of the map")
+    for name, values in expected.items():
+        check_array(state[name], name, values.shape, _numpy_type(values))
+
+
+def check_unfitted(kind: type[Stack], settings: Settings, build: Callable[[], Stack]) -> None:
+    """Raise a ValueError if a map that no arrays were saved for would be larger than any is."""
+    numbers = UNFITTED_NUMBERS + 1
+    if all(getattr(settings, name) <= UNFITTED_COUNT for name in kind.counts(settings)):
+        numbers = sum(values.numel() for values in _outline(build).state_dict().values())
+    if numbers > UNFITTED_NUMBERS:
+        raise ValueError("the networks of its settings are larger than any that are fitted.")
+
+
+def _check_counts(settings: Settings, counts: dict[str, str], state: Arrays) -> None:
+    for name, pattern in counts.items():
+        found = sum(fnmatchcase(each, pattern) for each in state)
+        if getattr(settings, name) != found:
+            raise ValueError(
+                f"{name} is {getattr(settings, name)} in the settings, and the arrays are those of "
+                f"{found}."
+            )
+
+
+def _outline(build: Callable[[], Module]) -> Module:
+    """A module whose parameters have shapes and take no memory."""
+    try:
+        with torch.device("meta"):
+            return build()
+    except (OverflowError, RuntimeError, TypeError) as error:
+        # How torch says that a size, or a product of sizes, is no number of its own.
+        raise ValueError("the sizes of its networks are too large.") from error
+
+
+def _numpy_type(tensor: torch.Tensor) -> np.dtype:
+    return torch.empty(0, dtype=tensor.dtype).numpy().dtype
+
+
+def tensors(arrays: Arrays) -> dict[str, torch.Tensor]:
+    """Arrays as tensors, in the same memory."""
+    return {name: torch.from_numpy(values) for name, values in arrays.items()}
+
+
+def data_of(values: dict[str, Any]) -> DataSpec:
+    """The description of an AnnData."""
+    data = DataSpec.from_json(values)
+    check_unique(data.var_names, "data.var_names")
+    return data
+
+
+def problems_of(
+    data: DataSpec, target: str, strata: Sequence[str], mode: str, n_seeds: int
+) -> Problems:
+    """What the problems of a target are."""
+    check_unique(strata, f"the strata of {target!r}")
+    if strata and data.strata_key is None:
+        raise ValueError(f"{target!r} has strata, and data.strata_key names no column of them.")
+    return Problems(target, tuple(strata), mode, n_seeds)
+
+
+def check_count(problems: Iterable[Problems], n_problems: int) -> None:
+    """Raise a ValueError unless arrays are of as many problems, of which none is named yet."""
+    # Not by len(), which whole numbers may be too large for.
+    count = sum(each.n_seeds * (len(each.strata) if each.separate else 1) for each in problems)
+    if count != n_problems:
+        raise ValueError(f"there are {count} maps, and the arrays are those of {n_problems}.")
+
+
+def settings_of(kind: type[Settings], values: dict[str, Any], preset: str) -> Settings:
+    """Settings of a method, which has such a preset."""
+    check(values, fields_of(kind), "settings")
+    if preset not in kind.presets:
+        raise ValueError(f"preset must be one of {sorted(kind.presets)}, found {preset!r}.")
+    return kind.from_json(values)
+
+
+def representation_of(
+    saved: dict[str, Any],
+    arrays: Arrays,
+    given: Representation | None,
+    n_genes: int,
+    n_features: int,
+) -> Representation:
+    """The representation of a saved model, or the one given if it is the same."""
+    kind = KINDS.get(str(saved.get("kind")))
+    if kind is not None:
+        # Files of earlier versions lack some fields.
+        kinds = {"kind": str, **kind.saved}
+        wanted = {name: kinds[name] for name in kinds if name in saved or name not in kind.may_lack}
+        check(saved, wanted, "representation")
+        shapes = kind.shapes(saved, n_genes, n_features)
+        check_names(arrays, shapes, "the arrays of the representation")
+        for name, shape in shapes.items():
+            check_array(arrays[name], f"representation.{name}", shape)
+    elif given is None:
+        raise ValueError(
+            f"representation.kind must be one of {sorted(KINDS)}, found {saved.get('kind')!r}."
+        )
+    found = representation_from_saved(saved, arrays) if given is None else given.restored(saved)
+    sizes = (found.n_features, n_genes if found.name is None else n_features)
+    if sizes != (n_features, n_features):
+        raise ValueError(
+            f"the representation has {sizes[0]} features and there are {n_genes} genes, and the "
+            f"maps are of {n_features} features."
+        )
+    return found
+
+
+def combination_of(
+    saved: SavedCombination | None,
+    centres: np.ndarray | None,
+    separate: Sequence[str],
+    n_features: int,
+    strengths: np.ndarray,
+) -> Combination | None:
+    """How the maps of strata are combined; None where there is nothing to combine.
+
+    Parameters
+    ----------
+    saved, centres
+        Its fields and its centres, both None where there is none.
+    separate
+        Strata that have maps of their own.
+    n_features
+        Dimension of the centres.
+    strengths
+        Of all maps: where none moves a cell, as none could be fitted, there is no rule.
+    """
+    if saved is None and separate and strengths.any():
+        raise ValueError(f"no rule combines the maps of {len(separate)} strata.")
+    if saved is not None and not separate:
+        raise ValueError("a rule combines the maps of strata, and there are none.")
+    if (saved is None) != (centres is None):
+        raise ValueError("a rule and its centres are not both there.")
+    if saved is None or centres is None:
+        return None
+    check_array(centres, "centres", (len(separate), n_features))
+    return Combination(**saved, centres=torch.from_numpy(centres))
+
+
+def history_of(saved: dict[str, list[str]], arrays: Arrays) -> dict[str, pd.DataFrame]:
+    """Training curves: of each phase one column after the steps."""
+    check_names(arrays, saved, "the arrays of the history")
+    found = {}
+    for phase, columns in saved.items():
+        check_unique(columns, f"history[{phase!r}]")
+        numbers = arrays[phase]
+        shape = (len(numbers) if numbers.ndim else 0, 1 + len(columns))
+        check_array(numbers, f"history of {phase}", shape, np.float64, "NaN")
+        steps = numbers[:, 0]
+        if not (np.isfinite(steps) & (steps == steps.round()) & (abs(steps) < 2**53)).all():
+            raise ValueError(f"the array 'history of {phase}' has steps that are no whole numbers.")
+        index = pd.Index(steps.astype(int), name="step")
+        found[phase] = pd.DataFrame(numbers[:, 1:], index=index, columns=columns)
+    return found
+
+
+def check_reports(reports: Sequence[Mapping[str, Any]], counts: Sequence[int]) -> None:
+    """Raise a ValueError unless there are so many diagnostics of maps, each with a certificate."""
+    if len(reports) not in counts:
+        raise ValueError(f"there are diagnostics of {len(reports)} maps, and {counts[0]} maps.")
+    for number, report in enumerate(reports):
+        where = f"diagnostics[{number}]"
+        check({name: report.get(name) for name in REPORT}, REPORT, where)
+        for name, value in report.items():
+            if isinstance(value, list | dict):
+                raise ValueError(f"{where}.{name} must be a single value.")

@@ -80,7 +80,7 @@ def test_other_conditions_and_doses_are_predicted_by_the_same_model(screen, meth
     for target, match in (("drug_9", "target must be one of"), ("control", "target must be")):
         with pytest.raises(ValueError, match=match):
             model.at(target)
-    with pytest.raises(ValueError, match="above 0"):
+    with pytest.raises(ValueError, match="greater than 0"):
         model.at(dose=0.0)
     with pytest.raises(ValueError, match="needs dose_key"):
         fit(screen, method, key_added="plain").at(dose=1.0)

@@ -245,7 +245,7 @@ def fuzz(cells, saved_folder, folder, kind, n_cases, n_arrays):
     cases = [(path, new) for path in paths(original.values) for new in (GONE, *VALUES)]
     random.Random(0).shuffle(cases)
     counts = check_descriptions(case, original, cases[:n_cases], work)
-    assert min(counts["refused"], counts["same"]) > 10
+    assert min(counts["refused"], counts["same"]) > 0
     work.sign(original.values)
     names = sorted(original.arrays)
     random.Random(0).shuffle(names)

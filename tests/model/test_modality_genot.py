@@ -204,3 +204,12 @@ def test_a_coupling_that_underflows_is_named():
     settings = TranslationSettings(coupling="entropic", epsilon=1e-7, distance="euclidean")
     with pytest.raises(FloatingPointError, match="raise epsilon"):
         gromov_plan(rng.normal(size=(100, 5)), rng.normal(size=(80, 4)), settings)
+
+
+@pytest.mark.parametrize("name", ["rna", "atac"])
+@pytest.mark.filterwarnings("ignore")
+def test_features_of_one_name_are_refused(modalities, name):
+    side = modalities[name]
+    side.var_names = ["x"] * side.n_vars
+    with pytest.raises(ValueError, match=f"modality '{name}' have the gene 'x' more than once"):
+        rt.model.ModalityGENOT(modalities, "rna", "atac", allow_counts=True)

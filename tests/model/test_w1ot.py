@@ -168,6 +168,14 @@ def test_a_description_or_arrays_that_were_changed(model, saved_folder, tmp_path
         W1OT.load(tmp_path / "model")
 
 
+def test_a_map_that_could_not_be_loaded_is_not_saved(model, tmp_path):
+    with torch.no_grad():
+        next(model.module.parameters()).view(-1)[0] = torch.nan
+    with pytest.raises(ValueError, match=r"values of .* are not finite, so nobody could load"):
+        model.save(tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
 def test_a_loaded_model_predicts_but_does_not_train(model, tmp_path):
     model.save(tmp_path / "model")
     with pytest.raises(RuntimeError, match="holds no training cells"):

@@ -230,7 +230,7 @@ class ConditionalW1OT(FittedConditional):
 
         Raises
         ------
-        ValueError, RuntimeError, FloatingPointError, KeyboardInterrupt
+        ValueError, OSError, RuntimeError, FloatingPointError, KeyboardInterrupt
             As :meth:`W1OT.train`.
         """
         if not hasattr(self, "source"):

@@ -208,7 +208,9 @@ class Method(TransportModel):
         Raises
         ------
         ValueError
-            If an option is out of range, or ``checkpoint_dir`` holds another fit.
+            If an option is out of range, or ``checkpoint_dir`` holds another fit or symbolic links.
+        OSError
+            If ``checkpoint_dir`` cannot be written to, or another fit is running there.
         RuntimeError
             If the model was loaded, or the trainer was stopped by a limit or a callback.
         FloatingPointError

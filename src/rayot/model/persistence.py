@@ -72,16 +72,19 @@ class PersistentModel(BaseModelClass):
         ------
         RuntimeError
             If the model is not trained.
+        ValueError
+            If its map has values that are not finite.
         FileExistsError
             If the folder exists and may not be overwritten, or holds other files.
         OSError
             If it cannot be written to; what was there before still is.
         """
         self._check_if_trained(warn=False, message="Train the model before it is saved.")
-        arrays = {
-            f"module.{name}": value.detach().cpu().numpy()
-            for name, value in self.module.state_dict().items()
+        state = {
+            name: value.detach().cpu().numpy() for name, value in self.module.state_dict().items()
         }
+        saved.check_numbers(state, type(self.module))
+        arrays = {f"module.{name}": value for name, value in state.items()}
         for name, value in self.representation.arrays().items():
             arrays[f"representation.{name}"] = value
         if self.training_cells is not None:

@@ -20,6 +20,9 @@ from rayot.solvers import Combination, Settings, Stack
 
 Arrays = dict[str, np.ndarray]
 
+Allowed = Literal["finite", "infinite", "NaN"]
+"""What numbers of an array may be, each with all before it."""
+
 Module = TypeVar("Module", bound=nn.Module)
 
 UNFITTED_COUNT = 1000
@@ -65,7 +68,7 @@ def check_array(
     what: str,
     shape: Sequence[int],
     dtype: Any = np.float32,  # noqa: ANN401
-    allowed: Literal["finite", "infinite", "NaN"] = "finite",
+    allowed: Allowed = "finite",
 ) -> None:
     """Raise a ValueError if an array has another shape or type, or numbers that it may not have."""
     if values.shape != tuple(shape) or values.dtype != dtype:
@@ -73,11 +76,29 @@ def check_array(
             f"the array {what!r} must be {np.dtype(dtype)} of shape {tuple(shape)}, found "
             f"{values.dtype} of shape {values.shape}."
         )
+    if n_bad := _count_bad(values, allowed):
+        raise ValueError(f"the array {what!r} has {n_bad} values that are not finite.")
+
+
+def check_numbers(state: Arrays, kind: type[Stack]) -> None:
+    """Raise a ValueError if a stack has numbers that a saved one may not have."""
+    for name, values in state.items():
+        if n_bad := _count_bad(values, _allowed(name, kind)):
+            raise ValueError(
+                f"{n_bad} values of {name!r} are not finite, so nobody could load what is saved; "
+                "fit again, with a lower learning rate or standardised input."
+            )
+
+
+def _allowed(name: str, kind: type[Stack]) -> Allowed:
+    return "infinite" if name in kind.maybe_infinite else "finite"
+
+
+def _count_bad(values: np.ndarray, allowed: Allowed) -> int:
     if values.dtype.kind != "f" or allowed == "NaN":
-        return
+        return 0
     good = np.isfinite(values) if allowed == "finite" else ~np.isnan(values)
-    if not good.all():
-        raise ValueError(f"the array {what!r} has {(~good).sum()} values that are not finite.")
+    return int(values.size - np.count_nonzero(good))
 
 
 def check_names(found: Iterable[str], expected: Iterable[str], what: str) -> None:
@@ -126,10 +147,7 @@ def check_state(
         shape = [n_problems, *one.shape[1:]]
         if name in stack.sized_by_data and len(n_rows) == 1:
             shape[1] = max(1, *n_rows)
-        allowed: Literal["finite", "infinite"] = "finite"
-        if name in stack.maybe_infinite:
-            allowed = "infinite"
-        check_array(state[name], name, shape, _numpy_type(one), allowed)
+        check_array(state[name], name, shape, _numpy_type(one), _allowed(name, kind))
 
 
 def check_module(

@@ -113,12 +113,15 @@ class PersistentScreen(Mapping[str, Method]):
         ------
         RuntimeError
             If the screen is not trained.
+        ValueError
+            If a map has values that are not finite.
         FileExistsError
             If the folder exists and may not be overwritten, or holds other files.
         OSError
             If it cannot be written to; what was there before still is.
         """
         self._check_trained()
+        saved.check_numbers(self.stack.state, method_of(self.method).stack_type)
         stack, arrays = self.stack.to_saved()
         values = {
             "model": "Screen",

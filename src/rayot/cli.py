@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rayot import datasets
+from rayot import __version__, datasets
 from rayot.data import checks
 from rayot.data.keys import Key
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 PRESETS = ("paper", "fast")
+NOT_OFFERED = ("available", "w1_benchmark")
+"""Names of `rayot.datasets` that are no data set, or one that needs arguments."""
 N_HIGHLY_VARIABLE = 1000
 MAX_GENES_DIRECT = 100
 """Up to this many features a map works on them directly, as the paper does on 4i."""
@@ -29,25 +32,70 @@ MAX_GENES_DIRECT = 100
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit status."""
     parser = argparse.ArgumentParser(prog="rayot", description=__doc__)
+    parser.add_argument("--version", action="version", version=f"rayot {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     demo_parser = commands.add_parser(
         "demo", help="fit both presets on a data set, score them on held-out cells, draw figures"
     )
-    names = [name for name in dir(datasets) if name != "available"]
-    demo_parser.add_argument("--data", default="simulated", choices=names, metavar="NAME")
-    demo_parser.add_argument("--target", help="condition to predict; the largest by default")
-    demo_parser.add_argument("--out", type=Path, default=Path("demo"), help="folder for results")
-    demo_parser.add_argument("--seed", type=int, default=0)
+    names = [name for name in dir(datasets) if name not in NOT_OFFERED]
     demo_parser.add_argument(
-        "--max-steps", type=int, help="steps of each phase, for a quick look; the preset's if unset"
+        "--data",
+        default="simulated",
+        choices=names,
+        metavar="NAME",
+        help=f"data set, by default simulated; one of {', '.join(names)}",
+    )
+    demo_parser.add_argument("--target", help="condition to predict; the largest by default")
+    demo_parser.add_argument(
+        "--out", type=_folder, default=Path("demo"), help="folder for results, by default demo"
+    )
+    demo_parser.add_argument(
+        "--seed", type=_at_least(0), default=0, help="keys every draw, by default 0"
+    )
+    demo_parser.add_argument(
+        "--max-steps",
+        type=_at_least(1),
+        help="steps of each phase, for a quick look; the preset's if unset",
     )
     options = parser.parse_args(arguments)
     try:
         demo(options.data, options.target, options.out, options.seed, options.max_steps)
     except (KeyError, OSError, ValueError) as error:
-        print(f"rayot demo: {error.args[0] if error.args else error}", file=sys.stderr)
+        # The text of a KeyError is in quotes, and an OSError has its number before its text.
+        print(
+            f"rayot demo: {error.args[0] if isinstance(error, KeyError) else error}",
+            file=sys.stderr,
+        )
         return 1
     return 0
+
+
+def _at_least(minimum: int) -> Callable[[str], int]:
+    """A reader of whole numbers that says what is wrong with one."""
+
+    def read(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = minimum - 1
+        if value < minimum:
+            raise argparse.ArgumentTypeError(
+                f"{text!r} is not a whole number of at least {minimum}."
+            )
+        return value
+
+    return read
+
+
+def _folder(text: str) -> Path:
+    """A folder that exists, or can be made, and can be written to."""
+    path = Path(text)
+    there = next(each for each in (path, *path.absolute().parents) if each.exists())
+    if not there.is_dir():
+        raise argparse.ArgumentTypeError(f"{str(there)!r} is a file; results need a folder.")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise argparse.ArgumentTypeError(f"{str(there)!r} cannot be written to.")
+    return path
 
 
 def demo(

@@ -85,6 +85,7 @@ class Key:
 
         counts = "counts"
         counterfactual = "counterfactual"
+        second_counterfactual = "second_counterfactual"
 
         @staticmethod
         def predicted(key: str) -> str:

@@ -12,17 +12,24 @@ from scipy import sparse
 
 from rayot.data.keys import Key
 from rayot.datasets._checks import number, whole_number
-from rayot.datasets._simulated import (
+from rayot.datasets._expression import (
+    DISPERSION,
+    EFFECT_SIZE,
+    HETEROGENEITY,
+    LIBRARY_SIZE,
     MAX_DISPERSION,
     MAX_EFFECT_SIZE,
     Cells,
+    CellTypes,
     Genes,
-    counts_of,
+    describe,
+    draw_answer,
+    draw_rates,
+    draw_response,
     log_normalised,
 )
 
-HETEROGENEITY = 0.5
-LIBRARY_SIZE = 2000.0
+RESPONDING, SHARED = 0.2, 0.5
 
 
 def simulated_screen(
@@ -34,14 +41,14 @@ def simulated_screen(
     n_controls: int | None = None,
     inactive: float = 0.5,
     doses: Sequence[float] | None = None,
-    effect_size: float = 1.0,
-    dispersion: float = 0.2,
+    effect_size: float = EFFECT_SIZE,
+    dispersion: float = DISPERSION,
     seed: int = 0,
 ) -> AnnData:
     r"""Cells of a control and of many perturbations, of which a share does nothing.
 
     Cells are those of :func:`rayot.datasets.simulated`; each active perturbation has log
-    fold-changes of its own, in a fifth of the genes. At a dose c they are multiplied by
+    fold changes of its own, in a fifth of the genes. At a dose c they are multiplied by
     c / (c + EC50), with an EC50 of each perturbation's own between the lowest and the highest dose.
 
     Parameters
@@ -53,7 +60,7 @@ def simulated_screen(
     n_genes
         Number of genes.
     n_cell_types
-        Number of cell types, equally likely everywhere.
+        Number of cell types, in the same proportions everywhere.
     n_controls
         Control cells; None takes five times ``n_cells``.
     inactive
@@ -62,7 +69,8 @@ def simulated_screen(
         Doses that each perturbation is given at, above 0, with cells of their own; None gives it at
         one, at which log fold-changes are as they are.
     effect_size
-        Standard deviation of the non-zero log fold-changes (natural logarithm), between 0 and 3.
+        Root mean square of the log fold changes of a gene that responds in all types (natural
+        logarithm), between 0 and 3.
     dispersion
         Overdispersion of the counts, between 0 and 10.
     seed
@@ -70,9 +78,10 @@ def simulated_screen(
 
     Returns
     -------
-    AnnData with ``X`` (float32 CSR, log1p of counts per 10,000), ``obs["perturbation"]``
-    ("control", "drug_000", …), ``obs["cell_type"]``, with ``doses`` also ``obs["dose"]`` (0 for
-    control cells), and ``uns["active"]``, the names of the perturbations that do something.
+    AnnData with ``X`` (float32 CSR, log1p of counts per 870 of the cell's whole library),
+    ``obs["perturbation"]`` ("control", "drug_000", …), ``obs["cell_type"]``, with ``doses`` also
+    ``obs["dose"]`` (0 for control cells), and ``uns["active"]``, the names of the perturbations
+    that do something.
 
     Raises
     ------
@@ -88,12 +97,13 @@ def simulated_screen(
     """
     n_perturbations = whole_number("n_perturbations", n_perturbations, 1)
     n_cells = whole_number("n_cells", n_cells, 1)
-    n_types = whole_number("n_cell_types", n_cell_types, 1)
+    n_genes = whole_number("n_genes", n_genes, 1)
+    cell_types = CellTypes.of(whole_number("n_cell_types", n_cell_types, 1))
     rng = np.random.default_rng(whole_number("seed", seed, 0))
     dispersion = number("dispersion", dispersion, 0.0, MAX_DISPERSION)
     effect_size = number("effect_size", effect_size, 0.0, MAX_EFFECT_SIZE)
     inactive = number("inactive", inactive, 0.0, 1.0)
-    genes = Genes.draw(whole_number("n_genes", n_genes, 1), n_types, effect_size, rng)
+    genes = Genes.draw(cell_types, np.zeros((len(cell_types), n_genes)), rng)
     n_controls = 5 * n_cells if n_controls is None else whole_number("n_controls", n_controls, 1)
     given = _doses(doses)
     sizes = np.maximum(40, rng.lognormal(np.log(n_cells), 0.5, n_perturbations)).astype(int)
@@ -107,13 +117,14 @@ def simulated_screen(
         if name != Key.obs.control and given is not None:
             half = float(np.exp(rng.uniform(np.log(given.min()), np.log(given.max()))))
         for number_of_dose, dose in enumerate(_doses_of(name, given)):
-            cells = Cells.draw(size, n_types, LIBRARY_SIZE, rng)
+            cells = Cells.draw(size, cell_types, LIBRARY_SIZE, rng)
             if name in active and number_of_dose == 0:
-                response = Genes.draw(n_genes, n_types, effect_size, rng).response
+                response = draw_response(n_genes, cell_types, effect_size, RESPONDING, SHARED, rng)
             strength = 1 + HETEROGENEITY * np.tanh(cells.state)
             of_dose = replace(genes, response=response * (dose / (dose + half) if half else 1.0))
-            _, counts = counts_of(of_dose, cells, strength, dispersion, rng)
-            blocks.append(log_normalised(counts))
+            rates = draw_rates(of_dose, cells, dispersion, rng)
+            counts = draw_answer(rng.poisson(rates), rates, of_dose, cells, strength, rng)
+            blocks.append(log_normalised(counts, cells, LIBRARY_SIZE))
             types.append(cells.cell_type)
             labels += [name] * size
             amounts += [dose] * size
@@ -130,7 +141,7 @@ def simulated_screen(
     adata = AnnData(sparse.vstack(blocks, format="csr"), obs=obs)
     adata.var_names = [f"gene_{g}" for g in range(n_genes)]
     adata.uns[Key.uns.active] = active
-    adata.uns[Key.uns.x_description] = "log1p of counts per 10,000"
+    adata.uns[Key.uns.x_description] = describe(LIBRARY_SIZE)
     return adata
 
 

@@ -254,14 +254,17 @@ class Key:
         values = "values"
 
     class table:
-        """Rows and columns of the tables of ``tl.evaluate`` and ``tl.log_fold_change``."""
+        """Rows and columns of the tables of ``tl``."""
 
         method = "method"
         identity = "identity"
         mean_shift = "mean shift"
         observed = "observed"
         predicted = "predicted"
+        another_draw = "another draw"
         n_cells = "n_cells"
+        distance = "distance"
+        of_identity = "of identity"
 
         level = "level"
         coverage = "coverage"

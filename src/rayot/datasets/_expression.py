@@ -23,7 +23,7 @@ MAX_LIBRARY_SIZE = 1e6
 
 _FREQUENCY_RATIO = 0.72
 _RESPONSIVE_STRENGTH, _OTHER_STRENGTH = 1.2, 0.8
-_RESPONSIVE_LIBRARY = 2.9
+_RESPONSIVE_LIBRARY = 2.4
 _LIBRARY_SPREAD = 0.36
 _PANEL = 0.4
 """Share of a cell's counts that falls on the simulated genes."""

@@ -87,7 +87,7 @@ def simulated(
         Overdispersion of the counts, between 0 and 10; 0 gives Poisson counts.
     library_size
         Geometric mean of the library sizes, at most a million. They are log-normal within a type,
-        and nearly three times as large in the responsive lineage. ``X`` is scaled to it.
+        and 2.4 times as large in the responsive lineage. ``X`` is scaled to it.
     seed
         Seed of the generator that is made for this call.
     gene_seed

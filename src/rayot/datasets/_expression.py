@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 from scipy.special import ndtri
+from scipy.stats import qmc
 
 EFFECT_SIZE = 2.5
 LIBRARY_SIZE = 870.0
@@ -77,17 +78,19 @@ class CellTypes:
         return len(self.frequency)
 
 
-def _evenly(n: int, rng: np.random.Generator) -> np.ndarray:
-    """Numbers spread evenly over (0, 1), in random order.
+def draw_quantiles(n_genes: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Quantiles of what genes are, and of how they respond: (genes, 3) and (genes, 5).
 
-    Few genes hold most of the counts and of the response; quantiles keep one draw of the genes as
-    hard as another, which independent numbers would not.
+    They are spread evenly over the unit cube of eight dimensions, in random order. Few genes hold
+    most of the counts and of the response, so this keeps one draw of the genes as hard as another,
+    which independent numbers would not.
     """
-    return (rng.permutation(n) + 0.5) / n
+    points = rng.permutation(qmc.Halton(8, seed=rng).random(n_genes)).clip(1e-6, 1 - 1e-6)
+    return points[:, :3], points[:, 3:]
 
 
 def draw_response(
-    n_genes: int,
+    quantiles: np.ndarray,
     types: CellTypes,
     effect_size: float,
     responding: float,
@@ -95,13 +98,14 @@ def draw_response(
     rng: np.random.Generator,
 ) -> np.ndarray:
     """Log fold changes (types, genes), natural logarithm; zero where a gene does not respond."""
-    responds = rng.permutation(n_genes) < max(1, round(responding * n_genes))
-    everywhere = _evenly(n_genes, rng) < shared
-    of_responsive = rng.random(n_genes) < _RESPONSIVE_GENES
-    of_responsive |= types.responsive.all()
-    up = rng.random(n_genes) < np.where(everywhere, _UP_SHARED, _UP_OWN)
+    n_genes = len(quantiles)
+    first, second, third, fourth, fifth = quantiles.T
+    responds = first.argsort().argsort() < max(1, round(responding * n_genes))
+    everywhere = second < shared
+    of_responsive = (third < _RESPONSIVE_GENES) | types.responsive.all()
+    up = fourth < np.where(everywhere, _UP_SHARED, _UP_OWN)
     # Quantiles of |N(0, 1)|.
-    size = np.minimum(ndtri((1 + _evenly(n_genes, rng)) / 2), _LARGEST)
+    size = np.minimum(ndtri((1 + fifth) / 2), _LARGEST)
     change = np.where(up, size, -size) * np.where(everywhere, 1, _OWN_SIZE) * responds
     takes_part = everywhere | (of_responsive == types.responsive[:, None])
     variation = 1 + _TYPE_VARIATION * np.clip(rng.normal(0, 1, (len(types), n_genes)), -2, 2)
@@ -117,7 +121,13 @@ class Genes:
     response: np.ndarray  # (types, genes)
 
     @classmethod
-    def draw(cls, types: CellTypes, response: np.ndarray, rng: np.random.Generator) -> Genes:
+    def draw(
+        cls,
+        quantiles: np.ndarray,
+        types: CellTypes,
+        response: np.ndarray,
+        rng: np.random.Generator,
+    ) -> Genes:
         """Genes whose expression varies with lineage, type and state.
 
         Its logarithm is Gumbel, so that the tail of the highly expressed genes is a power law.
@@ -125,9 +135,9 @@ class Genes:
         are selected on cells of both, so that those which go up start low.
         """
         n_genes = response.shape[1]
-        baseline = -_BASELINE_SCALE * np.log(-np.log(_evenly(n_genes, rng)))
+        baseline = -_BASELINE_SCALE * np.log(-np.log(quantiles[:, 0]))
         baseline = baseline + rng.normal(0, _TYPE_SPREAD, response.shape)
-        lineages = rng.normal(0, _LINEAGE_SPREAD, (2, n_genes))
+        lineages = _LINEAGE_SPREAD * ndtri(quantiles[:, 1:].T)
         baseline += lineages[types.responsive.astype(int)]
         mean_response = response.sum(0) / np.maximum((response != 0).sum(0), 1)
         return cls(baseline - mean_response / 2, rng.normal(0, 1, n_genes), response)

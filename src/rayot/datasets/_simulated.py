@@ -22,6 +22,7 @@ from rayot.datasets._expression import (
     Genes,
     describe,
     draw_answer,
+    draw_quantiles,
     draw_rates,
     draw_response,
     log_normalised,
@@ -138,8 +139,9 @@ def simulated(
     of_genes = (
         rng if gene_seed is None else np.random.default_rng(whole_number("gene_seed", gene_seed, 0))
     )
-    response = draw_response(n_genes, types, effect_size, responding, shared, of_genes)
-    genes = Genes.draw(types, response, of_genes)
+    of_gene, of_response = draw_quantiles(n_genes, of_genes)
+    response = draw_response(of_response, types, effect_size, responding, shared, of_genes)
+    genes = Genes.draw(of_gene, types, response, of_genes)
     cells = Cells.draw(2 * n_cells, types, library_size, rng)
     answers = rng.random(2 * n_cells) >= non_responders
     strength = (1 + heterogeneity * np.tanh(cells.state)) * answers

@@ -24,6 +24,7 @@ from rayot.datasets._expression import (
     Genes,
     describe,
     draw_answer,
+    draw_quantiles,
     draw_rates,
     draw_response,
     log_normalised,
@@ -103,7 +104,8 @@ def simulated_screen(
     dispersion = number("dispersion", dispersion, 0.0, MAX_DISPERSION)
     effect_size = number("effect_size", effect_size, 0.0, MAX_EFFECT_SIZE)
     inactive = number("inactive", inactive, 0.0, 1.0)
-    genes = Genes.draw(cell_types, np.zeros((len(cell_types), n_genes)), rng)
+    of_gene, _ = draw_quantiles(n_genes, rng)
+    genes = Genes.draw(of_gene, cell_types, np.zeros((len(cell_types), n_genes)), rng)
     n_controls = 5 * n_cells if n_controls is None else whole_number("n_controls", n_controls, 1)
     given = _doses(doses)
     sizes = np.maximum(40, rng.lognormal(np.log(n_cells), 0.5, n_perturbations)).astype(int)
@@ -119,7 +121,10 @@ def simulated_screen(
         for number_of_dose, dose in enumerate(_doses_of(name, given)):
             cells = Cells.draw(size, cell_types, LIBRARY_SIZE, rng)
             if name in active and number_of_dose == 0:
-                response = draw_response(n_genes, cell_types, effect_size, RESPONDING, SHARED, rng)
+                _, of_response = draw_quantiles(n_genes, rng)
+                response = draw_response(
+                    of_response, cell_types, effect_size, RESPONDING, SHARED, rng
+                )
             strength = 1 + HETEROGENEITY * np.tanh(cells.state)
             of_dose = replace(genes, response=response * (dose / (dose + half) if half else 1.0))
             rates = draw_rates(of_dose, cells, dispersion, rng)

@@ -1,10 +1,12 @@
 """Configuration of the documentation, https://www.sphinx-doc.org/page/usage/configuration.html."""
 
+import hashlib
 import os
 import shutil
 import sys
 from datetime import datetime
-from importlib.metadata import metadata
+from importlib.metadata import distributions, metadata
+from importlib.util import find_spec
 from pathlib import Path
 
 from sphinxcontrib import katex
@@ -112,7 +114,20 @@ always_use_bars_union = True
 
 myst_heading_anchors = 3
 myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
-nb_execution_mode = "force"
+# Notebooks are run again if they, the package or an installed version have changed: the outputs
+# of an unchanged notebook depend on the others, of which the cache's own key knows nothing. A new
+# folder is a changed setting too, at which Sphinx reads all pages again.
+executed = HERE / "_build" / "jupyter_cache"
+code = hashlib.sha256(sys.version.encode())
+code.update("".join(sorted(f"{each.name}=={each.version}" for each in distributions())).encode())
+for path in sorted(Path(find_spec("rayot").origin).parent.rglob("*")):
+    if path.suffix in (".py", ".toml"):
+        code.update(str(path).encode() + path.read_bytes())
+for path in executed.glob("*"):
+    if path.name != code.hexdigest()[:16]:
+        shutil.rmtree(path)
+nb_execution_mode = "cache"
+nb_execution_cache_path = str(executed / code.hexdigest()[:16])
 nb_execution_timeout = 600
 nb_execution_raise_on_error = True
 nb_merge_streams = True
@@ -130,3 +145,5 @@ html_theme_options = {
     "show_toc_level": 2,
 }
 katex_prerender = shutil.which(katex.NODEJS_BINARY) is not None
+# A busy machine needs more than the default of five seconds to start the server of formulas.
+katex.STARTUP_TIMEOUT = katex.RENDER_TIMEOUT = 120.0

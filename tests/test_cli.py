@@ -1,10 +1,26 @@
 """The demonstration: what it leaves behind, and its errors."""
 
+import inspect
+import os
+import re
+import subprocess
+import sys
+
 import anndata as ad
+import pooch
 import pytest
 
 import rayot as rt
+from rayot import cli
 from rayot.cli import main
+
+
+@pytest.fixture
+def nothing_is_loaded(monkeypatch):
+    def refuse(data):
+        pytest.fail(f"{data} was loaded")
+
+    monkeypatch.setattr(cli, "_load", refuse)
 
 
 @pytest.mark.parametrize("data", ["moons", "pbmc_perturbed"])
@@ -14,6 +30,7 @@ def test_the_demonstration_leaves_cells_scores_model_and_figures(tmp_path, capsy
     printed = capsys.readouterr().out
     for word in ("identity", "mean shift", "observed", "mean absolute error", "Written to"):
         assert word in printed
+    assert ("this very cell" in printed) == (data == "pbmc_perturbed")
     folder = tmp_path / "demo"
     adata = ad.read_h5ad(folder / f"{data}.h5ad")
     assert {"paper", "fast"} <= set(adata.layers)
@@ -34,3 +51,102 @@ def test_a_data_set_that_does_not_exist(capsys):
     with pytest.raises(SystemExit):
         main(["demo", "--data", "kang"])
     assert "invalid choice: 'kang'" in capsys.readouterr().err
+
+
+def test_data_sets_that_need_arguments_are_not_offered(capsys):
+    with pytest.raises(SystemExit):
+        main(["demo", "--help"])
+    offered = re.search(r"one of ([\w\s,]+?)\n +--", capsys.readouterr().out).group(1)
+    loaders = {name: getattr(rt.datasets, name) for name in dir(rt.datasets)}
+    callable_alone = {
+        name
+        for name, loader in loaders.items()
+        if all(
+            parameter.default is not inspect.Parameter.empty
+            for parameter in inspect.signature(loader).parameters.values()
+        )
+    }
+    assert set(re.findall(r"\w+", offered)) == callable_alone - {"available"}
+    assert "w1_benchmark" not in callable_alone
+
+
+def test_the_version_is_printed(capsys):
+    with pytest.raises(SystemExit) as exit_:
+        main(["--version"])
+    assert exit_.value.code == 0
+    assert capsys.readouterr().out == f"rayot {rt.__version__}\n"
+    done = subprocess.run(
+        [sys.executable, "-m", "rayot", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"rayot {rt.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--seed", "x"], "argument --seed: 'x' is not a whole number of at least 0."),
+        (["--seed", "-1"], "argument --seed: '-1' is not a whole number of at least 0."),
+        (["--max-steps", "0"], "argument --max-steps: '0' is not a whole number of at least 1."),
+        (["--max-steps", "-3"], "argument --max-steps: '-3' is not a whole number of at least 1."),
+        (
+            ["--max-steps", "1.5"],
+            "argument --max-steps: '1.5' is not a whole number of at least 1.",
+        ),
+    ],
+)
+def test_bad_numbers_are_named_before_anything_is_loaded(
+    capsys, nothing_is_loaded, arguments, sentence
+):
+    with pytest.raises(SystemExit) as exit_:
+        main(["demo", *arguments])
+    assert exit_.value.code == 2
+    assert sentence in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("below", [False, True])
+def test_a_file_where_results_should_go_is_named_before_anything_is_loaded(
+    tmp_path, capsys, nothing_is_loaded, below
+):
+    (tmp_path / "taken").write_text("")
+    out = tmp_path / "taken" / "demo" if below else tmp_path / "taken"
+    with pytest.raises(SystemExit) as exit_:
+        main(["demo", "--out", str(out)])
+    assert exit_.value.code == 2
+    assert (
+        f"nothing can be written to {out}: {tmp_path / 'taken'} is not" in capsys.readouterr().err
+    )
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_takes_no_files_is_named_before_anything_is_loaded(
+    tmp_path, capsys, nothing_is_loaded
+):
+    tmp_path.chmod(0o500)
+    with pytest.raises(SystemExit):
+        main(["demo", "--out", str(tmp_path / "demo")])
+    assert "(Permission denied)" in capsys.readouterr().err
+
+
+def test_an_error_of_the_system_is_printed_whole(tmp_path, capsys, monkeypatch):
+    def fail(data):
+        raise OSError(28, "No space left on device", "cells.h5ad")
+
+    monkeypatch.setattr(cli, "_load", fail)
+    assert main(["demo", "--out", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == (
+        "rayot demo: [Errno 28] No space left on device: 'cells.h5ad'\n"
+    )
+
+
+def test_data_that_cannot_be_downloaded_are_one_sentence(tmp_path, capsys, monkeypatch):
+    def no_network(*arguments, **options):
+        raise OSError("no network")
+
+    monkeypatch.setenv("RAYOT_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setattr(pooch, "retrieve", no_network)
+    assert main(["demo", "--data", "sciplex3", "--out", str(tmp_path / "demo")]) == 1
+    printed = capsys.readouterr().err
+    assert printed.startswith(f"rayot demo: {tmp_path / 'data'}")
+    assert "could not be downloaded (no network). Download it by hand" in printed
+    assert "Traceback" not in printed
+    assert not (tmp_path / "demo").exists()

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rayot import datasets
-from rayot.data import checks
+from rayot import __version__, datasets
 from rayot.data.keys import Key
 
 if TYPE_CHECKING:
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 PRESETS = ("paper", "fast")
+NOT_OFFERED = ("available", "w1_benchmark")
+"""Names of `rayot.datasets` that are no data set, or one that needs arguments."""
 N_HIGHLY_VARIABLE = 1000
+N_GENES_SHOWN = 10
 MAX_GENES_DIRECT = 100
 """Up to this many features a map works on them directly, as the paper does on 4i."""
 
@@ -29,25 +32,73 @@ MAX_GENES_DIRECT = 100
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit status."""
     parser = argparse.ArgumentParser(prog="rayot", description=__doc__)
+    parser.add_argument("--version", action="version", version=f"rayot {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     demo_parser = commands.add_parser(
         "demo", help="fit both presets on a data set, score them on held-out cells, draw figures"
     )
-    names = [name for name in dir(datasets) if name != "available"]
-    demo_parser.add_argument("--data", default="simulated", choices=names, metavar="NAME")
-    demo_parser.add_argument("--target", help="condition to predict; the largest by default")
-    demo_parser.add_argument("--out", type=Path, default=Path("demo"), help="folder for results")
-    demo_parser.add_argument("--seed", type=int, default=0)
+    names = [name for name in dir(datasets) if name not in NOT_OFFERED]
     demo_parser.add_argument(
-        "--max-steps", type=int, help="steps of each phase, for a quick look; the preset's if unset"
+        "--data",
+        default="simulated",
+        choices=names,
+        metavar="NAME",
+        help=f"data set, by default simulated; one of {', '.join(names)}",
+    )
+    demo_parser.add_argument("--target", help="condition to predict; the largest by default")
+    demo_parser.add_argument(
+        "--out", type=_folder, default=Path("demo"), help="folder for results, by default demo"
+    )
+    demo_parser.add_argument(
+        "--seed", type=_at_least(0), default=0, help="keys every draw, by default 0"
+    )
+    demo_parser.add_argument(
+        "--max-steps",
+        type=_at_least(1),
+        help="steps of each phase, for a quick look; the preset's if unset",
     )
     options = parser.parse_args(arguments)
     try:
         demo(options.data, options.target, options.out, options.seed, options.max_steps)
     except (KeyError, OSError, ValueError) as error:
-        print(f"rayot demo: {error.args[0] if error.args else error}", file=sys.stderr)
+        # The text of a KeyError is in quotes, and an OSError has its number before its text.
+        print(
+            f"rayot demo: {error.args[0] if isinstance(error, KeyError) else error}",
+            file=sys.stderr,
+        )
         return 1
     return 0
+
+
+def _at_least(minimum: int) -> Callable[[str], int]:
+    """A reader of whole numbers that says what is wrong with one."""
+
+    def read(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = minimum - 1
+        if value < minimum:
+            raise argparse.ArgumentTypeError(
+                f"{text!r} is not a whole number of at least {minimum}."
+            )
+        return value
+
+    return read
+
+
+def _folder(text: str) -> Path:
+    """A folder that exists, or can be made, and can be written to."""
+    path = Path(text)
+    there = next(each for each in (path.absolute(), *path.absolute().parents) if each.exists())
+    try:
+        tempfile.TemporaryDirectory(dir=there).cleanup()
+    except OSError as error:
+        raise argparse.ArgumentTypeError(
+            f"nothing can be written to {text}: {there} is not a folder that takes files "
+            f"({error.strerror})."
+        ) from None
+    return path
 
 
 def demo(
@@ -69,6 +120,9 @@ def demo(
         Steps of each phase; None takes the preset's.
     """
     import rayot as rt
+    from rayot.data import checks
+    from rayot.tl._counterfactual import counterfactual_distance
+    from rayot.tl._held_out import read_held_out, read_maps
 
     adata, groupby, source = _load(data)
     target = _largest(adata, groupby, source) if target is None else target
@@ -104,8 +158,11 @@ def demo(
     out.mkdir(parents=True, exist_ok=True)
     model.save(out / "model", overwrite=True)
     table = rt.tl.evaluate(adata, list(PRESETS), seed=seed)
-    changes = {preset: rt.tl.log_fold_change(adata, preset) for preset in PRESETS}
-    _print_tables(table, changes)
+    scored = read_held_out(adata, read_maps(adata, PRESETS)).features.tolist()
+    changes = {preset: rt.tl.log_fold_change(adata, preset, scored) for preset in PRESETS}
+    known = Key.layers.counterfactual in adata.layers
+    distances = counterfactual_distance(adata, PRESETS) if known else None
+    _print_tables(table, distances, changes)
     table.to_csv(out / "evaluation.csv")
     adata.write_h5ad(out / f"{data}.h5ad")
     figures = _draw(adata, table, changes, out)
@@ -137,7 +194,11 @@ def _represent(adata: AnnData) -> str | None:
 
     if adata.n_vars <= MAX_GENES_DIRECT:
         return None
-    training = adata[adata.obs[Key.obs.split] == Key.obs.train].copy()
+    is_train = (adata.obs[Key.obs.split] == Key.obs.train).to_numpy()
+    # Components say nothing of a gene that no training cell expresses.
+    seen, _ = sc.pp.filter_genes(adata[is_train], min_cells=1, inplace=False)
+    adata._inplace_subset_var(seen)
+    training = adata[is_train].copy()
     if adata.n_vars > N_HIGHLY_VARIABLE:
         sc.pp.highly_variable_genes(training, n_top_genes=N_HIGHLY_VARIABLE)
         adata._inplace_subset_var(training.var["highly_variable"].to_numpy())
@@ -151,7 +212,9 @@ def _represent(adata: AnnData) -> str | None:
     return Key.obsm.pca
 
 
-def _print_tables(table: pd.DataFrame, changes: dict[str, pd.DataFrame]) -> None:
+def _print_tables(
+    table: pd.DataFrame, distances: pd.DataFrame | None, changes: dict[str, pd.DataFrame]
+) -> None:
     print(
         "\nHeld-out cells, top differentially expressed genes. way: share of the way from identity "
         "(0)\nto other observed cells (1); negative is farther from the truth than doing nothing. "
@@ -159,18 +222,29 @@ def _print_tables(table: pd.DataFrame, changes: dict[str, pd.DataFrame]) -> None
         "compare whole\npopulations, and small effects in few cells leave little way to measure."
     )
     print(table.round(4).to_string())
-    print("\nLog2 fold change against control, predicted minus observed")
+    if distances is not None:
+        print(
+            "\nEvery held-out control cell, same genes: distance from the prediction to what this "
+            "very cell would\nhave become, which only a simulation knows. Smaller is better; "
+            "another draw is the same cell again:\nwhat chance alone leaves."
+        )
+        print(distances.round(3).to_string())
+    import pandas as pd
+
     first = next(iter(changes.values()))
     columns = {
         "observed": first["observed"],
         **{preset: each["predicted error"] for preset, each in changes.items()},
         "mean shift": first["mean shift error"],
     }
-    import pandas as pd
-
-    errors = pd.DataFrame(columns).head(20)
-    errors.loc["mean absolute error"] = errors.drop(columns="observed").abs().mean()
-    print(errors.round(3).to_string(na_rep=""))
+    errors = pd.DataFrame(columns).sort_values("observed", key=np.abs, ascending=False)
+    shown = errors.head(N_GENES_SHOWN).copy()
+    shown.loc["mean absolute error"] = errors.drop(columns="observed").abs().mean()
+    print(
+        f"\nLog2 fold change against control, predicted minus observed: the {len(shown) - 1} "
+        f"largest changes,\nand the mean over all {len(errors)} of these genes"
+    )
+    print(shown.round(3).to_string(na_rep=""))
 
 
 def _draw(

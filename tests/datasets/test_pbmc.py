@@ -62,16 +62,16 @@ def test_it_can_be_written(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"fold_change": 0}, r"fold_change is 0; give a number above 0\."),
-        ({"fold_change": -2}, r"fold_change is -2"),
-        ({"n_genes": 0}, r"n_genes is 0; give a whole number of at least 1\."),
+        ({"fold_change": 0}, r"fold_change must be greater than 0, found 0\."),
+        ({"fold_change": -2}, r"fold_change must be .* found -2"),
+        ({"n_genes": 0}, r"n_genes must be a whole number of at least 1, found 0\."),
         (
             {"min_expressed": 1.5},
-            r"min_expressed is 1.5; give a number of at least 0 and at most 1",
+            r"min_expressed must be at least 0 and at most 1, found 1.5",
         ),
         ({"n_genes": 114}, r"n_genes is 114, but only 113 genes .* at least 60%"),
         ({"min_expressed": 1.0, "n_genes": 700}, r"lower min_expressed"),
-        ({"seed": -1}, r"seed is -1"),
+        ({"seed": -1}, r"seed must be .* found -1"),
     ],
 )
 def test_bad_arguments_are_named(arguments, message):

@@ -26,7 +26,7 @@ def halves(adata):
 
 
 @settings(max_examples=30, deadline=None)
-@given(name=st.sampled_from(NAMES), n=st.integers(1, 60), seed=st.integers(0, 2**40))
+@given(name=st.sampled_from(NAMES), n=st.integers(1, 60), seed=st.integers(0, 2**32 - 1))
 def test_every_set_has_two_populations_of_the_size_asked_for(name, n, seed):
     adata = getattr(rt.datasets, name)(n, seed=seed)
     source, target = halves(adata)
@@ -116,18 +116,18 @@ def _blob_of(points):
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("n_samples", [0, -1, 2.5, "many", True])
 def test_a_wrong_number_of_samples_is_named(name, n_samples):
-    with pytest.raises(ValueError, match=r"n_samples is .*; give a whole number of at least 1\."):
+    with pytest.raises(ValueError, match="n_samples must be a whole number of at least 1, "):
         getattr(rt.datasets, name)(n_samples)
 
 
 @pytest.mark.parametrize("name", NOISY)
 @pytest.mark.parametrize("noise", [-0.1, float("nan"), float("inf"), "loud"])
 def test_wrong_noise_is_named(name, noise):
-    with pytest.raises(ValueError, match=r"noise is .*; give a number of at least 0\."):
+    with pytest.raises(ValueError, match=r"noise must be (finite and )?at least 0, "):
         getattr(rt.datasets, name)(10, noise=noise)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_negative_seed_is_named(name):
-    with pytest.raises(ValueError, match=r"seed is -1"):
+    with pytest.raises(ValueError, match=r"seed must be .* found -1"):
         getattr(rt.datasets, name)(10, seed=-1)

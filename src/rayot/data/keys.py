@@ -85,6 +85,7 @@ class Key:
 
         counts = "counts"
         counterfactual = "counterfactual"
+        second_counterfactual = "second_counterfactual"
 
         @staticmethod
         def predicted(key: str) -> str:
@@ -258,14 +259,17 @@ class Key:
         values = "values"
 
     class table:
-        """Rows and columns of the tables of ``tl.evaluate`` and ``tl.log_fold_change``."""
+        """Rows and columns of the tables of ``tl``."""
 
         method = "method"
         identity = "identity"
         mean_shift = "mean shift"
         observed = "observed"
         predicted = "predicted"
+        another_draw = "another draw"
         n_cells = "n_cells"
+        distance = "distance"
+        of_identity = "of identity"
 
         measure = "measure"
         fold_change = "log2 fold change"

@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 from anndata import AnnData
 
-from rayot.datasets._planar import checked_arguments, two_populations
+from rayot._public import public
+from rayot.datasets._planar import two_populations
 
 _STANDARD_DEVIATION = 0.1**0.5
 
 
+@public()
 def eight_gaussians(n_samples: int = 1000, *, seed: int = 0) -> AnnData:
     """One Gaussian in the middle that must be split among eight on a circle of radius 5.
 
@@ -38,12 +40,15 @@ def eight_gaussians(n_samples: int = 1000, *, seed: int = 0) -> AnnData:
     >>> rt.datasets.eight_gaussians(80).shape
     (160, 2)
     """
-    n, _, rng = checked_arguments(n_samples, 0.0, seed)
+    rng = np.random.default_rng(seed)
     angles = np.arange(8) * np.pi / 4
     centres = 5 * np.column_stack([np.cos(angles), np.sin(angles)])
-    return two_populations(_blobs(np.zeros((1, 2)), n, rng), _blobs(centres, n, rng))
+    return two_populations(
+        _blobs(np.zeros((1, 2)), n_samples, rng), _blobs(centres, n_samples, rng)
+    )
 
 
+@public()
 def checkerboard(n_samples: int = 1000, *, seed: int = 0) -> AnnData:
     """Five source and four target Gaussians on the alternating fields of a 3 x 3 board.
 
@@ -73,9 +78,11 @@ def checkerboard(n_samples: int = 1000, *, seed: int = 0) -> AnnData:
     >>> rt.datasets.checkerboard(80).shape
     (160, 2)
     """
-    n, _, rng = checked_arguments(n_samples, 0.0, seed)
+    rng = np.random.default_rng(seed)
     fields = np.array([(x, y) for x in (-3, 0, 3) for y in (-3, 0, 3)], dtype=float)
-    return two_populations(_blobs(fields[0::2], n, rng), _blobs(fields[1::2], n, rng))
+    return two_populations(
+        _blobs(fields[0::2], n_samples, rng), _blobs(fields[1::2], n_samples, rng)
+    )
 
 
 def _blobs(centres: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:

@@ -8,8 +8,8 @@ import scanpy as sc
 from anndata import AnnData
 from scipy import sparse
 
+from rayot._public import public
 from rayot.data.keys import Key
-from rayot.datasets._checks import number, seed_of, whole_number
 
 _SOURCE = {
     "citation": "Zheng GXY et al. Massively parallel digital transcriptional profiling of single "
@@ -23,6 +23,7 @@ _SOURCE = {
 }
 
 
+@public()
 def pbmc_perturbed(
     seed: int = 0, n_genes: int = 5, fold_change: float = 2.0, min_expressed: float = 0.6
 ) -> AnnData:
@@ -53,7 +54,8 @@ def pbmc_perturbed(
     - ``layers["counterfactual"]``: float32 CSR, for a control cell its true perturbed expression,
       for a perturbed cell its own;
     - ``var["perturbed"]`` (bool) and ``var["true_log_fold_change"]`` (float32, base 2);
-    - ``uns["source"]`` and ``uns["x_description"]``.
+    - ``uns["source"]``, ``uns["x_description"]``, and ``uns["log1p"]`` as :func:`scanpy.pp.log1p`
+      writes it.
 
     Raises
     ------
@@ -71,17 +73,13 @@ def pbmc_perturbed(
     >>> adata.shape, int(adata.var["perturbed"].sum())
     ((700, 765), 3)
     """
-    rng = np.random.default_rng(seed_of("seed", seed))
-    n_genes = whole_number("n_genes", n_genes, 1)
-    factor = number("fold_change", fold_change, 0.0, open_low=True)
-    share = number("min_expressed", min_expressed, 0.0, 1.0)
-
+    rng = np.random.default_rng(seed)
     cells = sc.datasets.pbmc68k_reduced()
     before = sparse.csr_matrix(cells.raw.X, dtype=np.float32)
-    genes = _draw_genes(before, n_genes, share, rng)
+    genes = _draw_genes(before, n_genes, min_expressed, rng)
     perturbed = np.zeros(before.shape[0], dtype=bool)
     perturbed[rng.permutation(len(perturbed))[: len(perturbed) // 2]] = True
-    after = _multiply(before, genes, factor)
+    after = _multiply(before, genes, fold_change)
 
     labels = np.where(perturbed, Key.obs.perturbed, Key.obs.control)
     adata = AnnData(
@@ -96,12 +94,13 @@ def pbmc_perturbed(
         var=pd.DataFrame(
             {
                 Key.var.perturbed: genes,
-                Key.var.log_fold_change: np.where(genes, np.log2(factor), 0).astype(np.float32),
+                Key.var.log_fold_change: np.float32(np.log2(fold_change)) * genes,
             },
             index=cells.raw.var_names.rename(None),
         ),
     )
     adata.layers[Key.layers.counterfactual] = after
+    adata.uns[Key.uns.log1p] = {}
     adata.uns[Key.uns.source] = dict(_SOURCE)
     adata.uns[Key.uns.x_description] = "log-normalised, as in source; perturbed on the linear scale"
     return adata

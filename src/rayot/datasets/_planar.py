@@ -7,16 +7,6 @@ import pandas as pd
 from anndata import AnnData
 
 from rayot.data.keys import Key
-from rayot.datasets._checks import number, seed_of, whole_number
-
-
-def checked_arguments(
-    n_samples: int, noise: float, seed: int
-) -> tuple[int, float, np.random.Generator]:
-    """Check the arguments of a planar set; the seed becomes a generator."""
-    n = whole_number("n_samples", n_samples, 1)
-    sigma = number("noise", noise, 0.0)
-    return n, sigma, np.random.default_rng(seed_of("seed", seed))
 
 
 def legacy_seed(rng: np.random.Generator) -> int:

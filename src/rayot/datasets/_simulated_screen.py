@@ -10,21 +10,29 @@ import pandas as pd
 from anndata import AnnData
 from scipy import sparse
 
+from rayot._public import public
 from rayot.data.keys import Key
-from rayot.datasets._checks import number, seed_of, whole_number
-from rayot.datasets._simulated import (
-    MAX_DISPERSION,
-    MAX_EFFECT_SIZE,
+from rayot.datasets._expression import (
+    DISPERSION,
+    DISPERSIONS,
+    EFFECT_SIZE,
+    EFFECT_SIZES,
+    HETEROGENEITY,
+    LIBRARY_SIZE,
+    SHARE,
     Cells,
+    CellTypes,
     Genes,
-    counts_of,
+    describe,
+    draw_answer,
+    draw_rates,
     log_normalised,
 )
 
-HETEROGENEITY = 0.5
-LIBRARY_SIZE = 2000.0
+RESPONDING, SHARED = 0.2, 0.5
 
 
+@public(inactive=SHARE, effect_size=EFFECT_SIZES, dispersion=DISPERSIONS)
 def simulated_screen(
     n_perturbations: int = 10,
     n_cells: int = 200,
@@ -34,14 +42,14 @@ def simulated_screen(
     n_controls: int | None = None,
     inactive: float = 0.5,
     doses: Sequence[float] | None = None,
-    effect_size: float = 1.0,
-    dispersion: float = 0.2,
+    effect_size: float = EFFECT_SIZE,
+    dispersion: float = DISPERSION,
     seed: int = 0,
 ) -> AnnData:
     r"""Cells of a control and of many perturbations, of which a share does nothing.
 
     Cells are those of :func:`rayot.datasets.simulated`; each active perturbation has log
-    fold-changes of its own, in a fifth of the genes. At a dose c they are multiplied by
+    fold changes of its own, in a fifth of the genes. At a dose c they are multiplied by
     c / (c + EC50), with an EC50 of each perturbation's own between the lowest and the highest dose.
 
     Parameters
@@ -53,7 +61,7 @@ def simulated_screen(
     n_genes
         Number of genes.
     n_cell_types
-        Number of cell types, equally likely everywhere.
+        Number of cell types, in the same proportions everywhere.
     n_controls
         Control cells; None takes five times ``n_cells``.
     inactive
@@ -62,7 +70,8 @@ def simulated_screen(
         Doses that each perturbation is given at, above 0, with cells of their own; None gives it at
         one, at which log fold-changes are as they are.
     effect_size
-        Standard deviation of the non-zero log fold-changes (natural logarithm), between 0 and 3.
+        Root mean square of the log fold changes of a gene that responds in all types (natural
+        logarithm), between 0 and 3.
     dispersion
         Overdispersion of the counts, between 0 and 10.
     seed
@@ -70,9 +79,11 @@ def simulated_screen(
 
     Returns
     -------
-    AnnData with ``X`` (float32 CSR, log1p of counts per 10,000), ``obs["perturbation"]``
-    ("control", "drug_000", …), ``obs["cell_type"]``, with ``doses`` also ``obs["dose"]`` (0 for
-    control cells), and ``uns["active"]``, the names of the perturbations that do something.
+    AnnData with ``X`` (float32 CSR, log1p of counts per 870 of the cell's whole library),
+    ``obs["perturbation"]`` ("control", "drug_000", …), ``obs["cell_type"]``, with ``doses`` also
+    ``obs["dose"]`` (0 for control cells), ``uns["log1p"]`` as
+    :func:`scanpy.pp.log1p` writes it, and ``uns["active"]``, the names of the perturbations that
+    do something.
 
     Raises
     ------
@@ -86,15 +97,10 @@ def simulated_screen(
     >>> adata.obs["perturbation"].nunique(), len(adata.uns["active"])
     (5, 2)
     """
-    n_perturbations = whole_number("n_perturbations", n_perturbations, 1)
-    n_cells = whole_number("n_cells", n_cells, 1)
-    n_types = whole_number("n_cell_types", n_cell_types, 1)
-    rng = np.random.default_rng(seed_of("seed", seed))
-    dispersion = number("dispersion", dispersion, 0.0, MAX_DISPERSION)
-    effect_size = number("effect_size", effect_size, 0.0, MAX_EFFECT_SIZE)
-    inactive = number("inactive", inactive, 0.0, 1.0)
-    genes = Genes.draw(whole_number("n_genes", n_genes, 1), n_types, effect_size, rng)
-    n_controls = 5 * n_cells if n_controls is None else whole_number("n_controls", n_controls, 1)
+    rng = np.random.default_rng(seed)
+    cell_types = CellTypes.of(n_cell_types)
+    genes = Genes.draw(n_genes, cell_types, rng)
+    n_controls = 5 * n_cells if n_controls is None else n_controls
     given = _doses(doses)
     sizes = np.maximum(40, rng.lognormal(np.log(n_cells), 0.5, n_perturbations)).astype(int)
     names = [f"drug_{number:03d}" for number in range(n_perturbations)]
@@ -107,13 +113,15 @@ def simulated_screen(
         if name != Key.obs.control and given is not None:
             half = float(np.exp(rng.uniform(np.log(given.min()), np.log(given.max()))))
         for number_of_dose, dose in enumerate(_doses_of(name, given)):
-            cells = Cells.draw(size, n_types, LIBRARY_SIZE, rng)
+            cells = Cells.draw(size, cell_types, LIBRARY_SIZE, rng)
             if name in active and number_of_dose == 0:
-                response = Genes.draw(n_genes, n_types, effect_size, rng).response
+                answer = genes.with_response(cell_types, effect_size, RESPONDING, SHARED, rng)
+                response = answer.response
             strength = 1 + HETEROGENEITY * np.tanh(cells.state)
             of_dose = replace(genes, response=response * (dose / (dose + half) if half else 1.0))
-            _, counts = counts_of(of_dose, cells, strength, dispersion, rng)
-            blocks.append(log_normalised(counts))
+            rates = draw_rates(of_dose, cells, dispersion, rng)
+            counts = draw_answer(rng.poisson(rates), rates, of_dose, cells, strength, rng)
+            blocks.append(log_normalised(counts, cells, LIBRARY_SIZE))
             types.append(cells.cell_type)
             labels += [name] * size
             amounts += [dose] * size
@@ -130,7 +138,8 @@ def simulated_screen(
     adata = AnnData(sparse.vstack(blocks, format="csr"), obs=obs)
     adata.var_names = [f"gene_{g}" for g in range(n_genes)]
     adata.uns[Key.uns.active] = active
-    adata.uns[Key.uns.x_description] = "log1p of counts per 10,000"
+    adata.uns[Key.uns.log1p] = {}
+    adata.uns[Key.uns.x_description] = describe(LIBRARY_SIZE)
     return adata
 
 

@@ -7,9 +7,11 @@ import pandas as pd
 from anndata import AnnData
 from sklearn.datasets import make_circles, make_moons, make_s_curve, make_swiss_roll
 
-from rayot.datasets._planar import checked_arguments, legacy_seed, two_populations
+from rayot._public import public
+from rayot.datasets._planar import legacy_seed, two_populations
 
 
+@public()
 def bookshelf(n_samples: int = 1000, *, noise: float = 0.001, seed: int = 0) -> AnnData:
     r"""Two thin shelves on one line: does a map keep the order of the books?
 
@@ -47,12 +49,13 @@ def bookshelf(n_samples: int = 1000, *, noise: float = 0.001, seed: int = 0) -> 
     >>> adata.shape, list(adata.obs["perturbation"].cat.categories)
     ((200, 2), ['control', 'perturbed'])
     """
-    n, sigma, rng = checked_arguments(n_samples, noise, seed)
-    source = np.column_stack([rng.uniform(0, 1, n), rng.normal(0, sigma, n)])
-    target = np.column_stack([rng.uniform(2, 3, n), rng.normal(0, sigma, n)])
+    rng = np.random.default_rng(seed)
+    source = np.column_stack([rng.uniform(0, 1, n_samples), rng.normal(0, noise, n_samples)])
+    target = np.column_stack([rng.uniform(2, 3, n_samples), rng.normal(0, noise, n_samples)])
     return two_populations(source, target)
 
 
+@public()
 def circles(n_samples: int = 1000, *, noise: float = 0.01, seed: int = 0) -> AnnData:
     """Four concentric circles: does the inner source reach the inner target, the outer the outer?
 
@@ -89,17 +92,18 @@ def circles(n_samples: int = 1000, *, noise: float = 0.01, seed: int = 0) -> Ann
     >>> rt.datasets.circles(100).obs["ring"].value_counts().to_dict()
     {'inner': 100, 'outer': 100}
     """
-    n, sigma, rng = checked_arguments(n_samples, noise, seed)
-    n_inner = (n + 1) // 2
-    ring = np.repeat(["inner", "outer"], [n_inner, n - n_inner])
+    rng = np.random.default_rng(seed)
+    n_inner = (n_samples + 1) // 2
+    n_outer = n_samples - n_inner
+    ring = np.repeat(["inner", "outer"], [n_inner, n_outer])
     small, small_is_source = make_circles((n_inner, n_inner), shuffle=False, factor=0.5)
-    large, large_is_source = make_circles((n - n_inner, n - n_inner), shuffle=False, factor=0.5)
+    large, large_is_source = make_circles((n_outer, n_outer), shuffle=False, factor=0.5)
     source = np.concatenate([small[small_is_source == 1], 3 * large[large_is_source == 1]])
     target = np.concatenate([small[small_is_source == 0], 2 * large[large_is_source == 0]])
-    order = [rng.permutation(n), rng.permutation(n)]
+    order = [rng.permutation(n_samples), rng.permutation(n_samples)]
     adata = two_populations(
-        source[order[0]] + rng.normal(0, sigma, (n, 2)),
-        target[order[1]] + rng.normal(0, sigma, (n, 2)),
+        source[order[0]] + rng.normal(0, noise, (n_samples, 2)),
+        target[order[1]] + rng.normal(0, noise, (n_samples, 2)),
     )
     adata.obs["ring"] = pd.Categorical(
         np.concatenate([ring[order[0]], ring[order[1]]]), categories=["inner", "outer"]
@@ -107,6 +111,7 @@ def circles(n_samples: int = 1000, *, noise: float = 0.01, seed: int = 0) -> Ann
     return adata
 
 
+@public()
 def swiss_roll(n_samples: int = 1000, *, noise: float = 0.01, seed: int = 0) -> AnnData:
     """A standard Gaussian that must be wound into a Swiss roll.
 
@@ -142,12 +147,13 @@ def swiss_roll(n_samples: int = 1000, *, noise: float = 0.01, seed: int = 0) -> 
     >>> rt.datasets.swiss_roll(100).shape
     (200, 2)
     """
-    n, sigma, rng = checked_arguments(n_samples, noise, seed)
-    roll, _ = make_swiss_roll(n, random_state=legacy_seed(rng))
-    target = roll[:, [0, 2]] / 4 + rng.normal(0, sigma, (n, 2))
-    return two_populations(rng.normal(0, 1, (n, 2)), target)
+    rng = np.random.default_rng(seed)
+    roll, _ = make_swiss_roll(n_samples, random_state=legacy_seed(rng))
+    target = roll[:, [0, 2]] / 4 + rng.normal(0, noise, (n_samples, 2))
+    return two_populations(rng.normal(0, 1, (n_samples, 2)), target)
 
 
+@public()
 def moons(n_samples: int = 1000, *, noise: float = 0.05, seed: int = 0) -> AnnData:
     """Two interleaving half circles, one the source and one the target.
 
@@ -180,11 +186,12 @@ def moons(n_samples: int = 1000, *, noise: float = 0.05, seed: int = 0) -> AnnDa
     >>> rt.datasets.moons(100).shape
     (200, 2)
     """
-    n, sigma, rng = checked_arguments(n_samples, noise, seed)
-    points, moon = make_moons((n, n), noise=sigma, random_state=legacy_seed(rng))
+    rng = np.random.default_rng(seed)
+    points, moon = make_moons((n_samples, n_samples), noise=noise, random_state=legacy_seed(rng))
     return two_populations(points[moon == 0], points[moon == 1])
 
 
+@public()
 def s_curve(n_samples: int = 1000, *, noise: float = 0.01, seed: int = 0) -> AnnData:
     """A small Gaussian (variance 0.05) that must be drawn out into an S.
 
@@ -213,6 +220,6 @@ def s_curve(n_samples: int = 1000, *, noise: float = 0.01, seed: int = 0) -> Ann
     >>> rt.datasets.s_curve(100).shape
     (200, 2)
     """
-    n, sigma, rng = checked_arguments(n_samples, noise, seed)
-    curve, _ = make_s_curve(n, noise=sigma, random_state=legacy_seed(rng))
-    return two_populations(rng.normal(0, 0.05**0.5, (n, 2)), curve[:, [2, 0]])
+    rng = np.random.default_rng(seed)
+    curve, _ = make_s_curve(n_samples, noise=noise, random_state=legacy_seed(rng))
+    return two_populations(rng.normal(0, 0.05**0.5, (n_samples, 2)), curve[:, [2, 0]])

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from anndata import AnnData
 
+from rayot._public import public
 from rayot.data.keys import Key
-from rayot.datasets._checks import seed_of, whole_number
 from rayot.datasets._min_funnels import MinFunnels
 from rayot.datasets._planar import two_populations
 
@@ -14,6 +14,7 @@ DIMENSIONS = (2, 4, 8, 16, 32, 64, 128)
 FUNNELS = (4, 16, 64, 256)
 
 
+@public()
 def w1_benchmark(dim: int, funnels: int, *, n_samples: int = 1000, seed: int = 0) -> AnnData:
     """A pair of the continuous Wasserstein-1 benchmark: the direction of every ray is known.
 
@@ -57,12 +58,11 @@ def w1_benchmark(dim: int, funnels: int, *, n_samples: int = 1000, seed: int = 0
     ((200, 16), (200, 16))
     """
     for name, value, allowed in (("dim", dim, DIMENSIONS), ("funnels", funnels, FUNNELS)):
-        if whole_number(name, value, 1) not in allowed:
+        if value not in allowed:
             raise ValueError(f"{name} is {value!r}; the benchmark has pairs of {allowed}.")
-    n = whole_number("n_samples", n_samples, 1)
-    rng = np.random.default_rng(seed_of("seed", seed))
-    pair = MinFunnels.drawn(int(dim), int(funnels))
-    partners, target = pair.target(n, rng), pair.target(n, rng)
+    rng = np.random.default_rng(seed)
+    pair = MinFunnels.drawn(dim, funnels)
+    partners, target = pair.target(n_samples, rng), pair.target(n_samples, rng)
     adata = two_populations(pair.source_of(partners), target)
     adata.obs[Key.obs.true_potential] = pair.potential(np.asarray(adata.X))
     # Near a centre the source point itself, once rounded, no longer tells its ray.

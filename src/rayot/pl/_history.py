@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 COLORS = (PREDICTED, TARGET, "#009E73", "#CC79A7")
+FEW = 10
+"""Up to so many points of a curve are marked: what lies between them was not measured."""
 
 
 @public()
@@ -35,7 +37,8 @@ def history(
     """Training curves of a fitted map, one panel a phase.
 
     Thin lines are the training batches, strong lines the validation share. A loss that has no
-    validation curve, in a phase that has one of something else, is on the right axis.
+    validation curve, in a phase that has one of something else, is on the right axis. Axes start
+    at zero.
 
     Parameters
     ----------
@@ -125,9 +128,14 @@ def _draw_metrics(
                 color=colors[metric],
                 linewidth=width,
                 alpha=alpha,
+                marker="o" if known.sum() <= FEW else None,
+                markersize=4,
                 label=share if len(metrics) == 1 else name.replace("_", " "),
             )
             handles.append(line)
+    # From zero: else the noise of a curve that has settled looks like a trend.
+    ax.update_datalim([(0, 0)])
+    ax.autoscale_view()
     if len(metrics) == 1:
         ax.set_ylabel(metrics[0].replace("_", " "))
     if len(handles) > 1:

@@ -39,6 +39,8 @@ class HeldOut:
     ----------
     features
         Names of the d features.
+    rows
+        Rows of ``adata`` that the source cells are, shape (n,).
     control
         Source cells as they are, shape (n, d): also the prediction of the identity.
     truth
@@ -53,6 +55,7 @@ class HeldOut:
     """
 
     features: pd.Index
+    rows: Rows
     control: Cells
     truth: Cells
     observed: Cells
@@ -162,12 +165,13 @@ def read_held_out(
         )
     return HeldOut(
         features=adata.var_names[columns],
-        control=_expression(adata, layer, source, columns),
-        truth=_expression(adata, layer, truth, columns),
-        observed=_expression(adata, layer, observed, columns),
+        rows=source,
+        control=expression(adata, layer, source, columns),
+        truth=expression(adata, layer, truth, columns),
+        observed=expression(adata, layer, observed, columns),
         shift=(after.mean - before.mean)[columns],
         predicted={
-            fitted.key: _expression(adata, Key.layers.predicted(fitted.key), source, columns)
+            fitted.key: expression(adata, Key.layers.predicted(fitted.key), source, columns)
             if model is None
             else predicted_by(model, adata, source, columns)
             for fitted in maps
@@ -340,7 +344,7 @@ def _columns(adata: AnnData, features: Sequence[str]) -> Rows:
     return positions
 
 
-def _expression(adata: AnnData, layer: str | None, rows: Rows, columns: Rows) -> Cells:
+def expression(adata: AnnData, layer: str | None, rows: Rows, columns: Rows) -> Cells:
     """Expression (n, d) of a few cells and columns; rows of a matrix on disk are read alone."""
     size = chunk_rows(adata.n_vars)
     blocks = [

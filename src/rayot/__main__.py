@@ -1,0 +1,7 @@
+"""``python -m rayot`` is the command ``rayot``."""
+
+import sys
+
+from rayot.cli import main
+
+sys.exit(main())

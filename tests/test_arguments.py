@@ -359,8 +359,7 @@ def test_a_batch_larger_than_the_cells_is_capped(cells, quick, caplog):
 
 
 def test_a_column_of_the_mudata_alone_is_named(cells):
-    with mudata.set_options(pull_on_update=False):
-        both = mudata.MuData({"rna": cells, "other": cells[:, :5].copy()})
+    both = mudata.MuData({"rna": cells, "other": cells[:, :5].copy()})
     both.obs["treatment"] = cells.obs["perturbation"].to_numpy()
     message = r"mdata.obs has the column 'treatment'.*mdata.push_obs\(\['treatment'\]\)"
     for call in (
@@ -381,8 +380,7 @@ def test_a_column_of_the_mudata_alone_is_named(cells):
 
 
 def test_a_mudata_is_refused_where_figures_take_one_modality(cells):
-    with mudata.set_options(pull_on_update=False):
-        both = mudata.MuData({"rna": cells})
+    both = mudata.MuData({"rna": cells})
     with pytest.raises(TypeError, match=r"take one modality, mdata.mod\[...\]"):
         rt.pl.umap(both)
 

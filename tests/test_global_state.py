@@ -101,8 +101,7 @@ def test_snareseq_leaves_the_process_as_it_was(real_data):
 
 def test_modalities_leave_the_process_as_it_was(fitted):
     """mudata draws on Python's random numbers, and sets the root logger up."""
-    with mudata.set_options(pull_on_update=False):
-        both = mudata.MuData({"rna": fitted.copy(), "atac": fitted[:, :5].copy()})
+    both = mudata.MuData({"rna": fitted.copy(), "atac": fitted[:, :5].copy()})
     check(partial(rt.pp.split, both, modality="rna"))
     check(partial(rt.tl.w1ot, both, SOURCE, TARGET, modality="rna", **QUICK))
     check(partial(rt.tl.genot, both, source_modality="rna", target_modality="atac", **QUICK))

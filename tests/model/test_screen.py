@@ -144,7 +144,7 @@ def test_names_of_what_is_written_are_those_of_the_method(cells, method, tmp_pat
     )
     name = found.problems["perturbation"].iloc[0]
     written = ad.read_h5ad(path)
-    keys = {*written.layers, *written.uns, *written.obs}
+    keys = {*filter(None, written.layers), *written.uns, *written.obs}
     assert {key for key in keys if key.startswith(method)}
     assert method == "w1ot" or not {key for key in keys if "w1ot" in key}
     one = found.predict(control(cells), name)
@@ -171,7 +171,7 @@ def test_strata_may_differ_between_perturbations(cells, strata, caplog):
 
 def test_small_perturbations_are_named(cells, caplog):
     name = cells.uns["active"][0]
-    few = (cells.obs["perturbation"] == name).to_numpy()
+    few = (cells.obs["perturbation"] == name).to_numpy(copy=True)
     few[np.flatnonzero(few)[:10]] = False
     adata = cells[~few].copy()
     with pytest.raises(ValueError, match=f"{name!r}.* 10 training cells"):

@@ -206,7 +206,7 @@ def test_animals_of_one_condition_each_are_held_out_together():
     rt.pp.split(adata, holdout={"patient": ["mock", "treated"]})
     fit(adata)
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", UserWarning)
         assert scores(adata)["mean_shift"] < scores(adata)["identity"]
 
 

@@ -19,7 +19,7 @@ def snapshot(adata):
         "obs": adata.obs.copy(),
         "var": adata.var.copy(),
         "uns": sorted(adata.uns),
-        "layers": sorted(adata.layers),
+        "layers": set(adata.layers),
         "obsm": sorted(adata.obsm),
         "varm": sorted(adata.varm),
     }

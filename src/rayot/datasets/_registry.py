@@ -71,7 +71,8 @@ class Entry:
         ``uns`` says where the cells come from.
         """
         adata.X = adata.X.astype(np.float32)
-        for layer in adata.layers:
+        # From anndata 0.13 on X is among the layers, as None.
+        for layer in filter(None, list(adata.layers)):
             adata.layers[layer] = adata.layers[layer].astype(np.float32)
         for name, column in adata.obs.items():
             if isinstance(column.dtype, pd.StringDtype) or column.dtype == object:

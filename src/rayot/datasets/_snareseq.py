@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import anndata as ad
 import mudata
@@ -65,10 +65,16 @@ def snareseq() -> mudata.MuData:
         var=_numbered("topic", topics.shape[1]),
         layers={"topic_counts": topics},
     )
-    with as_it_was(), mudata.set_options(pull_on_update=False):
+    with as_it_was(), columns_stay():
         both = mudata.MuData({"rna": entry.sign(rna, "rna"), "atac": entry.sign(atac, "atac")})
         both.obs[Key.obs.cell_type] = rna.obs[Key.obs.cell_type]
     return both
+
+
+def columns_stay() -> AbstractContextManager[object]:
+    """No column moves from a modality to all of them; mudata before 0.4 has to be told."""
+    set_options = getattr(mudata, "set_options", None)
+    return nullcontext() if set_options is None else set_options(pull_on_update=False)
 
 
 @contextmanager

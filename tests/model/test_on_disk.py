@@ -56,6 +56,24 @@ def test_cells_on_disk_predict_as_cells_in_memory(cells, in_components, many, tm
         np.testing.assert_allclose(rt.tl.evaluate(adata, model), scores, rtol=1e-5)
 
 
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_sharded_cells_are_read_and_predictions_read_back(
+    cells, in_components, tmp_path, zarr_format
+):
+    import zarr
+
+    with ad.settings.override(zarr_write_format=3, auto_shard_zarr_v3=True):
+        cells.write_zarr(tmp_path / "cells.zarr")
+    assert zarr.open_group(tmp_path / "cells.zarr")["X/data"].shards is not None
+    with ad.settings.override(zarr_write_format=zarr_format):
+        lazy = ad.experimental.read_lazy(tmp_path / "cells.zarr")
+        model = rt.tl.w1ot(lazy, SOURCE, TARGET, **in_components)
+        model.predict(lazy, write=tmp_path / "predicted.zarr")
+    read = ad.read_zarr(tmp_path / "predicted.zarr")
+    np.testing.assert_array_equal(read.X, model.predict(cells).X)
+    np.testing.assert_allclose(rt.tl.evaluate(lazy, model), rt.tl.evaluate(cells, model), rtol=1e-5)
+
+
 @pytest.mark.parametrize("strata", ["balanced", "separate"])
 def test_a_map_of_coordinates_is_a_map_of_cells(cells, in_components, many, strata):
     model = rt.tl.w1ot(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import anndata
 import h5py
@@ -138,8 +139,7 @@ def _can_write(table: pd.DataFrame, suffix: str) -> bool:
     else:
         import zarr
 
-        version = anndata.settings.zarr_write_format
-        scratch = zarr.open_group(zarr.storage.MemoryStore(), mode="w", zarr_format=version)
+        scratch = zarr.open_group(zarr.storage.MemoryStore(), mode="w", zarr_format=_zarr_format())
     try:
         write_elem(scratch, "table", table)
     except (IORegistryError, RuntimeError, TypeError, ValueError):
@@ -219,10 +219,17 @@ def open_writer(path: Path, obs: pd.DataFrame, var: pd.DataFrame | None) -> Iter
         return
     import zarr
 
-    version = anndata.settings.zarr_write_format
+    version = _zarr_format()
     root = zarr.open_group(path, mode="w", zarr_format=version)
     yield CellWriter(root, obs, var)
     zarr.consolidate_metadata(root.store, zarr_format=version)
+
+
+def _zarr_format() -> Literal[2, 3]:
+    """The format that the user has anndata write; from anndata 0.14 on there is 3 alone."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return getattr(anndata.settings, "zarr_write_format", 3)
 
 
 def open_cells(path: Path) -> anndata.AnnData:

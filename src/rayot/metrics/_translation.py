@@ -96,4 +96,4 @@ def _labels(values: ArrayLike, name: str, n: int) -> np.ndarray:
         raise ValueError(
             f"{name} has shape {found.shape}; it needs one label for each of {n} cells."
         )
-    return found.astype(str)
+    return found.astype(object).astype(str)

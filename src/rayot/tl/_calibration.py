@@ -171,7 +171,7 @@ def _levels(levels: Sequence[float]) -> list[float]:
 
 def _positions(means: dict[str, np.ndarray], genes: pd.Index, key: str) -> np.ndarray:
     """Where genes are among those whose means were kept, by their names."""
-    kept = pd.Index(np.asarray(means[Key.member_means.genes]).astype(str))
+    kept = pd.Index(np.asarray(means[Key.member_means.genes]).tolist())
     found = kept.get_indexer(genes)
     if (found < 0).any():
         raise ValueError(
@@ -185,7 +185,8 @@ def _masks(
     adata: AnnData, fitted: FittedMap, groupby: str | None
 ) -> list[tuple[list[int], np.ndarray | None]]:
     """Groups of member means that make one population, and its cells."""
-    names = np.asarray(_member_means(adata, fitted)[Key.member_means.groups]).astype(str)
+    # Text that is read from zarr has NumPy's StringDType, which casts to no other.
+    names = np.asarray(_member_means(adata, fitted)[Key.member_means.groups]).tolist()
     if groupby is None:
         return [(list(range(len(names))), None)]
     if groupby != Key.obs.cell_type or Key.obs.cell_type not in adata.obs:

@@ -98,34 +98,30 @@ def simulated_screen(
     (5, 2)
     """
     rng = np.random.default_rng(seed)
-    cell_types = CellTypes.of(n_cell_types)
-    genes = Genes.draw(n_genes, cell_types, rng)
-    n_controls = 5 * n_cells if n_controls is None else n_controls
+    types = CellTypes.of(n_cell_types)
+    genes = Genes.draw(n_genes, types, rng)
     given = _doses(doses)
+    n_controls = 5 * n_cells if n_controls is None else n_controls
     sizes = np.maximum(40, rng.lognormal(np.log(n_cells), 0.5, n_perturbations)).astype(int)
     names = [f"drug_{number:03d}" for number in range(n_perturbations)]
     n_active = n_perturbations - round(inactive * n_perturbations)
     active = sorted(rng.permutation(names)[:n_active].tolist())
-    blocks, types, labels, amounts = [], [], [], []
-    for name, size in zip([Key.obs.control, *names], [n_controls, *sizes], strict=True):
-        response = np.zeros_like(genes.response)
-        half = 0.0
-        if name != Key.obs.control and given is not None:
-            half = float(np.exp(rng.uniform(np.log(given.min()), np.log(given.max()))))
-        for number_of_dose, dose in enumerate(_doses_of(name, given)):
-            cells = Cells.draw(size, cell_types, LIBRARY_SIZE, rng)
-            if name in active and number_of_dose == 0:
-                answer = genes.with_response(cell_types, effect_size, RESPONDING, SHARED, rng)
-                response = answer.response
-            strength = 1 + HETEROGENEITY * np.tanh(cells.state)
-            of_dose = replace(genes, response=response * (dose / (dose + half) if half else 1.0))
-            rates = draw_rates(of_dose, cells, dispersion, rng)
-            counts = draw_answer(rng.poisson(rates), rates, of_dose, cells, strength, rng)
-            blocks.append(log_normalised(counts, cells, LIBRARY_SIZE))
-            types.append(cells.cell_type)
+
+    drawn = [_draw(genes, types, n_controls, dispersion, rng)]
+    labels, amounts = [Key.obs.control] * n_controls, [0.0] * n_controls
+    for name, size in zip(names, sizes, strict=True):
+        half = None if given is None else np.exp(rng.uniform(*np.log([given.min(), given.max()])))
+        answer = genes
+        if name in active:
+            answer = genes.with_response(types, effect_size, RESPONDING, SHARED, rng)
+        for dose in [1.0] if given is None else given.tolist():
+            share = 1.0 if half is None else dose / (dose + half)
+            of_dose = replace(answer, response=answer.response * share)
+            drawn.append(_draw(of_dose, types, size, dispersion, rng))
             labels += [name] * size
             amounts += [dose] * size
-    found = np.concatenate(types)
+
+    found = np.concatenate([cells.cell_type for cells, _ in drawn])
     obs = pd.DataFrame(
         {
             Key.obs.perturbation: pd.Categorical(labels, categories=[Key.obs.control, *names]),
@@ -135,12 +131,23 @@ def simulated_screen(
     )
     if given is not None:
         obs[Key.obs.dose] = np.asarray(amounts, dtype=np.float32)
-    adata = AnnData(sparse.vstack(blocks, format="csr"), obs=obs)
+    adata = AnnData(sparse.vstack([x for _, x in drawn], format="csr"), obs=obs)
     adata.var_names = [f"gene_{g}" for g in range(n_genes)]
     adata.uns[Key.uns.active] = active
     adata.uns[Key.uns.log1p] = {}
     adata.uns[Key.uns.x_description] = describe(LIBRARY_SIZE)
     return adata
+
+
+def _draw(
+    genes: Genes, types: CellTypes, n_cells: int, dispersion: float, rng: np.random.Generator
+) -> tuple[Cells, sparse.csr_matrix]:
+    """Cells that answer as these genes do, and their expression."""
+    cells = Cells.draw(n_cells, types, LIBRARY_SIZE, rng)
+    strength = 1 + HETEROGENEITY * np.tanh(cells.state)
+    rates = draw_rates(genes, cells, dispersion, rng)
+    counts = draw_answer(rng.poisson(rates), rates, genes, cells, strength, rng)
+    return cells, log_normalised(counts, cells, LIBRARY_SIZE)
 
 
 def _doses(doses: Sequence[float] | None) -> np.ndarray | None:
@@ -150,8 +157,3 @@ def _doses(doses: Sequence[float] | None) -> np.ndarray | None:
     if not found.size or not (np.isfinite(found) & (found > 0)).all():
         raise ValueError(f"doses must be finite numbers above 0, found {doses!r}.")
     return found
-
-
-def _doses_of(name: str, given: np.ndarray | None) -> list[float]:
-    """Doses of a perturbation; the control has one, 0."""
-    return [0.0] if given is None or name == Key.obs.control else given.tolist()

@@ -38,7 +38,7 @@ class FittedMap:
     split
         Its training and test cells.
     scale
-        Name of the scale of the expression, see :mod:`rayot.data.scale`; None where the map did not
+        Name of the scale of the expression, see ``rayot.data.scale``; None where the map did not
         keep it.
     dose_key, dose
         Column of ``adata.obs`` with doses, and the one that is predicted; None where doses do not

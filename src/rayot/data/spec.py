@@ -51,10 +51,10 @@ class DataSpec:
     nonnegative
         Whether the training cells' expression has no negative value; the model finds out.
     scale
-        Name of the scale of the expression, see :mod:`rayot.data.scale`.
+        Name of the scale of the expression, see ``rayot.data.scale``.
     holdout, holdout_control
         Columns of which the split held out whole groups, and the condition whose cells stayed, see
-        :class:`rayot.data.split.Split`.
+        ``rayot.data.split.Split``.
     """
 
     groupby: str | None

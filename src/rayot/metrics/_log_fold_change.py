@@ -143,7 +143,7 @@ def log_fold_change_error(
 
 @public()
 def mean_difference_error(predicted: ArrayLike, observed: ArrayLike) -> float:
-    """Mean absolute difference of the feature means, (1/d) Σ |mean X − mean Y|.
+    """Mean absolute difference of the feature means: ``mean |mean X − mean Y|`` over features.
 
     What stands in the place of :func:`log_fold_change_error` where the scale of the expression is
     not known, and ratios of means have no meaning.

@@ -114,7 +114,7 @@ def test_names_with_a_slash_survive_a_file(screened, tmp_path):
 def test_long_names_do_not_lie_under_the_legend(screened):
     table = screened.uns["screen"]["table"]
     table.loc[3:, "detectable"] = False
-    table["perturbation"] = [f"{name}_pomalidomide_carfilzomib_dexamethasone" for name in table.index]
+    table["perturbation"] += "_pomalidomide_carfilzomib_dexamethasone"
     ax = rt.pl.screen(screened, show=False)
     ax.figure.canvas.draw()
     legend = ax.get_legend().get_window_extent()

@@ -116,9 +116,41 @@ def test_nothing_is_unpacked_into_a_folder_that_cannot_be_written_to(
     assert [path.name for path in cache.iterdir()] == [ARCHIVE]
 
 
-def test_a_missing_archive_says_which_file_will_do(publish):
-    with pytest.raises(OSError, match=r"404.*RAYOT_DATA_DIR.*cellot_v1_scrna-sciplex3_hvg-top1k"):
-        rt.datasets.sciplex3()
+@pytest.mark.parametrize(
+    ("load", "members"),
+    [
+        (rt.datasets.sciplex3, "scrna-sciplex3/hvg-top1k.h5ad of it will do"),
+        (rt.datasets.four_i, "4i/features.txt and 4i/8h.h5ad of it will do"),
+    ],
+)
+def test_a_missing_archive_says_where_to_get_it_how_large_it_is_and_where_to_put_it(
+    publish, site, cache, load, members
+):
+    with pytest.raises(OSError) as caught:
+        load()
+    message = str(caught.value)
+    for part in (f"{site.url}/{ARCHIVE}", "404", "GB", str(cache), "RAYOT_DATA_DIR", members):
+        assert part in message
+    assert message.endswith(".") and ". " not in message.replace("404 Client Error: ", "")
+
+
+@pytest.mark.parametrize("place", ["", "datasets", "processed_datasets_all/datasets"])
+def test_files_that_a_person_unpacked_are_found_in_a_folder(tmp_path, place):
+    folder = tmp_path / place
+    for name in ("scrna-sciplex3", "4i"):
+        (folder / name).mkdir(parents=True)
+    cells(["a"]).write_h5ad(folder / "scrna-sciplex3" / "hvg-top1k.h5ad")
+    cells(FEATURES, sparse_x=False).write_h5ad(folder / "4i" / "8h.h5ad")
+    (folder / "4i" / "features.txt").write_text("\n".join(FEATURES))
+    assert rt.datasets.sciplex3(tmp_path).shape == (30, 1)
+    assert rt.datasets.four_i(str(tmp_path)).shape == (30, 48)
+
+
+def test_an_archive_under_the_name_that_its_authors_gave_it_is_found(tmp_path):
+    content = as_bytes(cells(["a"]), tmp_path)
+    body = archive({"scrna-sciplex3/hvg-top1k.h5ad": content})
+    (tmp_path / "processed_datasets_all.zip").write_bytes(body)
+    assert rt.datasets.sciplex3(tmp_path).shape == (30, 1)
 
 
 def test_a_page_in_the_place_of_the_archive_is_an_error(publish, site, cache):

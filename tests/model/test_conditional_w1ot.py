@@ -261,3 +261,24 @@ def test_one_dose_is_scored_and_not_the_model_of_all(screen):
         rt.tl.evaluate(screen, model)
     with pytest.raises(TypeError, match="scored by their names"):
         rt.tl.evaluate(screen, [given])
+
+
+def test_a_dose_that_training_never_saw_is_scored(screen):
+    screen.obs["condition"] = (
+        screen.obs["perturbation"].astype(str) + "_" + screen.obs["dose"].astype(str)
+    )
+    rt.pp.split(screen, groupby="condition")
+    is_drug = screen.obs["perturbation"] == "drug_001"
+    left_out = is_drug & (screen.obs["dose"].astype(float) == 10)
+    screen.obs.loc[left_out, "split"] = "test"
+    model = fit(screen, condition_keys=[])
+    assert len(model.known) == 5
+    table = rt.tl.evaluate(screen, model.given("drug_001", dose=10), metrics=("l2", "mmd"))
+    assert table.notna().all(axis=None)
+    # Half of the dose is the truth, and the other half stands for other observed cells.
+    assert (table["n_cells"] <= left_out.sum() // 2).all()
+    # The shift is that of the doses of training, without which there is none.
+    assert table.loc["mean shift", "l2"] != table.loc["identity", "l2"]
+    without = screen[(screen.obs["perturbation"] == "control") | left_out].copy()
+    with pytest.raises(ValueError, match="0 training cells of 'drug_001'"):
+        rt.tl.evaluate(without, model.given("drug_001", dose=10))

@@ -109,3 +109,14 @@ def test_names_with_a_slash_survive_a_file(screened, tmp_path):
         read = getattr(ad, f"read_{suffix}")(path)
         ax = rt.pl.similarity(read, show=False)
         assert [text.get_text() for text in ax.get_yticklabels()] == table.index.tolist()
+
+
+def test_long_names_do_not_lie_under_the_legend(screened):
+    table = screened.uns["screen"]["table"]
+    table.loc[3:, "detectable"] = False
+    table["perturbation"] += "_pomalidomide_carfilzomib_dexamethasone"
+    ax = rt.pl.screen(screened, show=False)
+    ax.figure.canvas.draw()
+    legend = ax.get_legend().get_window_extent()
+    names = [label.get_window_extent() for label in ax.get_yticklabels()]
+    assert not any(legend.overlaps(name) for name in names)

@@ -130,13 +130,16 @@ class FittedMap:
 
         Of those with the predicted dose, where there are any.
         """
-        found = checks.members(checks.column(adata, self.groupby), self.target)
+        found = self.is_target_at_any_dose(adata)
         return found & self._at_dose(adata) if self.has_dose(adata) else found
+
+    def is_target_at_any_dose(self, adata: AnnData) -> NDArray[np.bool_]:
+        """Which cells are of the target condition, whatever their dose, shape (n_obs,)."""
+        return checks.members(checks.column(adata, self.groupby), self.target)
 
     def has_dose(self, adata: AnnData) -> bool:
         """Whether target cells have the predicted dose; True where doses do not enter."""
-        found = checks.members(checks.column(adata, self.groupby), self.target)
-        return bool((found & self._at_dose(adata)).any())
+        return bool((self.is_target_at_any_dose(adata) & self._at_dose(adata)).any())
 
     def _at_dose(self, adata: AnnData) -> NDArray[np.bool_]:
         if self.dose_key is None or self.dose is None:

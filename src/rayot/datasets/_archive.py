@@ -21,12 +21,18 @@ _VERSION = 1
 
 
 @contextmanager
-def open_member(entry: Entry, candidates: Sequence[str]) -> Iterator[Path]:
+def open_member(
+    entry: Entry,
+    candidates: Sequence[str],
+    folder: str | Path | None = None,
+    beside: Sequence[str] = (),
+) -> Iterator[Path]:
     """Give the path of the first of `candidates` that the archive of `entry` holds.
 
-    Unpacking takes longer than reading, so an unpacked file stays in the cache folder, where a
-    later call finds it even without the archive. In a folder that cannot be written to it is
-    unpacked for the duration of the ``with`` block only.
+    `folder` is where it is looked for, else that of :func:`data_dir`. Unpacking takes longer than
+    reading, so an unpacked file stays there, where a later call finds it even without the archive;
+    so does one that a person unpacked. In a folder that cannot be written to it is unpacked for
+    the duration of the ``with`` block only. `beside` are the members that the caller reads too.
 
     Raises
     ------
@@ -35,26 +41,34 @@ def open_member(entry: Entry, candidates: Sequence[str]) -> Iterator[Path]:
     ValueError
         If it is no zip archive or holds none of `candidates`.
     """
+    place = data_dir(folder)
     for candidate in candidates:
-        if (unpacked := _unpacked_path(candidate)).exists():
-            yield unpacked
-            return
-    (archive,) = _fetch_archive(entry, candidates)
+        for unpacked in (_unpacked_name(candidate), *_by_hand(candidate)):
+            if (place / unpacked).exists():
+                yield place / unpacked
+                return
+    archive = _fetch_archive(entry, place, [candidates[0], *beside])
     with tempfile.TemporaryDirectory() as scratch:
-        keep = os.access(data_dir(), os.W_OK)
-        yield _unpack(archive, candidates, data_dir() if keep else Path(scratch))
+        keep = os.access(place, os.W_OK)
+        yield _unpack(archive, candidates, place if keep else Path(scratch))
 
 
-def _fetch_archive(entry: Entry, candidates: Sequence[str]) -> list[Path]:
+def _fetch_archive(entry: Entry, folder: Path, members: Sequence[str]) -> Path:
     try:
-        return list(fetch(entry).values())
+        (archive,) = fetch(entry, folder).values()
     except OSError as error:
-        name = _unpacked_path(candidates[0]).name
-        raise OSError(f"{error} {candidates[0]} alone will do, under the name {name}.") from error
+        told = str(error).removesuffix(".")
+        raise OSError(f"{told}; {' and '.join(members)} of it will do, unpacked there.") from error
+    return archive
 
 
-def _unpacked_path(member: str) -> Path:
-    return data_dir() / f"cellot_v{_VERSION}_{member.replace('/', '_')}"
+def _unpacked_name(member: str) -> str:
+    return f"cellot_v{_VERSION}_{member.replace('/', '_')}"
+
+
+def _by_hand(member: str) -> list[str]:
+    """Where a member lies in the folder in which a person has unpacked the archive, or a part."""
+    return [member, f"datasets/{member}", f"processed_datasets_all/datasets/{member}"]
 
 
 def _unpack(archive: Path, candidates: Sequence[str], folder: Path) -> Path:
@@ -64,7 +78,7 @@ def _unpack(archive: Path, candidates: Sequence[str], folder: Path) -> Path:
             for candidate in candidates:
                 for name in names:
                     if name == candidate or name.endswith(f"/{candidate}"):
-                        path = folder / _unpacked_path(candidate).name
+                        path = folder / _unpacked_name(candidate)
                         _copy(zipped, name, path)
                         return path
     except zipfile.BadZipFile as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import anndata as ad
 import numpy as np
 
@@ -10,13 +12,19 @@ from rayot.datasets._archive import open_member
 from rayot.datasets._registry import Entry, registry
 
 
-def sciplex3() -> ad.AnnData:
+def sciplex3(folder: str | Path | None = None) -> ad.AnnData:
     """Three cancer cell lines under 188 drugs (sci-Plex 3, Srivatsan et al. 2020).
 
     The cells as processed for CellOT. They come in one archive with `four_i`, several GB, which is
-    downloaded at the first call; the part that is used is unpacked beside it. An ``.h5ad`` that is
-    already unpacked can be put in the cache folder in its place, under the name that an error
-    message tells.
+    downloaded at the first call; the part that is used is unpacked beside it. An archive that is
+    at hand is found under its own name, ``processed_datasets_all.zip``, and so is the one file of
+    it, ``scrna-sciplex3/hvg-top1k.h5ad``.
+
+    Parameters
+    ----------
+    folder
+        Where the files are, or are to go. By default the folder that the environment variable
+        ``RAYOT_DATA_DIR`` names, else the user's cache.
 
     Returns
     -------
@@ -47,16 +55,24 @@ def sciplex3() -> ad.AnnData:
     1000
     """
     entry = registry()["sciplex3"]
-    with open_member(entry, entry.members) as path:
+    with open_member(entry, entry.members, folder) as path:
         return _with_perturbation(ad.read_h5ad(path), entry)
 
 
-def four_i() -> ad.AnnData:
+def four_i(folder: str | Path | None = None) -> ad.AnnData:
     """Melanoma cells under 37 treatments, by multiplexed imaging of proteins (4i).
 
     The cells as processed for CellOT, with the 48 features that its authors select: mean
     intensities and shapes, no summed intensities. They come in one archive with `sciplex3`, several
-    GB, which is downloaded at the first call.
+    GB, which is downloaded at the first call. An archive that is at hand is found under its own
+    name, ``processed_datasets_all.zip``, and so are its files ``4i/8h.h5ad`` and
+    ``4i/features.txt``.
+
+    Parameters
+    ----------
+    folder
+        Where the files are, or are to go. By default the folder that the environment variable
+        ``RAYOT_DATA_DIR`` names, else the user's cache.
 
     Returns
     -------
@@ -86,9 +102,9 @@ def four_i() -> ad.AnnData:
     """
     entry = registry()["four_i"]
     cells_member, features_member = entry.members
-    with open_member(entry, [features_member]) as path:
+    with open_member(entry, [features_member], folder, beside=[cells_member]) as path:
         features = path.read_text(encoding="utf-8").split()
-    with open_member(entry, [cells_member]) as path:
+    with open_member(entry, [cells_member], folder, beside=[features_member]) as path:
         parsed = ad.read_h5ad(path)
     missing = [feature for feature in features if feature not in parsed.var_names]
     if missing:

@@ -19,18 +19,19 @@ _CHUNK_BYTES = 2**18
 logger = logging.getLogger(__name__)
 
 
-def data_dir() -> Path:
+def data_dir(folder: str | Path | None = None) -> Path:
     """Return the folder of downloaded files.
 
-    It is the one that the environment variable ``RAYOT_DATA_DIR`` names, else the user's cache
-    folder for rayot. It need not exist, and it may be read-only if it holds every file.
+    It is `folder`, else the one that the environment variable ``RAYOT_DATA_DIR`` names, else the
+    user's cache folder for rayot. It need not exist, and it may be read-only if it holds every
+    file.
     """
-    named = os.environ.get(_VARIABLE)
+    named = folder or os.environ.get(_VARIABLE)
     return Path(named).expanduser() if named else Path(pooch.os_cache("rayot"))
 
 
-def fetch(entry: Entry) -> dict[str, Path]:
-    """Return the path of each file of `entry`, downloading those that are missing.
+def fetch(entry: Entry, folder: str | Path | None = None) -> dict[str, Path]:
+    """Return the path of each file of `entry`, downloading those that are missing in the folder.
 
     A file is downloaded under another name and moved into place only once its hash is right, so a
     broken download leaves nothing behind. A file whose hash is wrong is downloaded anew.
@@ -42,7 +43,7 @@ def fetch(entry: Entry) -> dict[str, Path]:
     OSError
         If a file cannot be downloaded or written; the message says what to do by hand.
     """
-    return {file.name: _fetch_one(file) for file in entry.files}
+    return {file.name: _fetch_one(file, data_dir(folder)) for file in entry.files}
 
 
 class _BoundedFile:
@@ -74,16 +75,18 @@ def _download_up_to(max_bytes: int) -> Callable[[str, str, Any], None]:
     return bounded
 
 
-def _fetch_one(file: DataFile) -> Path:
-    folder = data_dir()
+def _fetch_one(file: DataFile, folder: Path) -> Path:
+    for name in filter(None, (file.name, file.published_name)):
+        path = folder / name
+        if path.exists() and (file.sha256 is None or pooch.file_hash(path) == file.sha256):
+            return path
     path = folder / file.name
-    if path.exists() and (file.sha256 is None or pooch.file_hash(path) == file.sha256):
-        return path
     state = "is damaged" if path.exists() else "is missing"
     logger.info("%s %s: downloading %s", path, state, file.url)
+    size = f" ({file.size})" if file.size else ""
     by_hand = (
-        f"Download it by hand, name it {file.name} and put it in the folder {folder}, "
-        f"or in one that the environment variable {_VARIABLE} names."
+        f"download it by hand{size}, name it {file.published_name or file.name} and put it in the "
+        f"folder {folder}, or in one that the environment variable {_VARIABLE} names"
     )
     try:
         pooch.retrieve(
@@ -95,11 +98,11 @@ def _fetch_one(file: DataFile) -> Path:
         )
     except OSError as error:
         raise OSError(
-            f"{path} {state} and {file.url} could not be downloaded ({error}). {by_hand}"
+            f"{path} {state} and {file.url} could not be downloaded ({error}): {by_hand}."
         ) from None
     except ValueError as error:
         raise ValueError(
             f"What {file.url} sent does not have the expected SHA-256 {file.sha256}, so it was "
-            f"thrown away: the download was cut short or the file there has changed. {by_hand}"
+            f"thrown away: the download was cut short or the file there has changed; {by_hand}."
         ) from error
     return path

@@ -20,13 +20,16 @@ _TABLE = files("rayot.datasets").joinpath("registry.toml")
 class DataFile:
     """One published file: where it is, what it hashes to, and its name in the cache.
 
-    `max_bytes` is what it can have at most; more is not read.
+    `max_bytes` is what it can have at most; more is not read. `published_name` is what a browser
+    saves it as, which serves as well; `size` tells a person how large it is.
     """
 
     name: str
     url: str
     sha256: str | None = None
     max_bytes: int = 1_000_000_000
+    published_name: str | None = None
+    size: str | None = None
 
 
 @dataclass(frozen=True)

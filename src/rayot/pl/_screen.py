@@ -72,7 +72,10 @@ def screen(
     table = result[Key.screen.table].sort_values(columns.energy_distance, ascending=False)
     n_detectable, n_all = int(table[columns.detectable].sum()), len(table)
     table = table.iloc[:n_shown]
-    drawn = one_axes(ax, (4.2, 0.8 + 0.19 * len(table)))
+    names = table[columns.perturbation].astype(str)
+    # Long names leave the legend no room unless the figure is wider.
+    width = 4.2 + 0.07 * max(0, names.str.len().max() - 14)
+    drawn = one_axes(ax, (width, 0.8 + 0.19 * len(table)))
     rows = np.arange(len(table))
     found = table[columns.detectable].to_numpy(dtype=bool)
     for chosen, color, label in (
@@ -84,7 +87,7 @@ def screen(
             drawn.hlines(rows[chosen], 0, distances, color=color, lw=1.5)
             drawn.plot(distances, rows[chosen], "o", color=color, ms=4, label=label)
     drawn.axvline(0, color="#808080", lw=0.8)
-    drawn.set_yticks(rows, table[columns.perturbation].astype(str), fontsize="small")
+    drawn.set_yticks(rows, names, fontsize="small")
     drawn.set_ylim(len(table) - 0.4, -0.6)
     drawn.set_xlabel("energy distance from the control")
     drawn.set_title(

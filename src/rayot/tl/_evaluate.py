@@ -51,7 +51,8 @@ def evaluate(
     same target cells. Without a column of train and test cells all cells are used, with a warning,
     and the target cells are halved: one half is the truth, the other the row ``observed``. A map to
     a dose is compared with target cells of that dose, or, with a warning, of all doses where no
-    cell has it.
+    cell has it. Of a dose whose cells are all for testing, half is the truth and half ``observed``;
+    genes and mean shift come from the doses of training.
 
     Parameters
     ----------

@@ -223,7 +223,7 @@ def _split(
     scored = _mask(adata, cell_mask)
     transported = transported & is_source
     trained_on = fitted.split.is_trained_on(adata)
-    labels = None
+    labels, learned = None, is_target
     if fitted.split_key is not None and fitted.split_key in adata.obs.columns:
         labels = checks.labels(adata, fitted.split_key)
     if labels is not None:
@@ -239,8 +239,11 @@ def _split(
             is_test &= ~trained_on
         truth = scored & is_target & is_test
         observed = scored & is_target & is_train
-        if fitted.split.holdout:
-            # Training has no target cells of a group that was held out whole.
+        is_left_out = fitted.dose is not None and not (is_target & is_train).any()
+        if is_left_out:
+            learned = fitted.is_target_at_any_dose(adata)
+        if fitted.split.holdout or is_left_out:
+            # Training has no target cells of a group or a dose that was held out whole.
             truth, observed = _halves(truth, generator)
         is_test, is_train = is_test | known, is_train & ~known
     else:
@@ -253,7 +256,7 @@ def _split(
         truth, observed = _halves(scored & is_target, generator)
     split = _Split(
         source_train=np.flatnonzero(is_source & is_train),
-        target_train=np.flatnonzero(is_target & is_train),
+        target_train=np.flatnonzero(learned & is_train),
         source_test=np.flatnonzero(scored & transported & is_test),
         truth=np.flatnonzero(truth),
         # A single other cell is no population.

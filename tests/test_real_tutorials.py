@@ -1,0 +1,72 @@
+"""The tutorials on real cells, which are stored with their outputs and not run by the documentation."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+TUTORIALS = Path(__file__).resolve().parents[1] / "tutorials"
+
+
+def code_cells(name):
+    path = TUTORIALS / f"{name}.ipynb"
+    if not path.exists():
+        pytest.skip("the tutorials are not beside the tests")
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    return [cell for cell in cells if cell["cell_type"] == "code"]
+
+
+def run(name):
+    """What the notebook's names are bound to after a run from top to bottom."""
+    names = {}
+    for cell in code_cells(name):
+        exec(compile("".join(cell["source"]), f"{name}.ipynb", "exec"), names)
+    return names
+
+
+@pytest.fixture
+def quiet(real_data, monkeypatch):
+    """Figures are drawn and not shown, and scanpy's and matplotlib's settings put back."""
+    import matplotlib.pyplot as plt
+    import scanpy as sc
+
+    monkeypatch.setattr(sc.settings, "autoshow", False)
+    with plt.rc_context(), pd.option_context("display.max_colwidth", 50):
+        yield
+    plt.close("all")
+
+
+@pytest.mark.parametrize("name", ["cytometry", "doses"])
+def test_the_outputs_are_those_of_one_run(name):
+    cells = code_cells(name)
+    assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
+    outputs = [output for cell in cells for output in cell["outputs"]]
+    assert {output["output_type"] for output in outputs} <= {
+        "display_data",
+        "execute_result",
+        "stream",
+    }
+    assert not any(output.get("name") == "stderr" for output in outputs)
+    figures = [output["data"]["image/png"] for output in outputs if "image/png" in str(output)]
+    assert 0 < sum(map(len, figures)) < 1_500_000
+
+
+@pytest.mark.slow
+def test_cytometry_says_what_it_shows(quiet):
+    names = run("cytometry")
+    way = names["compared"]["way within types"].unstack()
+    assert len(way) == 3
+    assert (way["w1ot"] > 0.95).all()
+    assert (way["w1ot"] > way[["w2ot", "scgen", "mean shift"]].max(axis=1)).all()
+    assert (way["scgen"] < way["celltype_shift"] - 0.1).all()
+    inner = pd.DataFrame(names["found"])
+    assert (inner["within types"] > inner["all cells"] + 0.05).all()
+    assert set(names["order"][-2:]) == {"B IgM+", "B IgM-"}
+    assert {"NK", "CD4 T", "CD8 T"} <= set(names["order"][:5])
+    assert names["strongest"][0] == "pS6"
+    assert names["fast"].diagnostics["certificate"] == "good"
+    found = names["adata"].uns["screen_w1ot"]["similarity"]
+    cosine = pd.DataFrame(found["cosine"], found["names"], found["names"])
+    assert cosine.loc["BCR/FcR-XL", "PMA/Ionomycin"] > 0.4
+    assert cosine.loc["vanadate", ["BCR/FcR-XL", "PMA/Ionomycin"]].abs().max() < 0.2

@@ -26,12 +26,10 @@ def run(name):
 
 
 @pytest.fixture
-def quiet(real_data, monkeypatch):
-    """Figures are drawn and not shown, and scanpy's and matplotlib's settings put back."""
+def quiet(real_data):
+    """Matplotlib's and pandas' settings are put back, and figures closed."""
     import matplotlib.pyplot as plt
-    import scanpy as sc
 
-    monkeypatch.setattr(sc.settings, "autoshow", False)
     with plt.rc_context(), pd.option_context("display.max_colwidth", 50):
         yield
     plt.close("all")

@@ -148,6 +148,8 @@ for path in executed.glob("*"):
         shutil.rmtree(path)
 nb_execution_mode = "cache"
 nb_execution_cache_path = str(executed / code.hexdigest()[:16])
+# The outputs of those on real cells are stored: a build may have no way to get the files.
+nb_execution_excludepatterns = ["tutorials/cytometry.ipynb", "tutorials/doses.ipynb"]
 nb_execution_timeout = 600
 nb_execution_raise_on_error = True
 nb_merge_streams = True

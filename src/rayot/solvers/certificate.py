@@ -47,7 +47,8 @@ def certificate(figures: Mapping[str, Any]) -> tuple[str, str]:
     initial = figures["initial_energy_distance"]
     residual = figures["residual_energy_distance"]
     moves = figures["mean_step"] > 0 and figures["strength"] > 0
-    if figures["p_value"] > SIGNIFICANCE:
+    # A p-value of 0.05 in single precision is above 0.05, and such cells move.
+    if round(figures["p_value"], 6) > SIGNIFICANCE:
         found = f"no detectable effect (p = {figures['p_value']:.2f})"
         if moves:
             return "check", f"There is {found}, yet cells are moved: what they show may be noise."

@@ -213,7 +213,9 @@ def test_bad_arguments_are_named(arguments, message):
 
 def test_a_screen_responds_more_the_higher_the_dose():
     doses = [0.1, 1.0, 10.0]
-    screen = rt.datasets.simulated_screen(2, n_cells=300, n_genes=50, inactive=0, doses=doses)
+    screen = rt.datasets.simulated_screen(
+        2, n_cells=2000, n_genes=50, inactive=0, doses=doses, effect_size=1
+    )
     assert (screen.obs["dose"][screen.obs["perturbation"] == "control"] == 0).all()
     control = screen[screen.obs["perturbation"] == "control"].X.mean(0)
     for drug in ("drug_000", "drug_001"):

@@ -147,6 +147,7 @@ def test_data_that_cannot_be_downloaded_are_one_sentence(tmp_path, capsys, monke
     assert main(["demo", "--data", "sciplex3", "--out", str(tmp_path / "demo")]) == 1
     printed = capsys.readouterr().err
     assert printed.startswith(f"rayot demo: {tmp_path / 'data'}")
-    assert "could not be downloaded (no network). Download it by hand" in printed
+    assert "could not be downloaded (no network): download it by hand (several GB)" in printed
+    assert "processed_datasets_all.zip" in printed
     assert "Traceback" not in printed
     assert not (tmp_path / "demo").exists()

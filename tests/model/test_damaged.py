@@ -268,7 +268,7 @@ def test_a_changed_folder_is_refused_or_predicts_the_same(cells, saved_folder, t
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [*METHODS, "conditional", "screen", "modality", "chunk"])
 def test_whatever_is_changed(cells, saved_folder, tmp_path, kind):
-    fuzz(cells, saved_folder, tmp_path, kind, 300, 12)
+    fuzz(cells, saved_folder, tmp_path, kind, None, 12)
 
 
 SIZES = {

@@ -19,11 +19,10 @@ from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
-import scanpy as sc
 import torch
 from anndata import AnnData
 from rows import run
-from sets import SETS, prepare
+from sets import SETS, embed, prepare
 
 import rayot as rt
 from rayot.solvers import energy_distance
@@ -47,16 +46,6 @@ SET_OF = {"cell type": "kang18", "patient": "gbm"}
 QUIET = {"use_rep": "X_pca", "show_progress_bar": False}
 
 
-def embed(adata: AnnData) -> AnnData:
-    """Principal components of the training cells."""
-    training = adata[adata.obs["split"] == "train"].copy()
-    sc.pp.pca(training, n_comps=50, mask_var=None)
-    mean = np.asarray(training.X.mean(0)).ravel()
-    loadings = adata.varm["PCs"] = training.varm["PCs"]
-    adata.obsm["X_pca"] = np.asarray(adata.X @ loadings - mean @ loadings, dtype=np.float32)
-    return adata
-
-
 @lru_cache(maxsize=1)
 def cells(task: str, held_out: str | float, seed: int) -> AnnData:
     if task in SET_OF:
@@ -76,7 +65,8 @@ def cells(task: str, held_out: str | float, seed: int) -> AnnData:
         adata = rt.datasets.norman19()
         of_test = adata.obs["perturbation"].isin(HELD_OUT["double"])
     adata.obs["split"] = np.where(of_test, "test", "train")
-    return embed(adata)
+    embed(adata)
+    return adata
 
 
 def targets(task: str, held_out: str | float) -> list[tuple[str, float | None]]:

@@ -4,31 +4,14 @@
 and the top 50 differentially expressed genes. Genes and components come from training cells.
 """
 
-import numpy as np
-import scanpy as sc
-from anndata import AnnData
 from rows import run
+from sets import prepare
 
 import rayot as rt
 
 
-def prepare(seed: int) -> AnnData:
-    adata = rt.datasets.kang18()
-    rt.pp.split(adata, stratify="cell_type", seed=seed)
-    training = adata[adata.obs["split"] == "train"].copy()
-    sc.pp.highly_variable_genes(training, n_top_genes=1000)
-    variable = training.var["highly_variable"].to_numpy()
-    adata, training = adata[:, variable].copy(), training[:, variable].copy()
-    sc.pp.pca(training, n_comps=50, mask_var=None)
-    loadings = training.varm["PCs"]
-    mean = np.asarray(training.X.mean(0)).ravel()
-    adata.varm["PCs"] = loadings
-    adata.obsm["X_pca"] = np.asarray(adata.X @ loadings - mean @ loadings, dtype=np.float32)
-    return adata
-
-
 def measure(preset: str, seed: int) -> dict:
-    adata = prepare(seed)
+    adata = prepare("kang18", "pca", seed)
     rt.tl.w1ot(
         adata,
         "control",

@@ -54,18 +54,22 @@ def prepare(
     if inner:
         adata = adata[adata.obs["split"] == "train"].copy()
         split(adata, of, seed + 100, "")
-    training = adata[adata.obs["split"] == "train"].copy()
     if of.n_genes:
+        training = adata[adata.obs["split"] == "train"].copy()
         sc.pp.highly_variable_genes(training, n_top_genes=of.n_genes)
-        variable = training.var["highly_variable"].to_numpy()
-        adata, training = adata[:, variable].copy(), training[:, variable].copy()
+        adata = adata[:, training.var["highly_variable"].to_numpy()].copy()
     if space == "pca":
-        sc.pp.pca(training, n_comps=min(50, adata.n_vars - 1), mask_var=None)
-        loadings = training.varm["PCs"]
-        mean = np.asarray(training.X.mean(0)).ravel()
-        adata.varm["PCs"] = loadings
-        adata.obsm["X_pca"] = np.asarray(adata.X @ loadings - mean @ loadings, dtype=np.float32)
+        embed(adata)
     return adata
+
+
+def embed(adata: AnnData) -> None:
+    """Principal components of training cells alone, in ``obsm["X_pca"]`` and ``varm["PCs"]``."""
+    training = adata[adata.obs["split"] == "train"].copy()
+    sc.pp.pca(training, n_comps=min(50, adata.n_vars - 1), mask_var=None)
+    loadings = adata.varm["PCs"] = training.varm["PCs"]
+    mean = np.asarray(training.X.mean(0)).ravel()
+    adata.obsm["X_pca"] = np.asarray(adata.X @ loadings - mean @ loadings, dtype=np.float32)
 
 
 def split(adata: AnnData, of: Set, seed: int, unseen: str) -> None:

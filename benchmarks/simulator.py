@@ -13,6 +13,7 @@ import scanpy as sc
 from anndata import AnnData
 from rows import RESULTS, run
 from scipy import stats
+from sets import embed
 
 import rayot as rt
 
@@ -217,12 +218,7 @@ def score(cells: int, genes: int, preset: str, seed: int) -> dict[str, float]:
     training = adata[adata.obs["split"] == "train"]
     seen, _ = sc.pp.filter_genes(training, min_cells=1, inplace=False)
     adata = adata[:, seen].copy()
-    training = adata[adata.obs["split"] == "train"].copy()
-    sc.pp.pca(training, mask_var=None)
-    adata.varm["PCs"] = training.varm["PCs"]
-    mean = np.asarray(training.X.mean(0)).ravel()
-    coordinates = adata.X @ adata.varm["PCs"] - mean @ adata.varm["PCs"]
-    adata.obsm["X_pca"] = np.asarray(coordinates, dtype=np.float32)
+    embed(adata)
     rt.tl.w1ot(
         adata,
         "control",

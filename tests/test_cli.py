@@ -84,14 +84,12 @@ def test_the_version_is_printed(capsys):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--seed", "x"], "argument --seed: 'x' is not a whole number of at least 0."),
-        (["--seed", "-1"], "argument --seed: '-1' is not a whole number of at least 0."),
-        (["--max-steps", "0"], "argument --max-steps: '0' is not a whole number of at least 1."),
-        (["--max-steps", "-3"], "argument --max-steps: '-3' is not a whole number of at least 1."),
-        (
-            ["--max-steps", "1.5"],
-            "argument --max-steps: '1.5' is not a whole number of at least 1.",
-        ),
+        (["--seed", "x"], "--seed: seed must be a whole number of at least 0, found 'x'."),
+        (["--seed", "-1"], "--seed: seed must be a whole number of at least 0, found -1."),
+        (["--seed", str(2**40)], "--seed: seed must be a whole number from 0 to 4294967295"),
+        (["--max-steps", "0"], "max_steps must be a whole number of at least 1, found 0."),
+        (["--max-steps", "-3"], "max_steps must be a whole number of at least 1, found -3."),
+        (["--max-steps", "1.5"], "max_steps must be a whole number of at least 1, found '1.5'."),
     ],
 )
 def test_bad_numbers_are_named_before_anything_is_loaded(

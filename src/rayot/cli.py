@@ -7,12 +7,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rayot import __version__, datasets
+from rayot._arguments import LARGEST_SEED, whole_number
 from rayot.data.keys import Key
 
 if TYPE_CHECKING:
@@ -50,11 +52,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--out", type=_folder, default=Path("demo"), help="folder for results, by default demo"
     )
     demo_parser.add_argument(
-        "--seed", type=_at_least(0), default=0, help="keys every draw, by default 0"
+        "--seed",
+        type=_whole_number("seed", 0, LARGEST_SEED),
+        default=0,
+        help="keys every draw, by default 0",
     )
     demo_parser.add_argument(
         "--max-steps",
-        type=_at_least(1),
+        type=_whole_number("max_steps", 1),
         help="steps of each phase, for a quick look; the preset's if unset",
     )
     options = parser.parse_args(arguments)
@@ -70,19 +75,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _at_least(minimum: int) -> Callable[[str], int]:
+def _whole_number(name: str, least: int, most: float = inf) -> Callable[[str], int]:
     """A reader of whole numbers that says what is wrong with one."""
 
     def read(text: str) -> int:
+        value = int(text) if text.lstrip("-").isdecimal() else text
         try:
-            value = int(text)
-        except ValueError:
-            value = minimum - 1
-        if value < minimum:
-            raise argparse.ArgumentTypeError(
-                f"{text!r} is not a whole number of at least {minimum}."
-            )
-        return value
+            return whole_number(name, value, least, most)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
 
     return read
 

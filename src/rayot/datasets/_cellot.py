@@ -7,11 +7,13 @@ from pathlib import Path
 import anndata as ad
 import numpy as np
 
+from rayot._public import public
 from rayot.data.keys import Key
 from rayot.datasets._archive import open_member
 from rayot.datasets._registry import Entry, registry
 
 
+@public()
 def sciplex3(folder: str | Path | None = None) -> ad.AnnData:
     """Three cancer cell lines under 188 drugs (sci-Plex 3, Srivatsan et al. 2020).
 
@@ -59,6 +61,7 @@ def sciplex3(folder: str | Path | None = None) -> ad.AnnData:
         return _with_perturbation(ad.read_h5ad(path), entry)
 
 
+@public()
 def four_i(folder: str | Path | None = None) -> ad.AnnData:
     """Melanoma cells under 37 treatments, by multiplexed imaging of proteins (4i).
 

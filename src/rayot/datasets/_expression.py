@@ -11,9 +11,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
+from anndata import AnnData
 from scipy import sparse
 
 from rayot._arguments import number
+from rayot.data.keys import Key
 
 EFFECT_SIZE = 2.5
 LIBRARY_SIZE = 870.0
@@ -81,6 +83,27 @@ class CellTypes:
 
 
 @dataclass(frozen=True)
+class Cells:
+    """What cells are before anything is measured; one entry a cell."""
+
+    cell_type: np.ndarray
+    state: np.ndarray
+    library_size: np.ndarray
+
+    @classmethod
+    def draw(cls, n: int, types: CellTypes, library_size: float, rng: np.random.Generator) -> Cells:
+        """N cells, independent of each other."""
+        cell_type = rng.choice(len(types), n, p=types.frequency)
+        size = library_size * types.library[cell_type] * rng.lognormal(0, _LIBRARY_SPREAD, n)
+        return cls(cell_type, rng.normal(0, 1, n), size)
+
+    def log_normalised(self, counts: np.ndarray, library_size: float) -> sparse.csr_matrix:
+        """Logarithm of one plus their counts in a library of the given size, float32."""
+        scale = library_size / self.library_size[:, None]
+        return sparse.csr_matrix(np.log1p(counts * scale), dtype=np.float32)
+
+
+@dataclass(frozen=True)
 class Genes:
     """What genes do, on the natural logarithm's scale."""
 
@@ -125,54 +148,33 @@ class Genes:
         mean_response = self.response.sum(0) / np.maximum((self.response != 0).sum(0), 1)
         return replace(self, baseline=self.baseline - mean_response / 2)
 
+    def rates(self, cells: Cells, dispersion: float, rng: np.random.Generator) -> np.ndarray:
+        """Rates of the Poisson counts of control cells, with gamma noise of each (cells, genes)."""
+        log_share = self.baseline[cells.cell_type]
+        log_share = log_share + _STATE_SPREAD * cells.state[:, None] * self.loadings
+        share = np.exp(log_share - log_share.max(axis=1, keepdims=True))
+        rates = cells.library_size[:, None] * _PANEL * share / share.sum(axis=1, keepdims=True)
+        if dispersion == 0:
+            return rates
+        return rates * rng.gamma(1 / dispersion, dispersion, rates.shape)
 
-@dataclass(frozen=True)
-class Cells:
-    """What cells are before anything is measured; one entry a cell."""
-
-    cell_type: np.ndarray
-    state: np.ndarray
-    library_size: np.ndarray
-
-    @classmethod
-    def draw(cls, n: int, types: CellTypes, library_size: float, rng: np.random.Generator) -> Cells:
-        """N cells, independent of each other."""
-        cell_type = rng.choice(len(types), n, p=types.frequency)
-        size = library_size * types.library[cell_type] * rng.lognormal(0, _LIBRARY_SPREAD, n)
-        return cls(cell_type, rng.normal(0, 1, n), size)
-
-
-def draw_rates(
-    genes: Genes, cells: Cells, dispersion: float, rng: np.random.Generator
-) -> np.ndarray:
-    """Rates of the Poisson counts of control cells, with the gamma noise of each (cells, genes)."""
-    log_share = genes.baseline[cells.cell_type]
-    log_share = log_share + _STATE_SPREAD * cells.state[:, None] * genes.loadings
-    share = np.exp(log_share - log_share.max(axis=1, keepdims=True))
-    rates = cells.library_size[:, None] * _PANEL * share / share.sum(axis=1, keepdims=True)
-    return rates * rng.gamma(1 / dispersion, dispersion, rates.shape) if dispersion > 0 else rates
+    def answer(
+        self,
+        counts: np.ndarray,
+        rates: np.ndarray,
+        cells: Cells,
+        strength: np.ndarray,
+        rng: np.random.Generator,
+    ) -> np.ndarray:
+        """Counts of the same cells with the perturbation: thinned, or added to (cells, genes)."""
+        ratio = np.exp(strength[:, None] * self.response[cells.cell_type])
+        kept = rng.binomial(counts, np.minimum(ratio, 1))
+        return kept + rng.poisson(rates * np.maximum(ratio - 1, 0))
 
 
-def draw_answer(
-    counts: np.ndarray,
-    rates: np.ndarray,
-    genes: Genes,
-    cells: Cells,
-    strength: np.ndarray,
-    rng: np.random.Generator,
-) -> np.ndarray:
-    """Counts of the same cells with the perturbation: thinned, or added to (cells, genes)."""
-    ratio = np.exp(strength[:, None] * genes.response[cells.cell_type])
-    kept = rng.binomial(counts, np.minimum(ratio, 1))
-    return kept + rng.poisson(rates * np.maximum(ratio - 1, 0))
-
-
-def log_normalised(counts: np.ndarray, cells: Cells, library_size: float) -> sparse.csr_matrix:
-    """Logarithm of one plus the counts in a library of the given size, float32."""
-    scale = library_size / cells.library_size[:, None]
-    return sparse.csr_matrix(np.log1p(counts * scale), dtype=np.float32)
-
-
-def describe(library_size: float) -> str:
-    """What ``log_normalised`` gives, for ``uns["x_description"]``."""
-    return f"log1p of counts per {library_size:g} of the cell's whole library"
+def describe(adata: AnnData, library_size: float) -> None:
+    """Say in ``uns`` what ``Cells.log_normalised`` makes of counts, as scanpy and users read it."""
+    adata.uns[Key.uns.log1p] = {}
+    adata.uns[Key.uns.x_description] = (
+        f"log1p of counts per {library_size:g} of the cell's whole library"
+    )

@@ -1,4 +1,4 @@
-"""What all point sets share: their arguments and their form as AnnData."""
+"""What all point sets share: their form as AnnData, and how they seed scikit-learn."""
 
 from __future__ import annotations
 

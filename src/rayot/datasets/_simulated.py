@@ -25,9 +25,6 @@ from rayot.datasets._expression import (
     CellTypes,
     Genes,
     describe,
-    draw_answer,
-    draw_rates,
-    log_normalised,
 )
 
 
@@ -145,18 +142,17 @@ def simulated(
     cells = Cells.draw(2 * n_cells, types, library_size, rng)
     answers = rng.random(2 * n_cells) >= non_responders
     strength = (1 + heterogeneity * np.tanh(cells.state)) * answers
-    rates = draw_rates(genes, cells, dispersion, rng)
+    rates = genes.rates(cells, dispersion, rng)
     counts = rng.poisson(rates)
-    first, second = (draw_answer(counts, rates, genes, cells, strength, rng) for _ in range(2))
+    first, second = (genes.answer(counts, rates, cells, strength, rng) for _ in range(2))
     perturbed = np.arange(2 * n_cells) >= n_cells
     counts[perturbed] = second[perturbed] = first[perturbed]
     adata = _as_anndata(genes, cells, len(types), strength, perturbed)
-    adata.X = log_normalised(counts, cells, library_size)
+    adata.X = cells.log_normalised(counts, library_size)
     adata.layers[Key.layers.counts] = sparse.csr_matrix(counts, dtype=np.float32)
-    adata.layers[Key.layers.counterfactual] = log_normalised(first, cells, library_size)
-    adata.layers[Key.layers.second_counterfactual] = log_normalised(second, cells, library_size)
-    adata.uns[Key.uns.log1p] = {}
-    adata.uns[Key.uns.x_description] = describe(library_size)
+    adata.layers[Key.layers.counterfactual] = cells.log_normalised(first, library_size)
+    adata.layers[Key.layers.second_counterfactual] = cells.log_normalised(second, library_size)
+    describe(adata, library_size)
     return adata
 
 

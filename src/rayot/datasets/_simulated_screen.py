@@ -24,9 +24,6 @@ from rayot.datasets._expression import (
     CellTypes,
     Genes,
     describe,
-    draw_answer,
-    draw_rates,
-    log_normalised,
 )
 
 RESPONDING, SHARED = 0.2, 0.5
@@ -134,8 +131,7 @@ def simulated_screen(
     adata = AnnData(sparse.vstack([x for _, x in drawn], format="csr"), obs=obs)
     adata.var_names = [f"gene_{g}" for g in range(n_genes)]
     adata.uns[Key.uns.active] = active
-    adata.uns[Key.uns.log1p] = {}
-    adata.uns[Key.uns.x_description] = describe(LIBRARY_SIZE)
+    describe(adata, LIBRARY_SIZE)
     return adata
 
 
@@ -145,9 +141,9 @@ def _draw(
     """Cells that answer as these genes do, and their expression."""
     cells = Cells.draw(n_cells, types, LIBRARY_SIZE, rng)
     strength = 1 + HETEROGENEITY * np.tanh(cells.state)
-    rates = draw_rates(genes, cells, dispersion, rng)
-    counts = draw_answer(rng.poisson(rates), rates, genes, cells, strength, rng)
-    return cells, log_normalised(counts, cells, LIBRARY_SIZE)
+    rates = genes.rates(cells, dispersion, rng)
+    counts = genes.answer(rng.poisson(rates), rates, cells, strength, rng)
+    return cells, cells.log_normalised(counts, LIBRARY_SIZE)
 
 
 def _doses(doses: Sequence[float] | None) -> np.ndarray | None:

@@ -159,7 +159,9 @@ def test_a_scale_that_the_user_names_is_taken():
     rt.pp.split(adata)
     rt.tl.mean_shift(adata, "control", "drug")
     with warnings.catch_warnings():
-        warnings.simplefilter("error", UserWarning)
+        warnings.simplefilter("error")
+        # What anndata itself still uses of pandas.
+        warnings.simplefilter("ignore", DeprecationWarning)
         table = rt.tl.log_fold_change(adata, "mean_shift", log1p=True)
     assert table["observed"].iloc[0] == pytest.approx(1, abs=0.2)
     assert (table["measure"] == "log2 fold change").all()

@@ -80,15 +80,15 @@ def test_two_counterfactuals_of_a_cell_differ_by_chance_alone():
 
 
 def test_the_counterfactual_is_distributed_as_the_perturbed_cells():
-    adata = rt.datasets.simulated(4000, 40, 2, seed=1)
+    adata = rt.datasets.simulated(4000, 40, 2, effect_size=1.5, library_size=40_000, seed=1)
     control, perturbed = split(adata)
     x, answer = adata.X.toarray(), adata.layers["counterfactual"].toarray()
     moved = np.abs(x[control].mean(axis=0) - x[perturbed].mean(axis=0)).max()
     left = np.abs(answer[control].mean(axis=0) - x[perturbed].mean(axis=0)).max()
     assert moved > 1
     assert left < 0.15
-    spreads = answer[control].std(axis=0), x[perturbed].std(axis=0)
-    assert np.allclose(*spreads, rtol=0.1, atol=0.05)
+    spread = answer[control].std(axis=0) / x[perturbed].std(axis=0)
+    assert np.allclose(spread, 1, atol=0.1)
 
 
 def test_expected_counts_follow_the_true_fold_change():
@@ -213,9 +213,8 @@ def test_bad_arguments_are_named(arguments, message):
 
 def test_a_screen_responds_more_the_higher_the_dose():
     doses = [0.1, 1.0, 10.0]
-    screen = rt.datasets.simulated_screen(
-        2, n_cells=2000, n_genes=50, inactive=0, doses=doses, effect_size=1
-    )
+    # So many cells that what chance adds to two effects near saturation does not order them.
+    screen = rt.datasets.simulated_screen(2, n_cells=4000, n_genes=50, inactive=0, doses=doses)
     assert (screen.obs["dose"][screen.obs["perturbation"] == "control"] == 0).all()
     control = screen[screen.obs["perturbation"] == "control"].X.mean(0)
     for drug in ("drug_000", "drug_001"):

@@ -134,6 +134,12 @@ def test_a_missing_archive_says_where_to_get_it_how_large_it_is_and_where_to_put
     assert message.endswith(".") and ". " not in message.replace("404 Client Error: ", "")
 
 
+@pytest.mark.parametrize("load", [rt.datasets.sciplex3, rt.datasets.four_i])
+def test_a_folder_that_is_no_path_is_named(load):
+    with pytest.raises(ValueError, match=r"folder must be a path, found 5\."):
+        load(5)
+
+
 @pytest.mark.parametrize("place", ["", "datasets", "processed_datasets_all/datasets"])
 def test_files_that_a_person_unpacked_are_found_in_a_folder(tmp_path, place):
     folder = tmp_path / place

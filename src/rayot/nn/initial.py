@@ -20,6 +20,9 @@ def uniform_parameter(
     bound
         Half width of the distribution.
     """
+    if torch.get_default_device().type == "meta":
+        # An outline has no values, and to draw none takes longer there than to draw some.
+        return nn.Parameter(torch.empty((len(generators), *shape), dtype=torch.float32))
     draws: list[Tensor] = [
         torch.rand(tuple(shape), generator=generator, dtype=torch.float32) * (2 * bound) - bound
         for generator in generators

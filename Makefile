@@ -37,8 +37,8 @@ test-newest: ## Run the tests with PYTHON and the newest of everything, and writ
 	{ echo "# Versions that passed the tests last, on $$($(NEWEST)/bin/python -V); make test-newest"; \
 	    $(NEWEST)/bin/python -m pip freeze --exclude-editable; } > constraints-newest.txt
 
-slow: $(VENV)/check.stamp ## Run the tests that take long
-	$(BIN)/python -m pytest -m slow
+slow: $(VENV)/check.stamp ## Run the tests that take long, in two processes
+	$(BIN)/python -m pytest -m slow --numprocesses 2 --dist worksteal
 
 lint: $(VENV)/check.stamp ## Check style and that rooms import only from below
 	$(BIN)/ruff check

@@ -126,7 +126,9 @@ generators
     "common_settings": """decode
     ``"direct"``: predicted genes are the decoded representation. ``"delta"``: the change of
     the decoded representation is added to the cell's own genes, which keeps what the
-    representation lost.
+    representation lost. ``"calibrated"``: as ``"delta"``, and then each gene is given the
+    distribution that training cells of the target have, with its zeros, its spread and its tails,
+    while cells keep their ranks; nothing is clipped.
 standardise
     Whether cells are centred and divided by one scale, which makes the root mean square
     distance of source and target cells to their common mean equal to 3.

@@ -24,6 +24,7 @@ from rayot.data.modality import modality_of
 from rayot.data.spec import DataSpec
 from rayot.data.split import Split
 from rayot.data.strata import strata_of
+from rayot.model.calibration import Calibration
 from rayot.model.decoding import Decoder
 from rayot.model.encoding import check_cells, encoded
 from rayot.model.moves import Moves, moves_of
@@ -45,6 +46,7 @@ class TransportModel(PersistentModel):
     """
 
     decode: str = "direct"
+    calibration: Calibration | None = None
 
     def __init__(
         self,
@@ -215,7 +217,17 @@ class TransportModel(PersistentModel):
             return start, moves, None
         at_zero = self.data.nonnegative if clip == "auto" else bool(clip)
         cells = self.data.in_gene_order(adata)
-        decoder = Decoder(self.representation, self.decode, cells, rows, start, expression, at_zero)
+        decoder = Decoder(
+            self.representation,
+            self.decode,
+            cells,
+            rows,
+            start,
+            expression,
+            at_zero,
+            self.calibration,
+            None if self.calibration is None else self._strata(adata, rows),
+        )
         return start, moves, decoder
 
     def _moves(self, adata: AnnData, rows: np.ndarray, cells: Tensor) -> Moves:

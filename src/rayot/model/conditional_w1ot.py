@@ -23,6 +23,7 @@ from rayot.data.keys import Key
 from rayot.data.modality import modality_of
 from rayot.data.spec import DataSpec
 from rayot.data.split import names_kept
+from rayot.model.calibration import not_calibrated
 from rayot.model.conditional_cells import columns_of, training_groups
 from rayot.model.encoding import check_cells, encoded
 from rayot.model.fitted_conditional import FittedConditional
@@ -106,6 +107,7 @@ class ConditionalW1OT(FittedConditional):
         **plan_kwargs: Any,  # noqa: ANN401
     ) -> None:
         settings = ConditionalW1Settings.from_preset(preset, **plan_kwargs)
+        not_calibrated(settings, "A conditional model keeps no distributions of genes")
         cells = modality_of(adata, modality)
         assert data.groupby is not None
         columns = columns_of(cells, data.groupby, condition_keys, dose_key)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from anndata import AnnData
@@ -11,6 +12,9 @@ from scipy import sparse
 
 from rayot.data.matrix import dense
 from rayot.representation import Representation
+
+if TYPE_CHECKING:
+    from rayot.model.calibration import Calibration
 
 
 @dataclass(frozen=True)
@@ -22,7 +26,7 @@ class Decoder:
     representation
         Space of the map, with a decoder.
     decode
-        ``"direct"`` or ``"delta"``, see :class:`rayot.solvers.W1Settings`.
+        ``"direct"``, ``"delta"`` or ``"calibrated"``, see :class:`rayot.solvers.W1Settings`.
     adata, rows
         Where the cells are.
     start
@@ -31,6 +35,10 @@ class Decoder:
         (n, genes), theirs then.
     at_zero
         Whether negative predictions are set to zero.
+    calibration
+        What gives genes their observed distributions; None where they are not calibrated.
+    strata
+        (n,) stratum of each cell, for the calibration; None where it is not known.
     """
 
     representation: Representation
@@ -40,6 +48,8 @@ class Decoder:
     start: np.ndarray
     expression: np.ndarray | sparse.csr_matrix
     at_zero: bool
+    calibration: Calibration | None = None
+    strata: np.ndarray | None = None
 
     @cached_property
     def _decoded_start(self) -> np.ndarray:
@@ -47,17 +57,27 @@ class Decoder:
 
     def genes(self, moved: np.ndarray) -> tuple[np.ndarray, int]:
         """Expression (n, genes) float32 of moved cells (n, d), and how many values were clipped."""
-        decoded = self.representation.decode(moved, self.adata, self.rows)
-        if self.decode == "direct" or self.representation.name is None:
-            genes = np.array(decoded, dtype=np.float32)
-        else:
-            # The cell's own genes plus the decoded change keep what the representation lost.
-            change = decoded - self._decoded_start
-            genes = np.asarray(change + dense(self.expression), dtype=np.float32)
+        genes = self.uncalibrated(moved)
+        if self.calibration is not None:
+            names = self.adata.obs_names.to_numpy()[self.rows], self.adata.var_names.to_numpy()
+            calibrated = self.calibration(genes, *names, self.strata)
+            # What does not move keeps its expression: no effect is no change.
+            still = (moved == self.start).all(axis=1)
+            calibrated[still] = genes[still]
+            return calibrated, 0
         if not self.at_zero:
             return genes, 0
         n_clipped = int((genes < 0).sum())
         return np.maximum(genes, 0, out=genes), n_clipped
+
+    def uncalibrated(self, moved: np.ndarray) -> np.ndarray:
+        """Expression (n, genes) float32 of moved cells (n, d), as the representation decodes it."""
+        decoded = self.representation.decode(moved, self.adata, self.rows)
+        if self.decode == "direct" or self.representation.name is None:
+            return np.array(decoded, dtype=np.float32)
+        # The cell's own genes plus the decoded change keep what the representation lost.
+        change = decoded - self._decoded_start
+        return np.asarray(change + dense(self.expression), dtype=np.float32)
 
     def spread(self, moves: np.ndarray) -> np.ndarray:
         """Standard deviation (n, genes) float32 between maps of moves (M, n, d), one at a time."""

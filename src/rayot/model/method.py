@@ -24,6 +24,7 @@ from rayot.data.split import names_kept
 from rayot.data.strata import check_strata, training_strata
 from rayot.model import saved
 from rayot.model.base import TransportModel
+from rayot.model.calibration import Calibration, TrainingSample
 from rayot.model.fitting import fit
 from rayot.model.problems import Problems
 from rayot.model.schema import fields_of
@@ -77,6 +78,7 @@ class Method(TransportModel):
 
     settings: Settings
     preset: str
+    sample: TrainingSample | None = None
 
     @public()
     def __init__(
@@ -141,6 +143,8 @@ class Method(TransportModel):
                 others=others,
                 known=self._known_in_training,
             )
+            if self.decode == "calibrated" and representation.has_decoder:
+                self.sample = TrainingSample.of(cells, self.data, groups, seed)
         self.source, self.target, self.labels = taken.source, taken.target, taken.labels
         self.components = taken.components
         self.training_cells = names_kept(cells, np.concatenate([training, others]))
@@ -250,6 +254,9 @@ class Method(TransportModel):
             **settings.steps(),
             "batch_size": settings.batch_size,
         }
+        self.calibration = None
+        if self.sample is not None:
+            self.calibration = Calibration.of(self, self.sample)
         self.is_trained_ = True
 
     @property

@@ -13,6 +13,7 @@ import rayot
 from rayot._public import public
 from rayot.data.spec import DataSpec
 from rayot.model import files, saved
+from rayot.model.calibration import Calibration
 from rayot.model.problems import Problems
 from rayot.representation import Representation
 from rayot.solvers import Combination, Stack
@@ -46,6 +47,7 @@ class PersistentModel(BaseModelClass):
     training_: dict[str, Any]
     problems: Problems
     combination: Combination | None
+    calibration: Calibration | None
     training_cells: np.ndarray | None
     diagnostics_: list[dict[str, Any]]
 
@@ -87,6 +89,9 @@ class PersistentModel(BaseModelClass):
         arrays = {f"module.{name}": value for name, value in state.items()}
         for name, value in self.representation.arrays().items():
             arrays[f"representation.{name}"] = value
+        if self.calibration is not None:
+            for name, value in self.calibration.arrays().items():
+                arrays[f"calibration.{name}"] = value
         if self.training_cells is not None:
             arrays["training_cells"] = self.training_cells
         if self.combination is not None:
@@ -152,8 +157,8 @@ class PersistentModel(BaseModelClass):
         representation: Representation | None,
     ) -> Self:
         training_cells = saved.training_cells_of(arrays)
-        groups = ("module", "representation", "combination", "history")
-        state, of_representation, of_combination, of_history = saved.grouped(
+        groups = ("module", "representation", "calibration", "combination", "history")
+        state, of_representation, of_calibration, of_combination, of_history = saved.grouped(
             arrays, ".", groups
         ).values()
         _, n_features = saved.size_of(state)
@@ -176,6 +181,9 @@ class PersistentModel(BaseModelClass):
             n_features,
             state["strength"],
         )
+        if of_calibration:
+            n_genes, strata = len(data.var_names), problems.strata
+            model.calibration = Calibration.from_arrays(of_calibration, strata, n_genes, model.seed)
         model.history_ = saved.history_of(values["history"], of_history)
         model.training_, model.training_cells = values["training"], training_cells
         model.diagnostics_ = values["diagnostics"]

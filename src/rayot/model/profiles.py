@@ -25,6 +25,7 @@ from rayot.data.spec import DataSpec
 from rayot.data.split import names_kept
 from rayot.data.strata import check_strata
 from rayot.model.base import TransportModel
+from rayot.model.calibration import not_calibrated
 from rayot.model.method import Method
 from rayot.model.problems import Problems
 from rayot.representation import Representation, representation_of
@@ -89,6 +90,7 @@ class ProfileMethod(Method):
             raise ValueError(f"{name} looks at means of all cells; it takes no strata or weights.")
         self.preset = self.default_preset if preset is None else preset
         self.settings = ProfileSettings.from_preset(self.preset, **plan_kwargs)
+        not_calibrated(self.settings, f"{name} looks at no cell of the target")
         cells = modality_of(adata, modality)
         assert data.groupby is not None
         rows = self._training_rows(cells, data)

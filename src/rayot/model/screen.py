@@ -22,6 +22,7 @@ from rayot.data.spec import DataSpec
 from rayot.data.split import names_kept
 from rayot.data.strata import check_strata
 from rayot.model.base import worst
+from rayot.model.calibration import not_calibrated
 from rayot.model.encoding import check_cells
 from rayot.model.fitted_screen import FittedScreen, still
 from rayot.model.methods import method_of
@@ -123,6 +124,7 @@ class Screen(FittedScreen):
             )
         settings_type = kind.stack_type.settings_type
         self.method, self.settings = method, settings_type.from_preset(preset, **plan_kwargs)
+        not_calibrated(self.settings, "A screen keeps no distributions of genes")
         self.control, self.preset, self.seed = str(control), preset, seed
         self.strata, self.n_seeds = strata, n_seeds
         cells = modality_of(adata, modality)

@@ -21,6 +21,7 @@ from rayot.solvers.gaussian import GaussianMap, GaussianSettings
 from rayot.solvers.genot import GenotMap, GenotSettings
 from rayot.solvers.joint import Batch, JointObjective, JointSettings, JointStack
 from rayot.solvers.latent_shift import LatentShiftMap, ScGenSettings
+from rayot.solvers.marginals import Marginals, monotone_map
 from rayot.solvers.permutation import permutation_test
 from rayot.solvers.problem import Cells, Population
 from rayot.solvers.profiles import ProfileMap, ProfileSettings
@@ -66,6 +67,7 @@ __all__ = [
     "JointSettings",
     "JointStack",
     "LatentShiftMap",
+    "Marginals",
     "Population",
     "ProfileMap",
     "ProfileSettings",
@@ -94,6 +96,7 @@ __all__ = [
     "generator",
     "generator_loss",
     "matched",
+    "monotone_map",
     "permutation_test",
     "shrink",
     "unbalanced_dual_value",

@@ -1,0 +1,127 @@
+"""Distributions of genes one by one, and the monotone maps between them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+N_QUANTILES = 128
+"""Quantiles that are kept of each gene's values other than zero."""
+
+
+@dataclass(frozen=True)
+class Marginals:
+    """The distribution of each of g genes: its share of zeros, and quantiles of all other values.
+
+    Most values of expression are zero, and a quantile between a zero and a value is a value that no
+    cell has. So zeros are kept apart, exactly, and of the others values that cells have.
+
+    Attributes
+    ----------
+    negative, zero
+        (g,) float32, shares of values below zero and of zeros.
+    quantiles
+        (g, Q) float32, ascending: the values other than zero at :func:`levels`; 0 where a gene has
+        none.
+    """
+
+    negative: Tensor
+    zero: Tensor
+    quantiles: Tensor
+
+    @classmethod
+    def of(
+        cls, values: Tensor, weights: Sequence[Tensor], n_quantiles: int = N_QUANTILES
+    ) -> list[Marginals]:
+        """Distributions of the same cells, by each of several weights.
+
+        Parameters
+        ----------
+        values
+            (n, g) float32 expression of n cells.
+        weights
+            Each (n,) float64, of which one is above zero at least.
+        n_quantiles
+            Q.
+        """
+        ordered, order = values.T.contiguous().sort(dim=1)
+        is_zero, is_negative = ordered == 0, ordered < 0
+        wanted = levels(n_quantiles).to(torch.float64)
+        found = []
+        for each in weights:
+            share = (each / each.sum())[order]
+            # Zeros weigh nothing here, so that shares add up to those of the other values.
+            passed = share.masked_fill(is_zero, 0).cumsum(1)
+            total = passed[:, -1:].clone()
+            # The first value at which so much has passed, but for what sums lose.
+            place = torch.searchsorted(passed, (wanted * total - 1e-12).clamp_min(1e-12))
+            quantiles = ordered.gather(1, place.clamp_(max=len(values) - 1))
+            quantiles.masked_fill_(total <= 1e-12, 0)
+            negative = share.masked_fill(~is_negative, 0).sum(1)
+            found.append(cls(negative.float(), (1 - total[:, 0]).clamp(0, 1).float(), quantiles))
+        return found
+
+    def ranks(self, values: Tensor, draws: Tensor) -> Tensor:
+        """Share of mass below each value (g, n), in [0, 1]; equal values are parted at random.
+
+        Parameters
+        ----------
+        values
+            (g, n) float32.
+        draws
+            (g, n) uniform in [0, 1): where in the mass of its equals a value stands.
+        """
+        n_levels = self.quantiles.shape[1]
+        grid = levels(n_levels)
+        first = torch.searchsorted(self.quantiles, values)
+        below, above = (first - 1).clamp_(min=0), first.clamp(max=n_levels - 1)
+        low, high = self.quantiles.gather(1, below), self.quantiles.gather(1, above)
+        part = ((values - low) / (high - low)).nan_to_num_(0).clamp_(0, 1)
+        found = torch.lerp(grid[below], grid[above], part)
+        if (self.quantiles[:, 1:] == self.quantiles[:, :-1]).any():
+            last = torch.searchsorted(self.quantiles, values, right=True)
+            tied = torch.lerp(grid[above], grid[(last - 1).clamp_(min=0)], draws)
+            found = torch.where(last > first + 1, tied, found)
+        zero, below_zero = self.zero[:, None], self.negative[:, None]
+        found = (1 - zero) * found + zero * (values > 0)
+        found = torch.where(values < 0, found.minimum(below_zero), found.maximum(below_zero + zero))
+        return torch.where(values == 0, below_zero + zero * draws, found)
+
+    def at(self, ranks: Tensor) -> Tensor:
+        """Values (g, n) below which such shares of mass (g, n) lie."""
+        n_levels = self.quantiles.shape[1]
+        grid = levels(n_levels)
+        zero, negative = self.zero[:, None], self.negative[:, None]
+        is_zero = (ranks >= negative) & (ranks <= negative + zero) & (zero > 0)
+        level = (ranks - zero * (ranks > negative)) / (1 - zero).clamp_min(1e-12)
+        below = (torch.bucketize(level, grid) - 1).clamp_(0, n_levels - 2)
+        part = ((level - grid[below]) / (grid[below + 1] - grid[below])).clamp_(0, 1)
+        low, high = self.quantiles.gather(1, below), self.quantiles.gather(1, below + 1)
+        # A value between two on both sides of zero is one that no cell has.
+        part = torch.where(low * high < 0, (ranks > negative).float(), part)
+        return torch.lerp(low, high, part).masked_fill_(is_zero, 0)
+
+
+def levels(n_quantiles: int) -> Tensor:
+    """Levels (Q,) float32 of quantiles, from 0 to 1, closer together towards both tails."""
+    angles = torch.linspace(0, torch.pi, n_quantiles, dtype=torch.float64)
+    return ((1 - angles.cos()) / 2).float()
+
+
+def monotone_map(source: Marginals, target: Marginals, values: Tensor, draws: Tensor) -> Tensor:
+    """Optimal transport in one dimension, gene by gene: each value (n, g) keeps its rank.
+
+    Parameters
+    ----------
+    source, target
+        The distributions.
+    values
+        (n, g) float32.
+    draws
+        (n, g) uniform in [0, 1), which part equal values.
+    """
+    ranks = source.ranks(values.T.contiguous(), draws.T.contiguous())
+    return target.at(ranks).T.contiguous()

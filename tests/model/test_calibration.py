@@ -1,0 +1,204 @@
+"""Predicted cells with the distributions of observed ones: zeros, spread and tails."""
+
+import numpy as np
+import pytest
+import scanpy as sc
+from scipy import sparse
+
+import rayot as rt
+from rayot.data.matrix import dense
+from rayot.model.calibration import uniform
+
+CALIBRATED = {"plan_kwargs": {"decode": "calibrated"}}
+QUICK = {
+    "preset": "fast",
+    "max_steps": 60,
+    "batch_size": 64,
+    "n_folds": 1,
+    "show_progress_bar": False,
+}
+
+
+@pytest.fixture(scope="module")
+def simulated():
+    adata = rt.datasets.simulated(n_cells=600, n_genes=60, seed=0)
+    sc.pp.pca(adata, n_comps=10)
+    rt.pp.split(adata)
+    return adata
+
+
+def fit(adata, verb="w1ot", **options):
+    options = {**QUICK, **CALIBRATED, "use_rep": "X_pca", **options}
+    return getattr(rt.tl, verb)(adata, "control", "perturbed", **options)
+
+
+def of(adata, condition, split="test"):
+    chosen = (adata.obs["perturbation"] == condition) & (adata.obs["split"] == split)
+    return adata[chosen.to_numpy()]
+
+
+@pytest.mark.parametrize("use_rep", [None, "X_pca"])
+@pytest.mark.parametrize("verb", ["w1ot", "w2ot", "otcfm", "mean_shift", "gaussian_ot", "scgen"])
+def test_genes_have_the_zeros_and_the_spread_of_observed_cells(simulated, verb, use_rep):
+    adata = simulated.copy()
+    model = fit(adata, verb, use_rep=use_rep)
+    observed = dense(of(adata, "perturbed").X)
+    predicted = model.predict(of(adata, "control")).X
+    # Of one gene two samples of 120 cells differ by .065, of which the largest of 60 may be 3.5.
+    assert abs((predicted == 0).mean(0) - (observed == 0).mean(0)).max() < 0.23
+    assert abs((predicted == 0).mean() - (observed == 0).mean()) < 0.02
+    varies = observed.var(0) > 0.05
+    assert 0.8 < np.median(predicted.var(0)[varies] / observed.var(0)[varies]) < 1.25
+    assert predicted.min() == 0
+    assert adata.uns[model.method]["share_clipped"] == 0
+
+
+def test_cells_keep_their_ranks(simulated):
+    adata = simulated.copy()
+    calibrated, cells = fit(adata), of(simulated, "control")
+    plain = fit(adata, plan_kwargs={}).predict(cells, clip=False).X
+    found = calibrated.predict(cells).X
+    for gene in range(found.shape[1]):
+        order = plain[:, gene].argsort()
+        apart = np.diff(plain[order, gene]) > 1e-5
+        assert (np.diff(found[order, gene])[apart] >= -1e-5).all()
+
+
+def test_no_effect_is_no_change(simulated):
+    """The cells of one condition, named as two."""
+    adata = of(simulated, "control", "train").copy()
+    is_control = np.random.default_rng(1).permutation(adata.n_obs) % 2 == 0
+    adata.obs["perturbation"] = np.where(is_control, "control", "perturbed")
+    model = fit(adata)
+    assert model.diagnostics["strength"] == 0
+    np.testing.assert_array_equal(model.predict(simulated[:50]).X, dense(simulated[:50].X))
+
+
+def test_neither_blocks_nor_order_matter(simulated):
+    model = fit(simulated.copy())
+    whole = model.predict(simulated).X
+    order = np.random.default_rng(0).permutation(simulated.n_obs)
+    shuffled = model.predict(simulated[order, ::-1]).X
+    np.testing.assert_allclose(shuffled, whole[order], atol=1e-3)
+    assert ((shuffled == 0) == (whole[order] == 0)).mean() > 0.9999
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"n_seeds": 2},
+        {"strata_key": "cell_type"},
+        {"strata_key": "cell_type", "strata": "separate", "n_seeds": 2},
+    ],
+)
+def test_it_is_saved_and_written(simulated, tmp_path, options):
+    adata = simulated.copy()
+    model = fit(adata, **options)
+    expected = model.predict(simulated[:80])
+    model.save(tmp_path / "model")
+    loaded = rt.model.W1OT.load(tmp_path / "model")
+    found = loaded.predict(simulated[:80])
+    np.testing.assert_array_equal(found.X, expected.X)
+    written = loaded.predict(simulated[:80], write=tmp_path / "cells.h5ad").to_memory()
+    np.testing.assert_array_equal(written.X, expected.X)
+    if "n_seeds" in options:
+        assert np.isfinite(found.layers["w1ot_sd"]).all()
+    rows = np.flatnonzero(adata.obs["perturbation"] == "control")
+    np.testing.assert_allclose(adata.layers["w1ot"][rows], model.predict(adata[rows]).X, atol=1e-3)
+
+
+def test_strata_have_distributions_of_their_own(simulated):
+    """A gene of one type alone, which the distribution of all cells would give to others too."""
+    adata = simulated.copy()
+    x = dense(adata.X).copy()
+    first = (adata.obs["cell_type"] == adata.obs["cell_type"].cat.categories[0]).to_numpy()
+    treated = (adata.obs["perturbation"] == "perturbed").to_numpy()
+    x[:, 0] = 0
+    x[first & treated, 0] = 2.0
+    adata.X = sparse.csr_matrix(x)
+    model = fit(adata, strata_key="cell_type", use_rep=None)
+    cells = adata[~treated & (adata.obs["split"] == "test").to_numpy()]
+    found = model.predict(cells).X[:, 0]
+    in_first = (cells.obs["cell_type"] == adata.obs["cell_type"].cat.categories[0]).to_numpy()
+    assert (found[in_first] > 0).mean() > 0.7
+    assert (found[~in_first] > 0).mean() < 0.3
+    # A stratum that training has not seen takes the distribution of all.
+    cells = cells.copy()
+    cells.obs["cell_type"] = "new"
+    share = (model.predict(cells).X[:, 0] > 0).mean()
+    assert 0.1 < share < 0.6
+
+
+def test_weights_enter(simulated):
+    """Cells that weigh next to nothing leave no mark on the distributions."""
+    adata = simulated.copy()
+    x = dense(adata.X).copy()
+    treated = np.flatnonzero(adata.obs["perturbation"] == "perturbed")
+    x[treated[::2], 0] = 30.0
+    adata.X = sparse.csr_matrix(x)
+    adata.obs["weight"] = 1.0
+    adata.obs.iloc[treated[::2], adata.obs.columns.get_loc("weight")] = 1e-6
+    unweighted = fit(adata.copy(), use_rep=None).predict(of(adata, "control")).X[:, 0]
+    model = fit(adata.copy(), weights_key="weight", use_rep=None)
+    weighted = model.predict(of(adata, "control")).X[:, 0]
+    assert unweighted.max() == 30
+    assert weighted.max() < 20
+
+
+def test_proteins_may_be_negative(simulated):
+    adata = simulated.copy()
+    adata.X = (dense(adata.X) - 1.0).astype(np.float32)
+    sc.pp.pca(adata, n_comps=10)
+    predicted = fit(adata).predict(of(adata, "control")).X
+    observed = of(adata, "perturbed").X
+    assert predicted.min() == pytest.approx(-1.0)
+    assert abs((predicted < 0).mean() - (observed < 0).mean()) < 0.02
+
+
+def test_an_embedding_without_genes_stays_as_it_is(simulated):
+    adata = simulated.copy()
+    adata.obsm["X_other"] = np.asarray(adata.obsm["X_pca"][:, :4])
+    model, plain = (
+        fit(adata, use_rep="X_other", plan_kwargs=each) for each in (CALIBRATED["plan_kwargs"], {})
+    )
+    assert model.calibration is None
+    np.testing.assert_array_equal(
+        model.predict(adata[:9]).obsm["X_w1ot"], plain.predict(adata[:9]).obsm["X_w1ot"]
+    )
+
+
+def test_another_condition_of_a_joint_model_is_not_calibrated():
+    adata = rt.datasets.simulated_screen(2, n_cells=120, n_genes=20, inactive=0.0)
+    model = rt.tl.cpa(adata, "control", "drug_000", **QUICK, **CALIBRATED)
+    assert model.calibration is not None
+    assert model.at("drug_001").calibration is None
+    assert model.calibration is not None
+
+
+@pytest.mark.parametrize(
+    ("verb", "arguments", "message"),
+    [
+        ("screen", ("control",), "A screen keeps no distributions of genes, so decode="),
+        ("conditional_w1ot", ("control",), "A conditional model keeps no distributions"),
+        ("additive", ("control", "drug_000"), "Additive looks at no cell of the target"),
+        ("ridge", ("control", "drug_000"), "Ridge looks at no cell of the target"),
+    ],
+)
+def test_what_cannot_be_calibrated_is_refused(verb, arguments, message):
+    adata = rt.datasets.simulated_screen(3, n_cells=60, n_genes=12)
+    before = set(adata.uns), set(adata.layers), set(adata.obs)
+    with pytest.raises(ValueError, match=message):
+        getattr(rt.tl, verb)(adata, *arguments, **CALIBRATED)
+    assert before == (set(adata.uns), set(adata.layers), set(adata.obs))
+
+
+def test_draws_follow_from_names_and_seed_alone():
+    cells, genes = np.array([f"cell{k}" for k in range(400)]), np.array(["A", "B", "C"])
+    found = uniform(cells, genes, 0)
+    assert found.dtype == np.float32
+    assert 0 <= found.min() < found.max() < 1
+    np.testing.assert_array_equal(found[5:9, 1:], uniform(cells[5:9], genes[1:], 0))
+    assert abs(np.corrcoef(found.T) - np.eye(3)).max() < 0.2
+    assert abs(found.mean(0) - 0.5).max() < 0.06
+    assert (uniform(cells, genes, 1) != found).mean() > 0.99

@@ -1,0 +1,119 @@
+"""Monotone maps of genes, beside what one-dimensional optimal transport must be."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import wasserstein_distance
+
+from rayot.solvers import Marginals, monotone_map
+from rayot.solvers.marginals import N_QUANTILES, levels
+
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+def samples(seed, *sizes):
+    """Cells of three genes with values below, at and above zero, some of them equal."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for n in sizes:
+        values = rng.normal(rng.normal(), rng.gamma(1.0), size=(n, 3)).round(rng.integers(1, 6))
+        values[rng.random((n, 3)) < rng.random()] = 0
+        found.append(values.astype(np.float32))
+    return found
+
+
+def of(values, weights=None):
+    values = torch.as_tensor(values, dtype=torch.float32)
+    weights = torch.ones(len(values)) if weights is None else torch.as_tensor(weights)
+    return Marginals.of(values, [weights.double()])[0]
+
+
+def mapped(source, target, values, seed=0):
+    values = torch.as_tensor(values, dtype=torch.float32)
+    draws = torch.rand(values.shape, generator=torch.Generator().manual_seed(seed))
+    return monotone_map(of(source), of(target), values, draws).numpy()
+
+
+@settings(max_examples=40, deadline=None)
+@given(SEEDS, st.integers(2, 60))
+def test_a_distribution_is_mapped_to_itself_by_the_identity(seed, n):
+    (cells,) = samples(seed, n)
+    np.testing.assert_allclose(mapped(cells, cells, cells), cells, atol=1e-4, rtol=1e-5)
+
+
+@settings(max_examples=40, deadline=None)
+@given(SEEDS, st.integers(2, 60), st.integers(2, 300))
+def test_ranks_are_kept(seed, n, m):
+    source, target, cells = samples(seed, n, m, 50)
+    found = mapped(source, target, cells)
+    for gene in range(cells.shape[1]):
+        order = np.argsort(cells[:, gene], kind="stable")
+        low, high = order[:-1], order[1:]
+        apart = cells[high, gene] > cells[low, gene]
+        assert (np.diff(found[order, gene])[apart] >= -1e-4).all()
+
+
+@settings(max_examples=40, deadline=None)
+@given(SEEDS, st.integers(2, 300), st.integers(2, 300))
+def test_no_value_lies_between_zero_and_those_of_cells(seed, n, m):
+    source, target = samples(seed, n, m)
+    found = mapped(source, target, source)
+    for sign in (1, -1):
+        for of_cells, made in zip(sign * target.T, sign * found.T, strict=True):
+            made = made[made > 0]
+            assert not made.size or made.min() >= of_cells[of_cells > 0].min() - 1e-4
+            assert not made.size or made.max() <= of_cells.max() + 1e-4
+
+
+@settings(max_examples=40, deadline=None)
+@given(SEEDS, st.integers(3, 70))
+def test_cells_of_the_source_become_those_of_the_target(seed, n):
+    """With as many values, none twice: each goes to the one of its rank, as by sorting."""
+    rng = np.random.default_rng(seed)
+    source = rng.normal(size=(n, 2)).astype(np.float32)
+    target = rng.gamma(2.0, size=(n, 2)).astype(np.float32) + 0.01
+    found = mapped(source, target, source)
+    for gene in range(2):
+        expected = np.sort(target[:, gene])[np.argsort(np.argsort(source[:, gene]))]
+        np.testing.assert_allclose(found[:, gene], expected, atol=1e-5)
+
+
+def test_a_large_sample_gets_zeros_and_tail_of_another():
+    rng = np.random.default_rng(0)
+    source = rng.normal(0.4, 1.0, size=(20_000, 4)).astype(np.float32)
+    target = (rng.gamma(2.0, size=(20_000, 4)) * (rng.random((20_000, 4)) < 0.2)).astype(np.float32)
+    fresh = rng.normal(0.4, 1.0, size=(20_000, 4)).astype(np.float32)
+    found = mapped(source, target, fresh)
+    assert abs((found == 0).mean(0) - (target == 0).mean(0)).max() < 0.015
+    for gene in range(4):
+        assert wasserstein_distance(found[:, gene], target[:, gene]) < 0.02
+        np.testing.assert_allclose(found[:, gene].var(), target[:, gene].var(), rtol=0.06)
+
+
+@settings(max_examples=40, deadline=None)
+@given(SEEDS, st.integers(2, 20))
+def test_a_weight_is_as_many_cells(seed, n):
+    (cells,) = samples(seed, n)
+    counts = np.random.default_rng(seed).integers(0, 4, len(cells))
+    counts[0] = 1
+    weighted, repeated = of(cells, counts), of(np.repeat(cells, counts, axis=0))
+    for name in ("negative", "zero", "quantiles"):
+        torch.testing.assert_close(getattr(weighted, name), getattr(repeated, name))
+
+
+def test_equal_values_are_parted_by_the_draws_alone():
+    source = np.zeros((100, 1), dtype=np.float32)
+    target = np.linspace(1, 2, 100, dtype=np.float32)[:, None]
+    values, low, high = torch.zeros(3, 1), torch.zeros(3, 1), torch.full((3, 1), 0.999)
+    assert monotone_map(of(source), of(target), values, low).unique().tolist() == [1.0]
+    assert monotone_map(of(source), of(target), values, high).min() > 1.98
+
+
+@pytest.mark.parametrize("n", [2, 5, N_QUANTILES])
+def test_levels_go_from_nothing_to_all(n):
+    found = levels(n)
+    assert found[0] == 0
+    assert found[-1] == 1
+    assert (found.diff() > 0).all()

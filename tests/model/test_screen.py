@@ -386,8 +386,9 @@ def test_all_perturbations_stream_to_one_file(cells, tmp_path, suffix):
     assert read.shape == (6 * 300, 30)
     assert read.obs["perturbation"].value_counts().tolist() == [300] * 6
     for name in found:
-        part = read[(read.obs["perturbation"] == name).to_numpy()]
+        part = read[(read.obs["perturbation"] == f"predicted {name}").to_numpy()]
         expected = found.predict(start, name)
+        assert expected.obs["perturbation"].unique().tolist() == [f"predicted {name}"]
         np.testing.assert_array_equal(part.X, expected.X)
         np.testing.assert_array_equal(part.obs["w1ot_step"], expected.obs["w1ot_step"])
         np.testing.assert_array_equal(part.layers["w1ot_sd"], expected.layers["w1ot_sd"])
@@ -438,9 +439,10 @@ def test_perturbations_with_one_and_with_several_maps_share_a_file(cells, tmp_pa
         path = tmp_path / f"{''.join(order)}.h5ad"
         found.predict(start, order, write=path)
         read = ad.read_h5ad(path)
-        assert read.obs["perturbation"].unique().tolist() == order
-        for name in order:
-            part = read[(read.obs["perturbation"] == name).to_numpy()]
+        labels = [f"predicted {name}" for name in order]
+        assert read.obs["perturbation"].unique().tolist() == labels
+        for name, label in zip(order, labels, strict=True):
+            part = read[(read.obs["perturbation"] == label).to_numpy()]
             expected = found.predict(start, name)
             np.testing.assert_array_equal(part.X, expected.X)
             if name == names[0]:

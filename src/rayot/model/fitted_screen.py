@@ -167,8 +167,9 @@ class FittedScreen(PersistentScreen):
 
         Returns
         -------
-        What :meth:`W1OT.predict` returns. Of several perturbations the cells once for each,
-        which the column of the conditions names, and which is appended to the names of cells.
+        What :meth:`W1OT.predict` returns. Of several perturbations the cells once for each:
+        the column of the conditions says ``"predicted <perturbation>"``, and the perturbation is
+        appended to the names of cells.
 
         Raises
         ------

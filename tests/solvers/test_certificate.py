@@ -36,7 +36,11 @@ NAN = float("nan")
         ({"n_cells": 12}, "check", "Only 12 held-out cells of a side"),
         ({"p_value": float(np.float32(0.05))}, "good", r"^1% of the distance"),
         ({"p_value": 0.4}, "check", r"no detectable effect \(p = 0.40\), yet cells are moved"),
-        ({"p_value": 0.4, "strength": 0.0, "mean_step": 0.0}, "good", "cells stay where they are"),
+        (
+            {"p_value": 0.4, "strength": 0.0, "mean_step": 0.0},
+            "no effect",
+            "cells stay where they are",
+        ),
         ({"strength": 0.0, "mean_step": 0.0}, "check", "held-out cells support no move"),
         ({"residual_energy_distance": NAN}, "check", "is not finite"),
         ({"initial_energy_distance": NAN}, "check", "is not finite"),

@@ -79,7 +79,7 @@ def test_no_effect_is_said_and_nothing_moves():
     adata = rt.datasets.simulated(n_cells=300, n_genes=60, effect_size=0, seed=1)
     sc.pp.pca(adata, n_comps=10)
     report = fit(adata, 50, use_rep="X_pca")
-    assert report["certificate"] == "good"
+    assert report["certificate"] == "no effect"
     assert "no detectable effect" in report["reason"]
     source = (adata.obs["perturbation"] == SOURCE).to_numpy()
     np.testing.assert_array_equal(adata.obs["w1ot_step"][source], 0)

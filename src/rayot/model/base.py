@@ -32,7 +32,7 @@ from rayot.model.prediction import Prediction, predicted_obs
 from rayot.model.problems import Problems
 from rayot.model.streaming import check_target, predict_to_file, predictions
 from rayot.representation import Representation
-from rayot.solvers import Attributes, Combination
+from rayot.solvers import CERTIFICATES, Attributes, Combination
 from rayot.train.threads import threads_for
 
 
@@ -346,6 +346,5 @@ class TransportModel(PersistentModel):
 
 
 def worst(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The diagnostics of the map that is to be trusted least."""
-    order = {"poor": 0, "check": 1, "good": 2}
-    return min(reports, key=lambda each: order[each["certificate"]])
+    """The diagnostics of the map that is to be trusted least; one without an effect comes last."""
+    return min(reports, key=lambda each: CERTIFICATES.index(each["certificate"]))

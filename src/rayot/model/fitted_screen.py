@@ -245,7 +245,7 @@ def still(p_value: float, q_value: float) -> dict[str, Any]:
         "q_value": q_value,
         "strength": 0.0,
         "mean_step": 0.0,
-        "certificate": "good",
+        "certificate": "no effect",
         "reason": f"There is no detectable effect (q = {q_value:.2g}); cells stay where they are.",
     }
 

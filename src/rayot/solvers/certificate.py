@@ -6,6 +6,10 @@ from typing import Any
 
 from rayot.solvers.shrinkage import SIGNIFICANCE
 
+CERTIFICATES = ("poor", "check", "good", "no effect")
+"""The words, from a map to be trusted least on. Of several maps the first of their words is said,
+so that there is no effect where none of them has one."""
+
 FEW_CELLS = 30
 """Held-out cells below which no figure says much."""
 
@@ -17,7 +21,7 @@ DETOUR = 0.5
 
 
 def certificate(figures: Mapping[str, Any]) -> tuple[str, str]:
-    """``"good"``, ``"check"`` or ``"poor"``, with the reason in one sentence.
+    """``"good"``, ``"check"``, ``"poor"`` or ``"no effect"``, with the reason in one sentence.
 
     What is judged is how much of the distance to held-out target cells is left, beyond what two
     halves of the target differ by. That the right cells were matched cannot be seen from unpaired
@@ -52,7 +56,7 @@ def certificate(figures: Mapping[str, Any]) -> tuple[str, str]:
         found = f"no detectable effect (p = {figures['p_value']:.2f})"
         if moves:
             return "check", f"There is {found}, yet cells are moved: what they show may be noise."
-        return "good", f"There is {found}; cells stay where they are."
+        return "no effect", f"There is {found}; cells stay where they are."
     if figures["n_cells"] < FEW_CELLS:
         return (
             "check",

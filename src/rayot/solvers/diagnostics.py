@@ -77,7 +77,7 @@ def diagnostics(
     - ``n_cells``: the smaller of the two populations looked at; the sum over folds.
     - ``n_folds``: maps that were fitted to judge this one, each without a part of the cells; 1
       where the map itself is judged, by the cells set apart from it.
-    - ``certificate``, ``reason``: "good", "check" or "poor", and why.
+    - ``certificate``, ``reason``: "good", "check", "poor" or "no effect", and why.
     """
     report = []
     for p_value, own in zip(p_values.tolist(), folds, strict=True):

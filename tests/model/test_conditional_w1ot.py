@@ -112,6 +112,7 @@ def test_one_condition_is_a_model_like_any_other(screen, tmp_path):
     again = rt.model.W1OT.load(tmp_path / "one")
     np.testing.assert_array_equal(again.predict(screen[:30]).X, one.predict(screen[:30]).X)
     assert one.diagnostics["certificate"] == "check"
+    assert "Try some of its own: rayot.tl.evaluate" in one.diagnostics["reason"]
     seen = model.given("drug_001", dose=10)
     assert seen.diagnostics["n_cells"] == model.table["n_held_out"].iloc[-2]
 

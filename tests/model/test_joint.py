@@ -71,6 +71,7 @@ def test_other_conditions_and_doses_are_predicted_by_the_same_model(screen, meth
     assert "to drug_000" in model._model_summary_string
     assert not np.allclose(other.predict(cells).X, model.predict(cells).X)
     assert other.diagnostics["certificate"] == "check"
+    assert "Try cells of this one: rayot.tl.evaluate" in other.diagnostics["reason"]
     truth = screen[screen.obs["perturbation"] == "drug_001"].obsm["X_pca"].mean(0)
     to_truth = [
         np.linalg.norm(each.predict(cells).obsm[f"X_{method}"].mean(0) - truth)

@@ -31,7 +31,9 @@ def test_a_combination_is_the_sum_of_its_parts(combinations, tmp_path):
     found = combinations.layers["additive"][control].mean(0)
     expected = mean_of(combinations, "A") + mean_of(combinations, "B")
     np.testing.assert_allclose(found, expected - mean_of(combinations, "control"), atol=1e-4)
-    assert combinations.uns["additive"]["diagnostics"]["certificate"] == "check"
+    report = combinations.uns["additive"]["diagnostics"]
+    assert report["certificate"] == "check"
+    assert "Try cells of the target: rayot.tl.evaluate" in report["reason"]
     model.save(tmp_path / "model")
     loaded = rt.model.Additive.load(tmp_path / "model")
     np.testing.assert_array_equal(

@@ -46,6 +46,11 @@ def test_only_perturbations_with_an_effect_move_cells(cells, screen):
     still = table.loc[~table["detectable"]]
     assert (still["strength"] == 0).all()
     assert still["reason"].str.startswith("There is no detectable effect").all()
+    assert (still["certificate"] == "no effect").all()
+    assert "no effect" not in set(table.loc[table["detectable"], "certificate"])
+    assert {screen[name].diagnostics["certificate"] for name in still["perturbation"]} == {
+        "no effect"
+    }
     assert screen.problems["perturbation"].tolist() == cells.uns["active"]
 
 
@@ -103,6 +108,23 @@ def test_saved_and_loaded_it_predicts_the_same(cells, screen, tmp_path):
         np.testing.assert_array_equal(loaded.predict(start, name).X, expected)
     with pytest.raises(RuntimeError, match="trained already"):
         loaded.train()
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_what_an_earlier_version_called_good_without_an_effect(
+    cells, screen, older, tmp_path, saved_folder
+):
+    screen.save(tmp_path / "screen")
+    folder = saved_folder(tmp_path / "screen")
+    values = folder.values
+    words = ["good" if word == "no effect" else word for word in values["table"]["certificate"]]
+    assert words.count("good") >= 3
+    values["table"]["certificate"] = words
+    folder.sign(values)
+    if older:
+        folder.downgrade()
+    loaded = Screen.load(tmp_path / "screen")
+    pd.testing.assert_frame_equal(loaded.table, screen.table)
 
 
 def test_the_result_survives_a_file(cells, screen, tmp_path):
@@ -386,8 +408,9 @@ def test_all_perturbations_stream_to_one_file(cells, tmp_path, suffix):
     assert read.shape == (6 * 300, 30)
     assert read.obs["perturbation"].value_counts().tolist() == [300] * 6
     for name in found:
-        part = read[(read.obs["perturbation"] == name).to_numpy()]
+        part = read[(read.obs["perturbation"] == f"predicted {name}").to_numpy()]
         expected = found.predict(start, name)
+        assert expected.obs["perturbation"].unique().tolist() == [f"predicted {name}"]
         np.testing.assert_array_equal(part.X, expected.X)
         np.testing.assert_array_equal(part.obs["w1ot_step"], expected.obs["w1ot_step"])
         np.testing.assert_array_equal(part.layers["w1ot_sd"], expected.layers["w1ot_sd"])
@@ -438,9 +461,10 @@ def test_perturbations_with_one_and_with_several_maps_share_a_file(cells, tmp_pa
         path = tmp_path / f"{''.join(order)}.h5ad"
         found.predict(start, order, write=path)
         read = ad.read_h5ad(path)
-        assert read.obs["perturbation"].unique().tolist() == order
-        for name in order:
-            part = read[(read.obs["perturbation"] == name).to_numpy()]
+        labels = [f"predicted {name}" for name in order]
+        assert read.obs["perturbation"].unique().tolist() == labels
+        for name, label in zip(order, labels, strict=True):
+            part = read[(read.obs["perturbation"] == label).to_numpy()]
             expected = found.predict(start, name)
             np.testing.assert_array_equal(part.X, expected.X)
             if name == names[0]:

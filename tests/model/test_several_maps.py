@@ -54,7 +54,7 @@ def test_separate_strata_have_maps_of_their_own(patients, tmp_path):
     assert (result["mode"], result["n_combined"]) == ("separate", 0)
     table = model.diagnostics_table
     assert table[["stratum", "member"]].to_numpy().tolist() == [["a", 0], ["b", 0], ["c", 0]]
-    order = {"poor": 0, "check": 1, "good": 2}
+    order = {"poor": 0, "check": 1, "good": 2, "no effect": 3}
     worst = table["certificate"].map(order).min()
     assert order[model.diagnostics["certificate"]] == worst
 

@@ -5,12 +5,15 @@ import pickle
 
 import anndata as ad
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 import rayot as rt
 from rayot.model import W1OT
+from rayot.model.base import worst
 from rayot.model.files import FORMAT
+from rayot.model.saved import with_no_effect
 
 
 @pytest.fixture
@@ -216,3 +219,41 @@ def test_a_model_does_not_keep_the_users_object_alive(cells, quick):
     gc.collect()
     assert alive() is None
     assert model.is_trained
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_a_model_that_was_called_good_without_an_effect(
+    cells, quick, older, tmp_path, saved_folder
+):
+    is_source = (cells.obs["perturbation"] == "control").to_numpy()
+    del cells.obs["split"]
+    cells.X = cells.X.toarray()
+    cells.X[~is_source] = cells.X[is_source]
+    model = rt.tl.w1ot(cells, "control", "perturbed", **quick)
+    assert model.diagnostics["certificate"] == "no effect"
+    model.save(tmp_path / "model")
+    assert W1OT.load(tmp_path / "model").diagnostics["certificate"] == "no effect"
+    folder = saved_folder(tmp_path / "model")
+    values = folder.values
+    values["diagnostics"][0]["certificate"] = "good"
+    folder.sign(values)
+    if older:
+        folder.downgrade()
+    loaded = W1OT.load(tmp_path / "model").diagnostics_table
+    pd.testing.assert_frame_equal(loaded, model.diagnostics_table)
+
+
+def test_one_that_moves_cells_stays_good_when_it_is_loaded():
+    moves = {"certificate": "good", "reason": "", "strength": 0.5, "mean_step": 1.0}
+    assert with_no_effect(moves) == moves
+    for changes in ({"strength": 0.0}, {"mean_step": 0.0}):
+        assert with_no_effect({**moves, **changes})["certificate"] == "no effect"
+        failed = {**moves, **changes, "certificate": "poor"}
+        assert with_no_effect(failed) == failed
+
+
+def test_there_is_no_effect_only_where_no_map_finds_one():
+    words = ["no effect", "good", "check", "poor"]
+    reports = [{"certificate": word} for word in words]
+    for n in range(1, 5):
+        assert worst(reports[:n])["certificate"] == words[n - 1]

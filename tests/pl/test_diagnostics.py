@@ -5,6 +5,7 @@ import pytest
 
 import rayot as rt
 from rayot.data.keys import Key
+from rayot.solvers import CERTIFICATES
 
 
 def lengths(ax):
@@ -37,6 +38,17 @@ def test_the_title_is_the_certificate(planar):
     rt.pl.diagnostics(planar, ax=axes)
     assert figure.get_suptitle() == "mine"
     assert axes[0].get_title() == "good: energy distance"
+
+
+def test_each_word_has_a_colour_of_its_own(planar):
+    colors = set()
+    for word in CERTIFICATES:
+        planar.uns["w1ot"]["diagnostics"]["certificate"] = word
+        figure = rt.pl.diagnostics(planar, show=False)[0].get_figure()
+        assert figure.get_suptitle().startswith(f"{word}: ")
+        colors.add(figure._suptitle.get_color())
+        plt.close(figure)
+    assert len(colors) == 4
 
 
 def test_cell_types_have_a_panel(planar):

@@ -156,6 +156,25 @@ def test_diagnostics_of_a_translation():
     assert abs(report["floor_energy_distance"]) < 0.1
 
 
+def test_types_are_judged_where_both_sides_have_them():
+    """Two islands that keep their place and exchange their types, and types of one side alone."""
+    transport = TransportMap(2, ["a"], W1Settings(), seed=0)
+    transport.strength.zero_()
+    place = torch.arange(80) % 2
+    islands = torch.randn(2, 80, 2) + 20.0 * place[:, None]
+    source, target = (Population.from_groups(side, [torch.arange(80)]) for side in islands)
+    folds = [Fold.stack(transport, source, target)]
+    changed = {}
+    for name, other in {"kept": place, "exchanged": 1 - place, "apart": place + 2}.items():
+        (report,) = diagnostics(folds, torch.ones(1), (place, other))
+        changed[name] = report["changed_type"], report["floor_changed_type"]
+    assert changed["kept"] == (0, 0)
+    assert changed["exchanged"] == (1, 0)
+    assert np.isnan(changed["apart"]).all()
+    (report,) = diagnostics(folds, torch.ones(1), (torch.full_like(place, -1), place))
+    assert np.isnan(report["changed_type"])
+
+
 def test_exact_distances_take_a_small_stratum_with_the_large_one():
     """Of the strata 4 and 100 cells are held out; both have half of the mass."""
     sizes, draws = [4, 100], torch.Generator().manual_seed(0)

@@ -1,6 +1,8 @@
 """The word about a map agrees with the true error where the answer is known."""
 
+import anndata as ad
 import numpy as np
+import pandas as pd
 import pytest
 import scanpy as sc
 from scipy.stats import spearmanr
@@ -75,11 +77,57 @@ def test_better_words_go_with_smaller_true_errors(known):
     assert errors[-1] < 0.5
 
 
+@pytest.fixture(scope="module")
+def crossed():
+    """Two islands whose types change places: the nearest way mixes them up and looks perfect."""
+    draws = np.random.default_rng(0)
+    condition, kind = np.divmod(np.arange(1200) % 4, 2)
+    places = np.stack([12.0 * (condition ^ kind), 4.0 * condition], axis=1)
+    obs = {
+        "perturbation": np.array([SOURCE, TARGET])[condition],
+        "cell_type": np.array(["B", "T"])[kind],
+    }
+    x = (places + draws.normal(size=places.shape)).astype(np.float32)
+    return ad.AnnData(x, obs=pd.DataFrame(obs, index=[f"cell{i}" for i in range(1200)]))
+
+
+def test_cells_among_another_type_are_never_good(crossed):
+    report = fit(crossed.copy())
+    assert report["share_left"] < 0.1
+    assert report["changed_type"] > 0.9
+    assert report["certificate"] == "check"
+    assert 'Try strata_key="cell_type"' in report["reason"]
+    screen = rt.tl.screen(crossed.copy(), SOURCE, show_progress_bar=False)
+    assert screen[TARGET].diagnostics == report
+    assert screen.table["certificate"].tolist() == ["check"]
+
+
+def test_what_the_reason_says_to_try_makes_it_good(crossed):
+    report = fit(crossed.copy(), strata_key="cell_type", strata="separate")
+    assert report["changed_type"] == report["floor_changed_type"] == 0
+    assert report["certificate"] == "good", report["reason"]
+
+
+def test_a_conditional_model_is_told_its_own_way(crossed):
+    model = rt.tl.conditional_w1ot(crossed.copy(), SOURCE, show_progress_bar=False, max_steps=150)
+    assert 'Try condition_keys=["cell_type"].' in model.given(TARGET).diagnostics["reason"]
+
+
+def test_where_conditions_are_types_a_move_is_no_change(crossed):
+    types = crossed[crossed.obs["perturbation"] == SOURCE].copy()
+    rt.tl.w1ot(
+        types, "B", "T", groupby="cell_type", preset="fast", max_steps=50, show_progress_bar=False
+    )
+    report = types.uns["w1ot"]["diagnostics"]
+    assert np.isnan(report["changed_type"])
+    assert "cell_type" not in report["reason"]
+
+
 def test_no_effect_is_said_and_nothing_moves():
     adata = rt.datasets.simulated(n_cells=300, n_genes=60, effect_size=0, seed=1)
     sc.pp.pca(adata, n_comps=10)
     report = fit(adata, 50, use_rep="X_pca")
-    assert report["certificate"] == "good"
+    assert report["certificate"] == "no effect"
     assert "no detectable effect" in report["reason"]
     source = (adata.obs["perturbation"] == SOURCE).to_numpy()
     np.testing.assert_array_equal(adata.obs["w1ot_step"][source], 0)

@@ -28,6 +28,11 @@ class Key:
         true_potential = "true_potential"
 
         @staticmethod
+        def predicted(target: str) -> str:
+            """Condition of predicted cells, which neither source nor observed target cells have."""
+            return f"predicted {target}"
+
+        @staticmethod
         def step(key: str) -> str:
             """Length of each cell's move, ‖T(x) − x‖, in the space of the map."""
             return f"{key}_step"

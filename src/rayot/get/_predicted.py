@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 from anndata import AnnData
 
 from rayot._docs import shared
@@ -36,7 +37,8 @@ def predicted(
     -------
     One row for each transported cell: ``X`` predicted expression, float32 (no ``X`` where the
     representation has no decoder), ``obs`` and ``var`` as in ``adata``, ``obsm["X_" + key]`` the
-    predicted representation, ``uns[key]``.
+    predicted representation, ``uns[key]``. The column of the conditions, ``uns[key]["groupby"]``,
+    says ``"predicted <target>"``, so that beside observed cells they are a group of their own.
 
     Raises
     ------
@@ -54,17 +56,21 @@ def predicted(
     ... )
     >>> rt.get.predicted(adata).shape
     (100, 2)
+    >>> rt.get.predicted(adata).obs["perturbation"].cat.categories.tolist()
+    ['predicted perturbed']
     """
     cells = modality_of(adata, modality)
-    FittedMap.read(cells, key)
+    fitted = FittedMap.read(cells, key)
     rows = np.flatnonzero(np.isfinite(checks.numbers(cells, Key.obs.step(key))))
     if not len(rows):
         raise ValueError(f"The map {key!r} has transported none of these cells.")
     layer, representation = Key.layers.predicted(key), Key.obsm.predicted(key)
     decoded = layer in cells.layers
+    obs = checks.table_of(cells).iloc[rows].copy()
+    obs[fitted.groupby] = pd.Categorical([Key.obs.predicted(fitted.target)] * len(obs))
     result = AnnData(
         X=cells.layers[layer][rows] if decoded else None,
-        obs=checks.table_of(cells).iloc[rows].copy(),
+        obs=obs,
         var=cells.var.copy() if decoded else None,
     )
     if representation in cells.obsm:

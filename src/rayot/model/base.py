@@ -29,11 +29,11 @@ from rayot.model.decoding import Decoder
 from rayot.model.encoding import check_cells, encoded
 from rayot.model.moves import Moves, moves_of
 from rayot.model.persistence import PersistentModel
-from rayot.model.prediction import Prediction
+from rayot.model.prediction import Prediction, predicted_obs
 from rayot.model.problems import Problems
 from rayot.model.streaming import check_target, predict_to_file, predictions
 from rayot.representation import Representation
-from rayot.solvers import Attributes, Combination
+from rayot.solvers import CERTIFICATES, Attributes, Combination
 from rayot.train.threads import threads_for
 
 
@@ -283,7 +283,8 @@ class TransportModel(PersistentModel):
         -------
         An AnnData of the predicted cells: ``X`` (predicted expression, float32), ``obs`` of the
         cells with ``obs[key + "_step"]`` and ``obs[key + "_potential"]``, and
-        ``obsm["X_" + key]``. Of several maps also ``obs[key + "_step_sd"]`` and
+        ``obsm["X_" + key]``. If the cells have the column of the conditions, it says
+        ``"predicted <target>"``. Of several maps also ``obs[key + "_step_sd"]`` and
         ``layers[key + "_sd"]``; with separate strata ``uns[key]["strata"]`` says by which rule, and
         for how many cells, the maps of all strata were combined. ``adata`` is not changed. With
         ``write`` the same from the file: backed (``.h5ad``) or lazy (``.zarr``).
@@ -324,7 +325,8 @@ class TransportModel(PersistentModel):
                 overwrite=overwrite,
             )
         prediction = self.transport(cells, rows, write_genes=write_genes, clip=clip)
-        predicted = prediction.to_anndata(cells, rows, self.data.var_names, key)
+        obs = predicted_obs(cells, rows, key, self.data.groupby, self.target_key)
+        predicted = prediction.to_anndata(obs, self.data.var_names, key)
         predicted.uns.update(self._result(prediction.combined, key))
         return predicted
 
@@ -356,6 +358,5 @@ class TransportModel(PersistentModel):
 
 
 def worst(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The diagnostics of the map that is to be trusted least."""
-    order = {"poor": 0, "check": 1, "good": 2}
-    return min(reports, key=lambda each: order[each["certificate"]])
+    """The diagnostics of the map that is to be trusted least; one without an effect comes last."""
+    return min(reports, key=lambda each: CERTIFICATES.index(each["certificate"]))

@@ -149,7 +149,8 @@ class FittedChunk:
             }
             for phase, table in tables.items()
         }
-        return cls(state, history, values["diagnostics"], combinations, displacement)
+        diagnostics = list(map(saved.with_no_effect, values["diagnostics"]))
+        return cls(state, history, diagnostics, combinations, displacement)
 
 
 def find_effects(chunk: Chunk, n_permutations: int) -> list[tuple[float, float]]:

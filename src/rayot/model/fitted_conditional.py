@@ -33,7 +33,8 @@ from rayot.solvers import ConditionalMap, ConditionalW1Settings, TransportMap
 
 UNSEEN = {
     "certificate": "check",
-    "reason": "This condition was not in training, so no cells say how good its map is.",
+    "reason": "This condition was not in training, so no cells say how good its map is. Try some "
+    "of its own: rayot.tl.evaluate scores the map by them.",
 }
 """Diagnostics of a condition that training never saw."""
 

@@ -167,8 +167,9 @@ class FittedScreen(PersistentScreen):
 
         Returns
         -------
-        What :meth:`W1OT.predict` returns. Of several perturbations the cells once for each,
-        which the column of the conditions names, and which is appended to the names of cells.
+        What :meth:`W1OT.predict` returns. Of several perturbations the cells once for each:
+        the column of the conditions says ``"predicted <perturbation>"``, and the perturbation is
+        appended to the names of cells.
 
         Raises
         ------
@@ -244,7 +245,7 @@ def still(p_value: float, q_value: float) -> dict[str, Any]:
         "q_value": q_value,
         "strength": 0.0,
         "mean_step": 0.0,
-        "certificate": "good",
+        "certificate": "no effect",
         "reason": f"There is no detectable effect (q = {q_value:.2g}); cells stay where they are.",
     }
 

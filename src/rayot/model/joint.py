@@ -146,7 +146,10 @@ class JointMethod(Method):
             model.module.towards = self.settings.conditions.index(target)
             # How far to go was found for the pair that was fitted.
             model.module.strength.fill_(1.0)
-            reason = "The fit was judged by another condition or dose than this one."
+            reason = (
+                "The fit was judged by another condition or dose than this one. Try cells of this "
+                "one: rayot.tl.evaluate scores the model by them."
+            )
             model.diagnostics_ = [{"certificate": "check", "reason": reason}] * len(self.problems)
         return model
 

@@ -186,7 +186,7 @@ class PersistentModel(BaseModelClass):
             model.calibration = Calibration.from_arrays(of_calibration, strata, n_genes, model.seed)
         model.history_ = saved.history_of(values["history"], of_history)
         model.training_, model.training_cells = values["training"], training_cells
-        model.diagnostics_ = values["diagnostics"]
+        model.diagnostics_ = list(map(saved.with_no_effect, values["diagnostics"]))
         model.is_trained_ = True
         return model
 

@@ -90,14 +90,11 @@ class Prediction:
             columns[Key.obs.step_sd(key)] = self.step_sd
         return columns
 
-    def to_anndata(
-        self, adata: AnnData, rows: np.ndarray, var_names: tuple[str, ...], key: str
-    ) -> AnnData:
-        """The predicted cells as a plain AnnData, with ``obs`` of the cells they came from."""
-        taken = list(Key.obs.of_map(key))
+    def to_anndata(self, obs: pd.DataFrame, var_names: tuple[str, ...], key: str) -> AnnData:
+        """The predicted cells as a plain AnnData, with ``obs`` of :func:`predicted_obs`."""
         predicted = AnnData(
             X=self.genes,
-            obs=checks.table_of(adata).iloc[rows].drop(columns=taken, errors="ignore"),
+            obs=obs,
             var=pd.DataFrame(index=pd.Index(var_names)) if self.genes is not None else None,
         )
         if self.representation is not None:
@@ -107,3 +104,27 @@ class Prediction:
         if self.genes_sd is not None:
             predicted.layers[Key.layers.spread(key)] = self.genes_sd
         return predicted
+
+
+def predicted_obs(
+    adata: AnnData, rows: np.ndarray, key: str, groupby: str | None, target: str
+) -> pd.DataFrame:
+    """``obs`` of the cells that are predicted, where a condition, if they have one, is predicted.
+
+    Parameters
+    ----------
+    adata, rows
+        The cells.
+    key
+        Name of the map, whose columns are left out.
+    groupby
+        Column of the conditions; cells without it get none.
+    target
+        Condition that is predicted.
+    """
+    taken = list(Key.obs.of_map(key))
+    obs = checks.table_of(adata).iloc[rows].drop(columns=taken, errors="ignore")
+    if groupby in obs:
+        # Under the name of their source, they would be taken for observed cells.
+        obs[groupby] = pd.Categorical([Key.obs.predicted(target)] * len(obs))
+    return obs

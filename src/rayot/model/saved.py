@@ -38,7 +38,7 @@ class SavedCombination(TypedDict):
     scale: float
 
 
-REPORT = {"certificate": Literal["good", "check", "poor"], "reason": str}
+REPORT = {"certificate": Literal["good", "check", "poor", "no effect"], "reason": str}
 """What the diagnostics of a problem always have."""
 
 
@@ -323,3 +323,12 @@ def check_reports(reports: Sequence[Mapping[str, Any]], counts: Sequence[int]) -
         for name, value in report.items():
             if isinstance(value, list | dict):
                 raise ValueError(f"{where}.{name} must be a single value.")
+
+
+def with_no_effect(report: dict[str, Any]) -> dict[str, Any]:
+    """Diagnostics of a map, where earlier versions called one "good" that finds no effect."""
+    # Only a map without a detectable effect was ever called good that moves no cell.
+    still = 0 in (report.get("strength"), report.get("mean_step"))
+    if report["certificate"] == "good" and still:
+        return {**report, "certificate": "no effect"}
+    return report

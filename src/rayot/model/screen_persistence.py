@@ -246,4 +246,5 @@ def table_of(columns: dict[str, list[Any]]) -> pd.DataFrame:
     if len(n_rows) != 1:
         raise ValueError(f"the columns of its table have different lengths, {sorted(n_rows)}.")
     check_unique(columns["perturbation"], "table.perturbation")
-    return pd.DataFrame(columns)
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    return pd.DataFrame(list(map(saved.with_no_effect, rows)), columns=list(columns))

@@ -211,7 +211,7 @@ class ScreenStack:
             problems,
             groups["stack"],
             saved.history_of(values["history"], groups["history"]),
-            values["diagnostics"],
+            list(map(saved.with_no_effect, values["diagnostics"])),
             {},
             displacement,
         )

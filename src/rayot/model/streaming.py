@@ -10,12 +10,11 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from rayot.data import checks
 from rayot.data.files import check_new_file, unchanged, whole_file
 from rayot.data.keys import Key
 from rayot.data.matrix import chunk_rows, row_chunks
 from rayot.data.writing import open_cells, open_writer
-from rayot.model.prediction import Prediction
+from rayot.model.prediction import Prediction, predicted_obs
 
 if TYPE_CHECKING:
     from rayot.model.base import TransportModel
@@ -119,8 +118,7 @@ def predict_to_file(
     first = models[names[0]]
     with_genes = write_genes and first.representation.has_decoder
     var = pd.DataFrame(index=pd.Index(first.data.var_names)) if with_genes else None
-    taken = list(Key.obs.of_map(key))
-    obs = checks.table_of(adata).iloc[rows].drop(columns=taken, errors="ignore")
+    obs = predicted_obs(adata, rows, key, first.data.groupby, first.target_key)
     if labelled:
         obs = by_perturbation(obs, names, first.data.groupby)
     parts = []
@@ -151,10 +149,10 @@ def predict_to_file(
 
 
 def by_perturbation(obs: pd.DataFrame, names: Sequence[str], groupby: str | None) -> pd.DataFrame:
-    """The cells once for each perturbation, which ``obs[groupby]`` then names."""
+    """The cells once for each perturbation, which ``obs[groupby]`` then names as predicted."""
     assert groupby is not None
     repeated = pd.concat([obs] * len(names))
-    which = np.repeat(names, len(obs))
-    repeated[groupby] = pd.Categorical(which, categories=names)
+    which, labels = np.repeat(names, len(obs)), list(map(Key.obs.predicted, names))
+    repeated[groupby] = pd.Categorical(np.repeat(labels, len(obs)), categories=labels)
     repeated.index = [f"{cell}-{name}" for cell, name in zip(repeated.index, which, strict=True)]
     return repeated

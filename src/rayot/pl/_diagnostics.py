@@ -21,7 +21,12 @@ from rayot.pl._figure import Save, finish, row_of_axes
 if TYPE_CHECKING:
     from anndata import AnnData
 
-WORD_COLORS = {"good": "#00674B", "check": "#9A6700", "poor": "#A62B1F"}
+WORD_COLORS = {
+    "good": "#00674B",
+    "check": "#9A6700",
+    "poor": "#A62B1F",
+    "no effect": "#595959",
+}
 TO_TARGET = (("source", SOURCE), ("predicted", PREDICTED), ("other target", TARGET))
 
 

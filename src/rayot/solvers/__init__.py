@@ -3,7 +3,7 @@
 from rayot.solvers.attributes import Attributes
 from rayot.solvers.biolord import BiolordMap, BiolordSettings
 from rayot.solvers.cells import SparseCells
-from rayot.solvers.certificate import certificate
+from rayot.solvers.certificate import CERTIFICATES, certificate
 from rayot.solvers.cinema import CinemaMap, CinemaSettings
 from rayot.solvers.combination import Combination, choose_combination
 from rayot.solvers.conditional import ConditionalMap, ConditionalRay
@@ -37,6 +37,7 @@ from rayot.solvers.w1_settings import W1Settings
 from rayot.solvers.w2 import W2Map, W2Settings
 
 __all__ = [
+    "CERTIFICATES",
     "SIGNIFICANCE",
     "Attributes",
     "Batch",

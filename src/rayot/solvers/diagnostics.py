@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from rayot.solvers.attributes import Attributes
-from rayot.solvers.certificate import certificate
+from rayot.solvers.certificate import MATCH_TYPES, certificate
 from rayot.solvers.dual import dual_value
 from rayot.solvers.energy import distances, energy_distance
 from rayot.solvers.fold import Fold
@@ -34,6 +34,7 @@ def diagnostics(
     folds: Sequence[Sequence[Fold]],
     p_values: Tensor,
     labels: tuple[Tensor, Tensor] | None = None,
+    match_types: str = MATCH_TYPES,
 ) -> list[dict[str, Any]]:
     """Held-out figures of each problem, in units of the data.
 
@@ -49,6 +50,8 @@ def diagnostics(
         (P,), of :func:`rayot.solvers.permutation.permutation_test` on training cells.
     labels
         (n,) and (m,) int64, cell type of each cell of the two stores, −1 where unknown.
+    match_types
+        As in :func:`rayot.solvers.certificate.certificate`.
 
     Returns
     -------
@@ -73,11 +76,12 @@ def diagnostics(
       These, ``held_out_dual`` and ``gap`` are NaN for methods without such a potential.
     - ``changed_type``, ``floor_changed_type``: how often the nearest target cell of a transported
       cell is of another type than the cell it came from, and how often that of a target cell is;
-      NaN without cell types.
+      NaN without cell types, or where both sides have none in common, as where the conditions
+      are types themselves.
     - ``n_cells``: the smaller of the two populations looked at; the sum over folds.
     - ``n_folds``: maps that were fitted to judge this one, each without a part of the cells; 1
       where the map itself is judged, by the cells set apart from it.
-    - ``certificate``, ``reason``: "good", "check" or "poor", and why.
+    - ``certificate``, ``reason``: "good", "check", "poor" or "no effect", and why.
     """
     report = []
     for p_value, own in zip(p_values.tolist(), folds, strict=True):
@@ -92,7 +96,7 @@ def diagnostics(
             "strength": float(own[0].transport.strength[own[0].number]),
             "n_folds": len(own),
         }
-        word, reason = certificate(figures)
+        word, reason = certificate(figures, match_types)
         report.append({**figures, "certificate": word, "reason": reason})
     return report
 
@@ -256,9 +260,13 @@ def _types(
     first: _Side, moved: Tensor, second: _Side, labels: tuple[Tensor, Tensor] | None
 ) -> dict[str, float]:
     """By nearest cells of any stratum, as a stratum may be a cell type."""
+    unknown = {"changed_type": float("nan"), "floor_changed_type": float("nan")}
     if labels is None:
-        return {"changed_type": float("nan"), "floor_changed_type": float("nan")}
+        return unknown
     own, other = labels[0][first.rows], labels[1][second.rows]
+    if not torch.isin(own[own >= 0], other).any():
+        # Every move between types changes the type.
+        return unknown
     among = distances(second.cells, second.cells)[0]
     among.fill_diagonal_(torch.inf)
     return {

@@ -137,7 +137,8 @@ def screen(
       permutation test, ``q_value`` over the screen, ``detectable``: whether it passes ``fdr``. Then
       the diagnostics of its worst map (``strength``, ``mean_step``, ``held_out_dual``, energy
       distances, ``certificate``, ``reason``), see
-      :func:`rayot.solvers.diagnostics.diagnostics`.
+      :func:`rayot.solvers.diagnostics.diagnostics`. The certificate of what has no detectable
+      effect is ``"no effect"``.
     - ``uns[key]["displacement"]``: mean move of the control's training cells under each
       perturbation, of all and of each of ``uns[key]["cell_types"]``, (n, 1 + types, d) float32.
     - ``uns[key]``: control, ``groupby``, parameters, package version and seed.

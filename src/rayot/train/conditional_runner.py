@@ -29,6 +29,9 @@ from rayot.train.runner import Fit, columns_of
 from rayot.train.standardise import standardise
 from rayot.train.threads import threads_for
 
+MATCH_TYPES = 'condition_keys=["cell_type"]'
+"""How cells are matched within their types, by a model that has no strata."""
+
 
 def train_conditional(
     maps: ConditionalMap,
@@ -102,7 +105,7 @@ def train_conditional(
         of_each = maps.given(maps.conditions[0], names, maps.strengths)
         apart = Fold.stack(of_each, *(replace(side, n_strata=1) for side in validation))
         p_values = p_values.repeat(source.n_problems)
-        report = diagnostics([[each] for each in apart], p_values, labels)
+        report = diagnostics([[each] for each in apart], p_values, labels, MATCH_TYPES)
     for problem, message in failures_of(phases).items():
         for figures in report[problem * len(names) : (problem + 1) * len(names)]:
             figures.update(certificate="poor", reason=message)

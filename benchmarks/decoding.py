@@ -1,13 +1,14 @@
 """Predicted cells that look like cells: python benchmarks/decoding.py [--seeds 0,1,2].
 
-Each map once, its predictions decoded with negative values as they are, set to zero (``clip``), and
-calibrated, by all training cells or within strata as well. ``way``: in energy distance to held-out
-cells. ``left within``: distances to held-out cells of the same stratum, over all strata together,
-as a share of those of untouched cells, both above those of observed cells; 0 is as good as these.
-``zeros`` and ``variance``: share of zeros, and median ratio of the genes' variances to those of
-held-out cells. ``correlations``: mean error of the correlations of genes, among the half of the
-genes that vary most. ``genes``: those that scanpy's Wilcoxon test finds against training control
-cells, as many of each; ``recall``: of those that observed cells find.
+Each map once, its predictions decoded with negative values as they are, set to zero where training
+cells have none (the default), and calibrated, by all training cells or within strata as well.
+``way``: in energy distance to held-out cells. ``left within``: distances to held-out cells of the
+same stratum, over all strata together, as a share of those of untouched cells, both above those of
+observed cells; 0 is as good as these. ``zeros`` and ``variance``: share of zeros, and median ratio
+of the genes' variances to those of held-out cells. ``correlations``: mean error of the correlations
+of genes, among the half of the genes that vary most. ``genes``: those that scanpy's Wilcoxon test
+finds against training control cells, as many of each; ``recall``: of those that observed cells
+find.
 
 Controls: ``identity`` and ``observed``, a second half of the held-out cells, which all rows but
 their own are compared with. On training cells split again, so that no test cell of any other table
@@ -47,9 +48,11 @@ class Held:
         self.group = group
         strata = np.asarray(adata.obs[group].astype(str)) if group else np.full(len(names), "")
         rng = np.random.default_rng(seed)
-        self.source = np.flatnonzero(is_test & (names == "control"))
         halves = rng.permutation(np.flatnonzero(is_test & (names == target)))
         self.observed, self.reference = halves[::2], halves[1::2]
+        # As many as observed ones, which the figures of all rows are taken of.
+        source = rng.permutation(np.flatnonzero(is_test & (names == "control")))
+        self.source = np.sort(source[: len(self.observed)])
         self.spare = rng.permutation(np.flatnonzero(~is_test & (names == "control")))
         self.strata = strata
 
@@ -140,7 +143,9 @@ def measure(data: str, seed: int, method: str, decode: str) -> dict:
     within = cells.group if decode.endswith("strata") else None
     word = "calibrated" if decode.startswith("calibrated") else "delta"
     model = fitted(data, seed, method, word, within)
-    predicted = model.predict(cells.adata[cells.source], clip=decode != "not clipped")
+    predicted = model.predict(
+        cells.adata[cells.source], clip="auto" if decode == "clipped" else False
+    )
     return cells.row(np.asarray(predicted.X), cells.source)
 
 

@@ -57,7 +57,7 @@ SMALL = {
         "strata_key": "cell_type",
         "strata": "separate",
         "n_seeds": 2,
-        "plan_kwargs": {"n_components": 3},
+        "plan_kwargs": {"n_components": 3, "decode": "calibrated"},
     },
     "genot": {"plan_kwargs": {"n_samples": 2, "width": 8}, "n_seeds": 2},
 }

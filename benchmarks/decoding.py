@@ -149,15 +149,14 @@ def measure(data: str, seed: int, method: str, decode: str) -> dict:
     return cells.row(np.asarray(predicted.X), cells.source)
 
 
-def summary(rows: list[dict]) -> None:
+def summary() -> None:
     """Means over seeds, written beside the rows."""
     import pandas as pd
 
-    table = pd.DataFrame(rows)
-    figures = [name for name in table if name not in ("data", "seed", "method", "decode")]
-    table[figures] = table[figures].apply(pd.to_numeric)
-    means = table.groupby(["data", "method", "decode"], sort=False)[figures].mean().round(3)
-    means["seeds"] = table.groupby(["data", "method", "decode"], sort=False)["seed"].nunique()
+    table = pd.read_csv(RESULTS / "decoding.csv", keep_default_na=False, na_values=["nan"])
+    groups = table.groupby(["data", "method", "decode"], sort=False)
+    means = groups.mean(numeric_only=True).drop(columns="seed").round(3)
+    means["seeds"] = groups["seed"].nunique()
     means.to_csv(RESULTS / "decoding_summary.csv")
 
 
@@ -177,4 +176,5 @@ if __name__ == "__main__":
         for decode in decodes
         if SETS[data].group or not decode.endswith("strata")
     ]
-    summary(run("decoding", cases, measure))
+    run("decoding", cases, measure)
+    summary()

@@ -24,7 +24,6 @@ from rayot.data.modality import modality_of
 from rayot.data.spec import DataSpec
 from rayot.data.split import Split
 from rayot.data.strata import strata_of
-from rayot.model.calibration import Calibration
 from rayot.model.decoding import Decoder
 from rayot.model.encoding import check_cells, encoded
 from rayot.model.moves import Moves, moves_of
@@ -46,7 +45,6 @@ class TransportModel(PersistentModel):
     """
 
     decode: str = "direct"
-    calibration: Calibration | None = None
 
     def __init__(
         self,

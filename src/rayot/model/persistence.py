@@ -47,7 +47,7 @@ class PersistentModel(BaseModelClass):
     training_: dict[str, Any]
     problems: Problems
     combination: Combination | None
-    calibration: Calibration | None
+    calibration: Calibration | None = None
     training_cells: np.ndarray | None
     diagnostics_: list[dict[str, Any]]
 

@@ -174,10 +174,9 @@ def _by_value(
         values = checks.numbers(adata, color)
         predicted = values[cells.source_rows]
     else:
-        values = np.asarray(adata.obs_vector(color, layer=cells.fitted.layer), dtype=float)
+        values = _of_gene(adata, color, cells.fitted.layer)
         layer = cells.fitted.require_predicted_expression(adata)
-        predicted = np.asarray(adata.obs_vector(color, layer=layer), dtype=float)
-        predicted = predicted[cells.source_rows]
+        predicted = _of_gene(adata, color, layer)[cells.source_rows]
     source, target = values[cells.source_rows], values[cells.target_rows]
     shown = np.concatenate([source, target])
     shown = shown[np.isfinite(shown)]
@@ -189,3 +188,10 @@ def _by_value(
         for part in (source, target, predicted)
     ]
     return Coloring(rgba[0], rgba[1], rgba[2], populations, scale=scale, title=color)
+
+
+def _of_gene(adata: AnnData, gene: str, layer: str | None) -> np.ndarray:
+    """Expression (n_obs,) of one gene."""
+    import scanpy as sc
+
+    return sc.get.obs_df(adata, [gene], layer=layer)[gene].to_numpy(dtype=float)

@@ -128,7 +128,9 @@ generators
     the decoded representation is added to the cell's own genes, which keeps what the
     representation lost. ``"calibrated"``: as ``"delta"``, and then each gene is given the
     distribution that training cells of the target have, with its zeros, its spread and its tails,
-    while cells keep their ranks; nothing is clipped.
+    while cells keep their ranks, and those beyond all training cells get the outermost value.
+    Nothing is clipped. Wherever there is an effect, genes then go the whole way, however much
+    ``shrink`` shortened the map; a cell that does not move keeps its genes.
 standardise
     Whether cells are centred and divided by one scale, which makes the root mean square
     distance of source and target cells to their common mean equal to 3.

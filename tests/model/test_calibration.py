@@ -1,5 +1,6 @@
 """Predicted cells with the distributions of observed ones: zeros, spread and tails."""
 
+import anndata as ad
 import numpy as np
 import pytest
 import scanpy as sc
@@ -156,6 +157,49 @@ def test_proteins_may_be_negative(simulated):
     assert abs((predicted < 0).mean() - (observed < 0).mean()) < 0.02
 
 
+def test_clipping_can_still_be_asked_for(simulated):
+    adata = simulated.copy()
+    adata.X = (dense(adata.X) - 1.0).astype(np.float32)
+    model = fit(adata, use_rep=None)
+    assert model.predict(adata[:50], clip=True).X.min() == 0
+
+
+def test_views_and_files_of_cells_are_taken(simulated, tmp_path):
+    expected = fit(simulated.copy(), use_rep=None).predict(simulated[:20]).X
+    reversed_view = simulated[::-1, ::-1]
+    found = fit(reversed_view, use_rep=None, copy=True).predict(simulated[:20]).X
+    assert abs((found == 0).mean() - (expected == 0).mean()) < 0.05
+    simulated.write_h5ad(tmp_path / "cells.h5ad")
+    backed = ad.read_h5ad(tmp_path / "cells.h5ad", backed="r")
+    rows = np.flatnonzero(simulated.obs["split"] == "train")
+    fitted = [fit(each[rows], use_rep=None, copy=True) for each in (backed, simulated)]
+    np.testing.assert_array_equal(*[each.predict(simulated[:20]).X for each in fitted])
+
+
+def test_a_model_holds_no_more_of_its_cells_than_expression(simulated):
+    adata = simulated.copy()
+    adata.layers["log"] = adata.X.copy()
+    adata.uns["large"] = np.zeros(1000)
+    adata.obsp["graph"] = sparse.eye(adata.n_obs, format="csr")
+    sample = fit(adata, layer="log").sample.cells
+    assert sample.X is None
+    assert list(filter(None, sample.layers)) == ["log"]
+    assert not len(sample.uns) + len(sample.obsp) + len(sample.obsm)
+
+
+def test_an_interrupted_fit_is_none(simulated, monkeypatch):
+    model = fit(simulated.copy())
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("rayot.model.calibration.Calibration.of", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        model.train(max_steps=5, show_progress_bar=False)
+    with pytest.raises(RuntimeError, match="Train the model before it predicts"):
+        model.predict(simulated[:5])
+
+
 def test_an_embedding_without_genes_stays_as_it_is(simulated):
     adata = simulated.copy()
     adata.obsm["X_other"] = np.asarray(adata.obsm["X_pca"][:, :4])
@@ -172,7 +216,8 @@ def test_another_condition_of_a_joint_model_is_not_calibrated():
     adata = rt.datasets.simulated_screen(2, n_cells=120, n_genes=20, inactive=0.0)
     model = rt.tl.cpa(adata, "control", "drug_000", **QUICK, **CALIBRATED)
     assert model.calibration is not None
-    assert model.at("drug_001").calibration is None
+    other = model.at("drug_001")
+    assert other.calibration is other.sample is None
     assert model.calibration is not None
 
 

@@ -103,6 +103,18 @@ def test_a_weight_is_as_many_cells(seed, n):
         torch.testing.assert_close(getattr(weighted, name), getattr(repeated, name))
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("n", [10, 103, 206])
+def test_genes_without_zeros_get_none(n, sign):
+    """Beyond all cells of training, too, and however their shares of mass are rounded."""
+    rng = np.random.default_rng(n)
+    target = sign * (1 + rng.gamma(2.0, size=(n, 3))).astype(np.float32)
+    found = mapped(rng.normal(size=(n, 3)), target, np.array([[-9.0], [0.1], [9.0]]).repeat(3, 1))
+    assert of(target).zero.tolist() == [0, 0, 0]
+    np.testing.assert_array_equal(found[0], target.min(0))
+    np.testing.assert_array_equal(found[2], target.max(0))
+
+
 def test_equal_values_are_parted_by_the_draws_alone():
     source = np.zeros((100, 1), dtype=np.float32)
     target = np.linspace(1, 2, 100, dtype=np.float32)[:, None]

@@ -11,10 +11,12 @@ import pandas as pd
 import torch
 from anndata import AnnData
 
+from rayot.data import checks
 from rayot.data.matrix import dense, row_chunks
 from rayot.data.spec import DataSpec
 from rayot.model.potential_values import matched_mass
 from rayot.model.saved import Arrays, check_array, check_names, grouped
+from rayot.representation import Representation
 from rayot.solvers import Marginals, Settings, monotone_map
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ SIDES = ("predicted", "observed")
 
 @dataclass(frozen=True)
 class TrainingSample:
-    """Training cells of both sides, kept until a fitted map is calibrated by them.
+    """Training cells of both sides, by which each fit of a model is calibrated.
 
     Attributes
     ----------
@@ -52,7 +54,12 @@ class TrainingSample:
 
     @classmethod
     def of(
-        cls, adata: AnnData, data: DataSpec, groups: Sequence[Sequence[np.ndarray]], seed: int
+        cls,
+        adata: AnnData,
+        data: DataSpec,
+        groups: Sequence[Sequence[np.ndarray]],
+        representation: Representation,
+        seed: int,
     ) -> TrainingSample:
         """Draw training cells, as many of each stratum.
 
@@ -62,6 +69,8 @@ class TrainingSample:
             The user's object, of which a part is copied.
         groups
             Rows of source and target of each stratum.
+        representation
+            What will be asked of them.
         seed
             Keys the draw.
         """
@@ -71,17 +80,28 @@ class TrainingSample:
             np.sort(rng.permutation(group[side])[:most]) for side in (0, 1) for group in groups
         ]
         weights = [data.weights(adata, rows) for rows in parts]
-        rows = np.concatenate(parts)
-        ascending, places = np.unique(rows, return_inverse=True)
-        cells = data.in_gene_order(adata)[ascending]
-        cells = cells.to_memory() if hasattr(cells, "to_memory") else cells.copy()
+        cells = _copied(adata, data, np.concatenate(parts), representation)
         sizes = [len(each) for each in parts]
         return cls(
-            cells[places].copy(),
+            cells,
             sum(sizes[: len(groups)]),
             np.repeat(np.tile(np.arange(len(groups)), 2), sizes),
             np.concatenate([each / each.sum() for each in weights]),
         )
+
+
+def _copied(
+    adata: AnnData, data: DataSpec, rows: np.ndarray, representation: Representation
+) -> AnnData:
+    """These cells with what a representation reads of them, which mostly is their expression."""
+    if representation.reads_cells:
+        ascending, places = np.unique(rows, return_inverse=True)
+        return data.in_gene_order(adata)[ascending].to_memory()[places].copy()
+    obs = checks.table_of(adata).iloc[rows]
+    obs.index = pd.Index(map(str, range(len(rows))))
+    expression = data.expression(adata, rows)
+    slots = {"X": expression} if data.layer is None else {"layers": {data.layer: expression}}
+    return AnnData(obs=obs, var=pd.DataFrame(index=pd.Index(data.var_names)), **slots)
 
 
 @dataclass(frozen=True)
@@ -114,7 +134,7 @@ class Calibration:
         source, target = np.arange(n), np.arange(n, len(sample.weights))
         weights = sample.weights
         mass = matched_mass(model, sample.cells)
-        if mass is not None:
+        if mass is not None and min((weights * mass)[rows].sum() for rows in (source, target)) > 0:
             weights = weights * mass
         predicted = []
         for rows in row_chunks(source):

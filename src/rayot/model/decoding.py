@@ -64,7 +64,7 @@ class Decoder:
             # What does not move keeps its expression: no effect is no change.
             still = (moved == self.start).all(axis=1)
             calibrated[still] = genes[still]
-            return calibrated, 0
+            genes = calibrated
         if not self.at_zero:
             return genes, 0
         n_clipped = int((genes < 0).sum())

@@ -139,7 +139,8 @@ class JointMethod(Method):
             model.settings = replace(self.settings, dose=float(dose))
         if (target, model.settings.dose) != (self.target_key, self.settings.dose):
             model.module = copy.deepcopy(self.module)
-            model.calibration = None
+            # Its cells are those of the pair that was fitted.
+            model.calibration = model.sample = None
             model.target_key = target
             model.problems = replace(self.problems, target=target)
             model._summarise()

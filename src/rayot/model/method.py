@@ -144,7 +144,7 @@ class Method(TransportModel):
                 known=self._known_in_training,
             )
             if self.decode == "calibrated" and representation.has_decoder:
-                self.sample = TrainingSample.of(cells, self.data, groups, seed)
+                self.sample = TrainingSample.of(cells, self.data, groups, representation, seed)
         self.source, self.target, self.labels = taken.source, taken.target, taken.labels
         self.components = taken.components
         self.training_cells = names_kept(cells, np.concatenate([training, others]))
@@ -243,7 +243,10 @@ class Method(TransportModel):
         settings = self.settings.with_limits(max_steps, batch_size)
         if hasattr(self, "source"):
             settings = settings.with_batch_for(len(self.source.rows.unique()))
-        self.module, fitted = self._fitted(settings, options)
+        module, fitted = self._fitted(settings, options)
+        # Until all of it is there, should it be interrupted.
+        self.is_trained_ = False
+        self.module = module
         self.history_ = {
             phase: pd.DataFrame(columns).set_index("step")
             for phase, columns in fitted.history.items()

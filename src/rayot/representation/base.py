@@ -31,6 +31,8 @@ class Representation(ABC):
         Types of the fields that :meth:`to_json` has beside the kind.
     may_lack
         Those that it does not always have, or that files of earlier versions lack.
+    reads_cells
+        Whether it reads more of cells than their expression.
     """
 
     kind: ClassVar[str]
@@ -38,6 +40,7 @@ class Representation(ABC):
     savable: ClassVar[bool] = True
     saved: ClassVar[dict[str, Any]] = {"name": str}
     may_lack: ClassVar[tuple[str, ...]] = ()
+    reads_cells: ClassVar[bool] = False
     name: str | None
 
     @property

@@ -54,6 +54,7 @@ class SCVI(Representation):
     """
 
     kind = "scvi"
+    reads_cells = True
     savable = False
     saved: ClassVar[dict[str, Any]] = {"name": str, "target_sum": float | None, "scale": str}
     may_lack: ClassVar[tuple[str, ...]] = ("target_sum", "scale")

@@ -65,7 +65,8 @@ class Marginals:
         found = []
         for each in shares:
             share = each[order]
-            negative = share.masked_fill(~is_negative, 0).sum(1)
+            # Exactly none where there is none, which one less the others would not be.
+            negative, zero = (share.masked_fill(~each, 0).sum(1) for each in (is_negative, is_zero))
             # Zeros weigh nothing here, so that shares add up to those of the other values.
             passed = share.masked_fill_(is_zero, 0).cumsum(1)
             total = passed[:, -1:]
@@ -73,7 +74,7 @@ class Marginals:
             place = torch.searchsorted(passed, (wanted * total - 1e-12).clamp_min(1e-12))
             quantiles = ordered.gather(1, place.clamp_(max=values.shape[1] - 1))
             quantiles.masked_fill_(total <= 1e-12, 0)
-            found.append((negative.float(), (1 - total[:, 0]).clamp(0, 1).float(), quantiles))
+            found.append((negative.float(), zero.float(), quantiles))
         return found
 
     def take(self, genes: slice) -> Marginals:

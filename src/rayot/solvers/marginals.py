@@ -52,7 +52,8 @@ class Marginals:
         """
         shares = [each / each.sum() for each in weights]
         wanted = levels(n_quantiles).to(torch.float64)
-        blocks = [cls._of_block(each, shares, wanted) for each in values.T.split(_rows(values))]
+        genes = values.T.split(_block_size(values))
+        blocks = [cls._of_block(each, shares, wanted) for each in genes]
         return [cls(*map(torch.cat, zip(*each, strict=True))) for each in zip(*blocks, strict=True)]
 
     @classmethod
@@ -141,7 +142,7 @@ def monotone_map(source: Marginals, target: Marginals, values: Tensor, draws: Te
     draws
         (n, g) uniform in [0, 1), which part equal values.
     """
-    size = _rows(values)
+    size = _block_size(values)
     found = torch.empty_like(values)
     for start in range(0, values.shape[1], size):
         genes = slice(start, start + size)
@@ -152,6 +153,6 @@ def monotone_map(source: Marginals, target: Marginals, values: Tensor, draws: Te
     return found
 
 
-def _rows(values: Tensor) -> int:
-    """Genes of a block of cells (n, g) that the processor's cache holds: twice as fast as all."""
+def _block_size(values: Tensor) -> int:
+    """How many genes of n cells are looked at together, so that the cache holds them."""
     return max(1, BLOCK // len(values))

@@ -9,7 +9,7 @@ import rayot as rt
 from rayot.data.matrix import dense
 from rayot.model.methods import METHODS, method_of
 from rayot.model.profiles import ProfileMethod
-from rayot.solvers import CERTIFICATES, TransportMap
+from rayot.solvers import TransportMap
 
 SOURCE, TARGET = "control", "perturbed"
 NAMES = sorted(name for name in METHODS if not issubclass(method_of(name), ProfileMethod))
@@ -28,7 +28,7 @@ def test_every_method_writes_the_same_keys_and_is_loaded_as_it_was(name, cells, 
     assert np.isnan(cells.layers[name][~source]).all()
     assert np.isfinite(cells.obsm[f"X_{name}"][source]).all()
     assert (cells.obs[f"{name}_step"][source] >= 0).all()
-    assert cells.uns[name]["diagnostics"]["certificate"] in CERTIFICATES
+    assert cells.uns[name]["diagnostics"]["certificate"] in ("good", "check", "poor")
     assert (f"{name}_potential" in cells.obs) == isinstance(model.module, TransportMap)
     model.save(tmp_path / "model")
     loaded = type(model).load(tmp_path / "model")

@@ -57,27 +57,32 @@ class Decoder:
 
     def genes(self, moved: np.ndarray) -> tuple[np.ndarray, int]:
         """Expression (n, genes) float32 of moved cells (n, d), and how many values were clipped."""
-        genes = self.uncalibrated(moved)
         if self.calibration is not None:
-            names = self.adata.obs_names.to_numpy()[self.rows], self.adata.var_names.to_numpy()
-            calibrated = self.calibration(genes, *names, self.strata)
-            # What does not move keeps its expression: no effect is no change.
-            still = (moved == self.start).all(axis=1)
-            calibrated[still] = genes[still]
-            genes = calibrated
+            genes = self._calibrated(self.calibration, moved)
+        elif self.decode == "direct" or self.representation.name is None:
+            decoded = self.representation.decode(moved, self.adata, self.rows)
+            genes = np.array(decoded, dtype=np.float32)
+        else:
+            # The cell's own genes plus the decoded change keep what the representation lost.
+            genes = self.change(moved) + dense(self.expression)
         if not self.at_zero:
             return genes, 0
         n_clipped = int((genes < 0).sum())
         return np.maximum(genes, 0, out=genes), n_clipped
 
-    def uncalibrated(self, moved: np.ndarray) -> np.ndarray:
-        """Expression (n, genes) float32 of moved cells (n, d), as the representation decodes it."""
+    def change(self, moved: np.ndarray) -> np.ndarray:
+        """Change (n, genes) float32 of the expression of cells that move to (n, d)."""
         decoded = self.representation.decode(moved, self.adata, self.rows)
-        if self.decode == "direct" or self.representation.name is None:
-            return np.array(decoded, dtype=np.float32)
-        # The cell's own genes plus the decoded change keep what the representation lost.
-        change = decoded - self._decoded_start
-        return np.asarray(change + dense(self.expression), dtype=np.float32)
+        return np.asarray(decoded - self._decoded_start, dtype=np.float32)
+
+    def _calibrated(self, calibration: Calibration, moved: np.ndarray) -> np.ndarray:
+        own = dense(self.expression)
+        names = self.adata.obs_names.to_numpy()[self.rows], self.adata.var_names.to_numpy()
+        genes = calibration(own, self.change(moved), *names, self.strata)
+        # What does not move keeps its expression: no effect is no change.
+        still = (moved == self.start).all(axis=1)
+        genes[still] = own[still]
+        return genes
 
     def spread(self, moves: np.ndarray) -> np.ndarray:
         """Standard deviation (n, genes) float32 between maps of moves (M, n, d), one at a time."""

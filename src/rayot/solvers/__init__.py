@@ -21,7 +21,7 @@ from rayot.solvers.gaussian import GaussianMap, GaussianSettings
 from rayot.solvers.genot import GenotMap, GenotSettings
 from rayot.solvers.joint import Batch, JointObjective, JointSettings, JointStack
 from rayot.solvers.latent_shift import LatentShiftMap, ScGenSettings
-from rayot.solvers.marginals import Marginals, monotone_map
+from rayot.solvers.marginals import Marginals, monotone_map, rank_sum_scores
 from rayot.solvers.permutation import permutation_test
 from rayot.solvers.problem import Cells, Population
 from rayot.solvers.profiles import ProfileMap, ProfileSettings
@@ -99,6 +99,7 @@ __all__ = [
     "matched",
     "monotone_map",
     "permutation_test",
+    "rank_sum_scores",
     "shrink",
     "unbalanced_dual_value",
 ]

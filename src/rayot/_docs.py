@@ -128,9 +128,12 @@ generators
     the decoded representation is added to the cell's own genes, which keeps what the
     representation lost. ``"calibrated"``: as ``"delta"``, and then each gene is given the
     distribution that training cells of the target have, with its zeros, its spread and its tails,
-    while cells keep their ranks, and those beyond all training cells get the outermost value.
-    Nothing is clipped. Wherever there is an effect, genes then go the whole way, however much
-    ``shrink`` shortened the map; a cell that does not move keeps its genes.
+    as far as a test is certain that the gene changes; a gene that does not change, and a cell that
+    does not move, keep their values. Cells keep their ranks, and those beyond all training cells
+    get the outermost value. Nothing is clipped. Genes go the whole way then, however much
+    ``shrink`` shortened the map. ``"auto"``: ``"calibrated"`` where the expression has zeros, more
+    than a twentieth of its values, and nothing below; ``"delta"`` elsewhere, and where there are no
+    target cells to learn distributions from.
 standardise
     Whether cells are centred and divided by one scale, which makes the root mean square
     distance of source and target cells to their common mean equal to 3.

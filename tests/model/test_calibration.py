@@ -60,7 +60,7 @@ def test_cells_keep_their_ranks(simulated):
     calibrated, cells = fit(adata), of(simulated, "control")
     own = dense(cells.X)
     share = calibrated.calibration.shape[0]
-    plain = own + share * (fit(adata, plan_kwargs={}).predict(cells, clip=False).X - own)
+    plain = own + share * (fit(adata, plan_kwargs={"decode": "delta"}).predict(cells, clip=False).X - own)
     found = calibrated.predict(cells).X
     for gene in range(found.shape[1]):
         order = plain[:, gene].argsort()
@@ -184,7 +184,7 @@ def test_a_model_holds_no_more_of_its_cells_than_expression(simulated):
     adata.layers["log"] = adata.X.copy()
     adata.uns["large"] = np.zeros(1000)
     adata.obsp["graph"] = sparse.eye(adata.n_obs, format="csr")
-    sample = fit(adata, layer="log").sample.cells
+    sample = fit(adata, layer="log").sample.source.cells
     assert sample.X is None
     assert list(filter(None, sample.layers)) == ["log"]
     assert not len(sample.uns) + len(sample.obsp) + len(sample.obsm)
@@ -207,7 +207,7 @@ def test_an_embedding_without_genes_stays_as_it_is(simulated):
     adata = simulated.copy()
     adata.obsm["X_other"] = np.asarray(adata.obsm["X_pca"][:, :4])
     model, plain = (
-        fit(adata, use_rep="X_other", plan_kwargs=each) for each in (CALIBRATED["plan_kwargs"], {})
+        fit(adata, use_rep="X_other", plan_kwargs=each) for each in (CALIBRATED["plan_kwargs"], {"decode": "delta"})
     )
     assert model.calibration is None
     np.testing.assert_array_equal(
@@ -227,7 +227,6 @@ def test_another_condition_of_a_joint_model_is_not_calibrated():
 @pytest.mark.parametrize(
     ("verb", "arguments", "message"),
     [
-        ("screen", ("control",), "A screen keeps no distributions of genes, so decode="),
         ("conditional_w1ot", ("control",), "A conditional model keeps no distributions"),
         ("additive", ("control", "drug_000"), "Additive looks at no cell of the target"),
         ("ridge", ("control", "drug_000"), "Ridge looks at no cell of the target"),

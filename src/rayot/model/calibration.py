@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,19 +12,14 @@ import torch
 from anndata import AnnData
 from scipy.stats import false_discovery_control, norm
 
-from rayot.data import checks
-from rayot.data.matrix import dense, row_chunks
-from rayot.data.spec import DataSpec
-from rayot.model.potential_values import matched_mass
+from rayot.data.matrix import row_chunks
+from rayot.model.potential_values import mass_of
 from rayot.model.saved import Arrays, check_array, check_names, grouped
-from rayot.representation import Representation
+from rayot.model.training_sample import TrainingSample, marginals
 from rayot.solvers import Marginals, Settings, monotone_map, rank_sum_scores
 
 if TYPE_CHECKING:
     from rayot.model.method import Method
-
-SAMPLE_CELLS = 4096
-"""Training cells of each side that distributions are taken of, at most."""
 
 STRATUM_SHRINKAGE = 100
 """Cells of a stratum that weigh as much as all cells in its distributions."""
@@ -36,79 +31,6 @@ LEAST_CERTAINTY = 0.05
 """Below it a gene keeps its values."""
 
 SIDES = ("predicted", "observed")
-
-
-@dataclass(frozen=True)
-class TrainingSample:
-    """Training cells of both sides, by which each fit of a model is calibrated.
-
-    Attributes
-    ----------
-    cells
-        The source's, then the target's, with all that a representation may ask of them.
-    n_source
-        How many are the source's.
-    strata
-        (n,) number of each cell's stratum.
-    weights
-        (n,) weight of each cell; strata weigh alike on either side.
-    """
-
-    cells: AnnData
-    n_source: int
-    strata: np.ndarray
-    weights: np.ndarray
-
-    @classmethod
-    def of(
-        cls,
-        adata: AnnData,
-        data: DataSpec,
-        groups: Sequence[Sequence[np.ndarray]],
-        representation: Representation,
-        seed: int,
-    ) -> TrainingSample:
-        """Draw training cells, as many of each stratum.
-
-        Parameters
-        ----------
-        adata, data
-            The user's object, of which a part is copied.
-        groups
-            Rows of source and target of each stratum.
-        representation
-            What will be asked of them.
-        seed
-            Keys the draw.
-        """
-        rng = np.random.default_rng([seed, SAMPLE_CELLS])
-        most = max(1, SAMPLE_CELLS // len(groups))
-        parts = [
-            np.sort(rng.permutation(group[side])[:most]) for side in (0, 1) for group in groups
-        ]
-        weights = [data.weights(adata, rows) for rows in parts]
-        cells = _copied(adata, data, np.concatenate(parts), representation)
-        sizes = [len(each) for each in parts]
-        return cls(
-            cells,
-            sum(sizes[: len(groups)]),
-            np.repeat(np.tile(np.arange(len(groups)), 2), sizes),
-            np.concatenate([each / each.sum() for each in weights]),
-        )
-
-
-def _copied(
-    adata: AnnData, data: DataSpec, rows: np.ndarray, representation: Representation
-) -> AnnData:
-    """These cells with what a representation reads of them, which mostly is their expression."""
-    if representation.reads_cells:
-        ascending, places = np.unique(rows, return_inverse=True)
-        return data.in_gene_order(adata)[ascending].to_memory()[places].copy()
-    obs = checks.table_of(adata).iloc[rows]
-    obs.index = pd.Index(map(str, range(len(rows))))
-    expression = data.expression(adata, rows)
-    slots = {"X": expression} if data.layer is None else {"layers": {data.layer: expression}}
-    return AnnData(obs=obs, var=pd.DataFrame(index=pd.Index(data.var_names)), **slots)
 
 
 @dataclass(frozen=True)
@@ -154,24 +76,23 @@ class Calibration:
         values with n / (n + 200) of their predicted change, where n counts the cells of the smaller
         side. Distributions of strata are shrunk towards those of all cells by n / (n + 100).
         """
-        n = sample.n_source
-        sides = np.arange(n), np.arange(n, len(sample.weights))
-        groups, sizes = _weights_of_strata(model, sample, sides)
-        expression = [dense(model.data.expression(sample.cells, rows)) for rows in sides]
+        sides = sample.source, sample.target
+        weights = _matched_weights(model, sample)
+        sizes = np.stack(
+            [side.counts(each) for side, each in zip(sides, weights, strict=True)], axis=1
+        )
         source, target = (
-            _marginals(genes, [group[rows] for group in groups])
-            for genes, rows in zip(expression, sides, strict=True)
+            side.marginals if each is side.weights else side.marginals_by(each)
+            for side, each in zip(sides, weights, strict=True)
         )
         share = certainty(source, target, sizes)
         genes = np.flatnonzero((share > 0).any(axis=0))
-        n_cells = sizes.min(axis=1)
-        if not model.problems.separate:
-            n_cells = np.full(len(groups), n_cells[0])
-        shape = (n_cells / (n_cells + SHAPE_SHRINKAGE)).astype(np.float32)
-        own = expression[0][:, genes]
-        change = _changes(model, sample.cells, sides[0])[:, genes]
-        table = sample.strata[:n] + 1 if len(groups) > 1 else np.zeros(n, dtype=np.intp)
-        predicted = _marginals(_scores(own, change, shape[table]), [each[:n] for each in groups])
+        shape = _shape(model, sizes)
+        table = sample.source.strata + (1 if sample.source.n_strata else 0)
+        own = sample.source.expression[:, genes]
+        change = _changes(model, sample.source.cells)[:, genes]
+        scores = _scores(own, change, shape[table])
+        predicted = marginals(scores, sample.source.of_strata(weights[0]))
         chosen = torch.from_numpy(genes)
         observed = [
             after.take(chosen).mixture(before.take(chosen), torch.from_numpy(of_table[genes]))
@@ -225,6 +146,35 @@ class Calibration:
             )
         return found
 
+    @property
+    def n_quantiles(self) -> int:
+        """Of each distribution."""
+        return self.predicted[0].quantiles.shape[1]
+
+    @property
+    def n_bytes(self) -> int:
+        """What :meth:`arrays` take."""
+        return sum(each.nbytes for each in self.arrays().values())
+
+    def pooled(self) -> Calibration:
+        """The same with the distributions of all cells alone."""
+        return replace(
+            self,
+            strata=(),
+            changed=self.changed[:1],
+            shape=self.shape[:1],
+            predicted=self.predicted[:1],
+            observed=self.observed[:1],
+        )
+
+    def coarser(self, n_quantiles: int) -> Calibration:
+        """The same with fewer quantiles."""
+        predicted, observed = (
+            tuple(each.coarser(n_quantiles) for each in side)
+            for side in (self.predicted, self.observed)
+        )
+        return replace(self, predicted=predicted, observed=observed)
+
     def arrays(self) -> Arrays:
         """What is saved: of each side, tables of all cells and of each stratum as one array."""
         tables = {
@@ -240,7 +190,7 @@ class Calibration:
     def from_arrays(
         cls, arrays: Arrays, strata: Sequence[str], n_genes: int, seed: int
     ) -> Calibration:
-        """Inverse of :meth:`arrays`.
+        """Inverse of :meth:`arrays`; no strata where they are of all cells alone.
 
         Raises
         ------
@@ -251,6 +201,8 @@ class Calibration:
         for name in ("genes", "changed", "shape"):
             check_names(groups[name], [""], f"calibration.{name}")
         genes, changed, shape = (groups[name][""] for name in ("genes", "changed", "shape"))
+        if len(shape) == 1:
+            strata = ()
         check_array(genes, "calibration.genes", (genes.size,), np.int64)
         if genes.size and (genes[0] < 0 or genes[-1] >= n_genes or (np.diff(genes) <= 0).any()):
             raise ValueError(f"the array 'calibration.genes' must ascend from 0 to {n_genes - 1}.")
@@ -309,8 +261,8 @@ def certainty(
         (1 + S, 2), how many cells of source and target they are of.
     """
     scores = [
-        rank_sum_scores(*sides, *size).numpy()
-        for *sides, size in zip(source, target, sizes, strict=True)
+        rank_sum_scores(before, after, *size).numpy()
+        for before, after, size in zip(source, target, sizes.clip(1).tolist(), strict=True)
     ]
     if len(scores) > 1:
         tested = [score for score, size in zip(scores, sizes, strict=True) if min(size) > 1][1:]
@@ -322,8 +274,9 @@ def certainty(
 
 
 def _q_values(p_values: np.ndarray) -> np.ndarray:
-    large = (1 + np.sum(p_values[p_values < 1] > 0.5)) / max(1, np.sum(p_values < 1))
-    return min(1, 2 * large) * false_discovery_control(p_values)
+    tested = p_values[p_values < 1]
+    unchanged = 2 * (1 + np.count_nonzero(tested > 0.5)) / max(1, len(tested))
+    return min(1.0, unchanged) * false_discovery_control(p_values)
 
 
 def _own_shares(sizes: np.ndarray) -> np.ndarray:
@@ -346,43 +299,33 @@ def _shrunk(tables: Sequence[Marginals], sizes: np.ndarray) -> tuple[Marginals, 
     return pool, *mixed
 
 
-def _weights_of_strata(
-    model: Method, sample: TrainingSample, sides: tuple[np.ndarray, np.ndarray]
-) -> tuple[list[np.ndarray], np.ndarray]:
-    """Weights of all cells (n,) and of those of each stratum, and their numbers (1 + S, 2).
-
-    Matched mass counts; a stratum without any has the weights of all cells, and none of them.
-    """
-    weights = sample.weights.astype(np.float64)
-    mass = matched_mass(model, sample.cells)
-    if mass is not None and min((weights * mass)[rows].sum() for rows in sides) > 0:
-        weights = weights * mass
-    groups, sizes = [weights], [[_count(weights[rows]) for rows in sides]]
-    for number in range(len(model.problems.strata)):
-        of_stratum = weights * (sample.strata == number)
-        counts = [_count(of_stratum[rows]) for rows in sides]
-        groups.append(of_stratum if min(counts) > 0 else weights)
-        sizes.append(counts if min(counts) > 0 else [0.0, 0.0])
-    return groups, np.array(sizes)
-
-
-def _count(weights: np.ndarray) -> float:
-    """How many cells of equal weight say as much (Kish 1965)."""
-    total = weights.sum()
-    return float(total**2 / np.square(weights).sum()) if total > 0 else 0.0
-
-
-def _marginals(values: np.ndarray, weights: Sequence[np.ndarray]) -> list[Marginals]:
-    return Marginals.of(
-        torch.from_numpy(np.ascontiguousarray(values)), [torch.from_numpy(each) for each in weights]
+def _matched_weights(model: Method, sample: TrainingSample) -> tuple[np.ndarray, np.ndarray]:
+    """Weights of the cells of both sides, of which unmatched mass is none."""
+    weights = sample.source.weights, sample.target.weights
+    if not model.settings.unbalanced:
+        return weights
+    rows = [np.arange(len(each)) for each in weights]
+    mass = (
+        mass_of(model, sample.source.cells, rows[0], "source"),
+        mass_of(model, sample.target.cells, rows[1], "target"),
     )
+    matched = weights[0] * mass[0], weights[1] * mass[1]
+    return matched if min(each.sum() for each in matched) > 0 else weights
 
 
-def _changes(model: Method, cells: AnnData, rows: np.ndarray) -> np.ndarray:
+def _shape(model: Method, sizes: np.ndarray) -> np.ndarray:
+    """Share of predicted changes that ranks are taken with, by the cells of the map, (1 + S,)."""
+    n_cells = sizes.min(axis=1)
+    if not model.problems.separate:
+        n_cells[:] = n_cells[0]
+    return (n_cells / (n_cells + SHAPE_SHRINKAGE)).astype(np.float32)
+
+
+def _changes(model: Method, cells: AnnData) -> np.ndarray:
     """Predicted change (n, g) of the expression of cells."""
     found = []
-    for block in row_chunks(rows):
-        start, moves, decoder = model.move(cells, block, clip=False)
+    for rows in row_chunks(np.arange(cells.n_obs)):
+        start, moves, decoder = model.move(cells, rows, clip=False)
         assert decoder is not None
         found.append(decoder.change(start + moves.mean.numpy()))
     return np.concatenate(found)

@@ -99,7 +99,12 @@ class FittedScreen(PersistentScreen):
     def __getitem__(self, perturbation: str) -> Method:
         """The model of one perturbation; it shares no memory with the screen."""
         self._check_trained()
-        perturbation = str(perturbation)
+        model = self.uncalibrated(str(perturbation))
+        model.calibration = self.calibrations.get(str(perturbation))
+        return model
+
+    def uncalibrated(self, perturbation: str) -> Method:
+        """The model of one perturbation, without distributions of genes."""
         found = self.table.loc[self.table["perturbation"] == perturbation]
         if found.empty:
             close = get_close_matches(str(perturbation), list(self), n=1)

@@ -24,11 +24,12 @@ from rayot.data.split import names_kept
 from rayot.data.strata import check_strata, training_strata
 from rayot.model import saved
 from rayot.model.base import TransportModel
-from rayot.model.calibration import Calibration, TrainingSample
+from rayot.model.calibration import Calibration
 from rayot.model.fitting import fit
 from rayot.model.problems import Problems
 from rayot.model.schema import fields_of
 from rayot.model.training_cells import training_cells
+from rayot.model.training_sample import TrainingSample
 from rayot.representation import Representation, representation_of
 from rayot.representation.resolve import has_decoder
 from rayot.solvers import Attributes, Settings, Stack
@@ -131,7 +132,6 @@ class Method(TransportModel):
             if not checked:
                 self._check_cells(cells, rows)
             self.settings = self.adapted(self.settings, representation)
-            self.decode = self.settings.decode
             taken = training_cells(
                 cells,
                 groups,
@@ -143,8 +143,13 @@ class Method(TransportModel):
                 others=others,
                 known=self._known_in_training,
             )
-            if self.decode == "calibrated" and representation.has_decoder:
-                self.sample = TrainingSample.of(cells, self.data, groups, representation, seed)
+            self.decode = self.settings.decode
+            if representation.has_decoder and (
+                self.decode == "calibrated" or (self.decode == "auto" and taken.nonnegative)
+            ):
+                sample = TrainingSample.of(cells, self.data, groups, representation, seed)
+                if self.decode == "calibrated" or sample.sparse:
+                    self.sample = sample
         self.source, self.target, self.labels = taken.source, taken.target, taken.labels
         self.components = taken.components
         self.training_cells = names_kept(cells, np.concatenate([training, others]))
@@ -259,7 +264,7 @@ class Method(TransportModel):
         }
         self.calibration = None
         if self.sample is not None:
-            self.calibration = Calibration.of(self, self.sample)
+            self.calibration = Calibration.of(self, self.sample.copy())
         self.is_trained_ = True
 
     @property

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from rayot.model.method import Method
 
 
-@torch.no_grad()
 def matched_mass(model: Method, adata: AnnData) -> np.ndarray | None:
     """Mass with which each cell is matched, (n_obs,) float32; None if all mass is.
 
@@ -31,12 +30,22 @@ def matched_mass(model: Method, adata: AnnData) -> np.ndarray | None:
         (model.target_key, "target"),
     )
     for condition, side in sides:
-        for rows in row_chunks(model.data.rows(adata, condition)):
-            cells = torch.from_numpy(dense(model._encode(adata, rows)[0]))
-            found = model.module.mass(cells[None].expand(len(model.problems), -1, -1), side)
-            found = of_own_stratum(found, model.problems, model._strata(adata, rows))
-            mass[rows] = found.numpy()
+        rows = model.data.rows(adata, condition)
+        mass[rows] = mass_of(model, adata, rows, side)
     return mass
+
+
+@torch.no_grad()
+def mass_of(
+    model: Method, adata: AnnData, rows: np.ndarray, side: Literal["source", "target"]
+) -> np.ndarray:
+    """Mass (n,) float32 with which these cells of one side are matched."""
+    found = [np.zeros(0, dtype=np.float32)]
+    for chunk in row_chunks(rows):
+        cells = torch.from_numpy(dense(model._encode(adata, chunk)[0]))
+        mass = model.module.mass(cells[None].expand(len(model.problems), -1, -1), side)
+        found.append(of_own_stratum(mass, model.problems, model._strata(adata, chunk)).numpy())
+    return np.concatenate(found)
 
 
 @torch.no_grad()

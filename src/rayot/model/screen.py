@@ -22,11 +22,11 @@ from rayot.data.spec import DataSpec
 from rayot.data.split import names_kept
 from rayot.data.strata import check_strata
 from rayot.model.base import worst
-from rayot.model.calibration import not_calibrated
 from rayot.model.encoding import check_cells
 from rayot.model.fitted_screen import FittedScreen, still
 from rayot.model.methods import method_of
 from rayot.model.problems import Problems, check_names
+from rayot.model.screen_calibration import bounded, calibrations
 from rayot.model.screen_cells import ScreenCells
 from rayot.model.screen_fit import (
     chunks_of,
@@ -124,7 +124,6 @@ class Screen(FittedScreen):
             )
         settings_type = kind.stack_type.settings_type
         self.method, self.settings = method, settings_type.from_preset(preset, **plan_kwargs)
-        not_calibrated(self.settings, "A screen keeps no distributions of genes")
         self.control, self.preset, self.seed = str(control), preset, seed
         self.strata, self.n_seeds = strata, n_seeds
         cells = modality_of(adata, modality)
@@ -228,9 +227,10 @@ class Screen(FittedScreen):
             tqdm(unit="map", disable=not show_progress_bar) as bar,
         ):
             tests = self._fit(cells, options, fdr, max_memory, n_jobs, folder, resume, bar)
-        self.data = replace(self.data, nonnegative=cells.nonnegative)
-        self.table = self._table(cells, tests, fdr)
-        self.training_ = {"fdr": fdr, **options.chosen()}
+            self.data = replace(self.data, nonnegative=cells.nonnegative)
+            self.table = self._table(cells, tests, fdr)
+            self.training_ = {"fdr": fdr, **options.chosen()}
+            self.calibrations = bounded(dict(calibrations(self, cells)))
         del self._cells
 
     def _fit(

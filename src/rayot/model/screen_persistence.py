@@ -16,9 +16,11 @@ import rayot
 from rayot._public import public
 from rayot.data.spec import DataSpec
 from rayot.model import files, saved
+from rayot.model.calibration import Calibration
 from rayot.model.components import Components
 from rayot.model.method import Method
 from rayot.model.methods import method_of
+from rayot.model.problems import Problems
 from rayot.model.schema import Figure, check_unique
 from rayot.model.screen_stack import SavedStack, ScreenStack
 from rayot.representation import Representation
@@ -66,7 +68,15 @@ SAVED = {
 }
 """Types of the fields of a saved screen."""
 
-GROUPS = ("stack", "displacement", "centres", "history", "representation", "components")
+GROUPS = (
+    "stack",
+    "displacement",
+    "centres",
+    "history",
+    "representation",
+    "components",
+    "calibration",
+)
 """First parts of the names of its arrays."""
 
 
@@ -86,6 +96,7 @@ class PersistentScreen(Mapping[str, Method]):
     cell_types: list[str]
     table: pd.DataFrame
     stack: ScreenStack
+    calibrations: dict[str, Calibration]
     training_: dict[str, Any]
     training_cells: np.ndarray | None
     adata: AnnData
@@ -95,7 +106,8 @@ class PersistentScreen(Mapping[str, Method]):
         """Settings and dimension that the stack itself has."""
 
     def _check_trained(self) -> None:
-        if not hasattr(self, "stack"):
+        # What is filled last.
+        if not hasattr(self, "calibrations"):
             raise RuntimeError("Train the screen first.")
 
     @public()
@@ -147,6 +159,9 @@ class PersistentScreen(Mapping[str, Method]):
         if self.components is not None:
             arrays["components/centre"] = self.components.centre.numpy()
             arrays["components/basis"] = self.components.basis.numpy()
+        for name, calibration in self.calibrations.items():
+            for part, value in calibration.arrays().items():
+                arrays[f"calibration/{name}/{part}"] = value
         files.write(dir_path, values, arrays, overwrite)
 
     @classmethod
@@ -218,6 +233,9 @@ class PersistentScreen(Mapping[str, Method]):
         screen.stack = ScreenStack.from_saved(
             values["stack"], screen.data, groups, list(screen.table["perturbation"]), shape
         )
+        screen.calibrations = calibrations_of(
+            groups["calibration"], screen.stack.problems, len(screen.data.var_names), screen.seed
+        )
         for each in screen.stack.problems.values():
             if (each.mode, each.n_seeds) != (screen.strata, screen.n_seeds):
                 raise ValueError(f"the maps of {each.target!r} are of other seeds or strata.")
@@ -238,6 +256,22 @@ class PersistentScreen(Mapping[str, Method]):
         else:
             saved.check_names(state, (), "the arrays of a screen without maps")
             saved.check_unfitted(kind, settings, build)
+
+
+def calibrations_of(
+    arrays: saved.Arrays, problems: Mapping[str, Problems], n_genes: int, seed: int
+) -> dict[str, Calibration]:
+    """Distributions of genes, by perturbation; a file of 0.1.0 has none."""
+    groups: dict[str, saved.Arrays] = {}
+    for name, value in arrays.items():
+        perturbation, _, part = name.rpartition("/")
+        groups.setdefault(perturbation, {})[part] = value
+    if unknown := sorted(set(groups) - set(problems)):
+        raise ValueError(f"it has distributions of {unknown}, which were not fitted.")
+    return {
+        name: Calibration.from_arrays(of_name, problems[name].strata, n_genes, seed)
+        for name, of_name in groups.items()
+    }
 
 
 def table_of(columns: dict[str, list[Any]]) -> pd.DataFrame:

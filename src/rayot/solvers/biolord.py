@@ -64,7 +64,7 @@ class BiolordSettings(JointSettings):
         "fast": {
             "standardise": True,
             "n_components": 50,
-            "decode": "delta",
+            "decode": "auto",
             "shrink": True,
             "n_latent": 64,
             "n_latent_known": 8,

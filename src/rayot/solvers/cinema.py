@@ -55,7 +55,7 @@ class CinemaSettings(DiscreteSettings):
     ranges: ClassVar[dict[str, Check]] = {"smoothness": from_zero}
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "paper": {"n_components": 20, "smoothness": 1e-4},
-        "fast": {"decode": "delta", "standardise": True, "n_components": 50},
+        "fast": {"decode": "auto", "standardise": True, "n_components": 50},
     }
 
 

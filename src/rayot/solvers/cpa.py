@@ -69,7 +69,7 @@ class CPASettings(JointSettings):
         "fast": {
             "standardise": True,
             "n_components": 50,
-            "decode": "delta",
+            "decode": "auto",
             "shrink": True,
             "n_latent": 16,
             "width": 128,

@@ -48,7 +48,7 @@ class DiscreteSettings(Settings):
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "paper": {},
-        "fast": {"decode": "delta", "standardise": True, "n_components": 50},
+        "fast": {"decode": "auto", "standardise": True, "n_components": 50},
     }
 
 

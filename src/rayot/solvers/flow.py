@@ -113,7 +113,7 @@ class FlowSettings(NetworkSettings):
         "paper": {},
         "fast": {
             "n_components": 50,
-            "decode": "delta",
+            "decode": "auto",
             "shrink": True,
             "n_steps": 1500,
             "width": 128,

@@ -31,7 +31,7 @@ class GaussianSettings(Settings):
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "paper": {},
-        "fast": {"decode": "delta", "standardise": True, "n_components": 50},
+        "fast": {"decode": "auto", "standardise": True, "n_components": 50},
     }
 
 

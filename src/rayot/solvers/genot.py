@@ -61,7 +61,7 @@ class GenotSettings(FlowSettings):
         "paper": {"n_steps": 10_000, "lr": 1e-4, "lr_end": 1e-4},
         "fast": {
             "n_components": 50,
-            "decode": "delta",
+            "decode": "auto",
             "shrink": True,
             "n_steps": 2000,
             "width": 128,

@@ -51,7 +51,7 @@ class ScGenSettings(NetworkSettings):
         "fast": {
             "standardise": True,
             "n_components": 50,
-            "decode": "delta",
+            "decode": "auto",
             "shrink": True,
             "n_latent": 50,
             "width": 128,

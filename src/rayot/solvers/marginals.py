@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -82,6 +82,12 @@ class Marginals:
         """Distributions of some of the genes."""
         return Marginals(self.negative[genes], self.zero[genes], self.quantiles[genes])
 
+    def coarser(self, n_quantiles: int) -> Marginals:
+        """The same with fewer quantiles, each one of those that there are."""
+        finer = levels(self.quantiles.shape[1])
+        places = (levels(n_quantiles)[:, None] - finer).abs().argmin(1)
+        return replace(self, quantiles=self.quantiles[:, places])
+
     def ranks(self, values: Tensor, draws: Tensor) -> Tensor:
         """Share of mass below each value (g, n), in [0, 1]; equal values are parted at random.
 
@@ -122,7 +128,6 @@ class Marginals:
         # A value between two on both sides of zero is one that no cell has.
         part = torch.where(low * high < 0, (ranks > negative).float(), part)
         return torch.lerp(low, high, part).masked_fill_(is_zero, 0)
-
 
     def mixture(self, other: Marginals, share: Tensor) -> Marginals:
         """Distributions of so large a share (g,) of these cells, and of others for the rest."""

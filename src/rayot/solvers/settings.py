@@ -32,7 +32,7 @@ class Settings:
     {common_settings}
     """
 
-    decode: Literal["direct", "delta", "calibrated"] = "direct"
+    decode: Literal["direct", "delta", "calibrated", "auto"] = "direct"
     standardise: bool = False
     n_components: int | None = None
     shrink: bool = False

@@ -25,7 +25,7 @@ class ShiftSettings(Settings):
     {common_settings}
     """
 
-    presets: ClassVar[dict[str, dict[str, Any]]] = {"paper": {}, "fast": {"decode": "delta"}}
+    presets: ClassVar[dict[str, dict[str, Any]]] = {"paper": {}, "fast": {"decode": "auto"}}
 
 
 @shared

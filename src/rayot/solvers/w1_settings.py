@@ -72,7 +72,7 @@ class W1Settings(Settings):
             "step": "energy",
             "n_rays": 2,
             "width": 32,
-            "decode": "delta",
+            "decode": "auto",
             "standardise": True,
             "n_components": 50,
             "shrink": True,

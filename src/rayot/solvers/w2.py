@@ -50,7 +50,7 @@ class W2Settings(NetworkSettings):
             "flavor": "ot_icnn",
             "standardise": True,
             "n_components": 50,
-            "decode": "delta",
+            "decode": "auto",
             "shrink": True,
             "n_steps": 500,
             "inner_steps": 3,

@@ -1,0 +1,176 @@
+"""Training cells that genes are calibrated by."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+import torch
+from anndata import AnnData
+
+from rayot.data import checks
+from rayot.data.matrix import dense
+from rayot.data.spec import DataSpec
+from rayot.representation import Representation
+from rayot.solvers import Marginals
+
+SAMPLE_CELLS = 4096
+"""Training cells of each side that distributions are taken of, at most."""
+
+LEAST_ZEROS = 0.05
+"""Share of zeros from which expression counts as sparse."""
+
+
+@dataclass(frozen=True)
+class SampledCells:
+    """Training cells of one side, with what distributions are made of.
+
+    Attributes
+    ----------
+    cells
+        The cells, with all that a representation may ask of them.
+    data
+        Where their expression is.
+    strata
+        (n,) number of each cell's stratum.
+    n_strata
+        How many strata the fit has; 0 without strata.
+    weights
+        (n,) float64 weight of each cell; strata weigh alike.
+    """
+
+    cells: AnnData
+    data: DataSpec
+    strata: np.ndarray
+    n_strata: int
+    weights: np.ndarray
+
+    @classmethod
+    def of(
+        cls,
+        adata: AnnData,
+        data: DataSpec,
+        rows: Sequence[np.ndarray],
+        representation: Representation,
+    ) -> SampledCells:
+        """Copy rows of each stratum of the user's object, and what will be asked of them."""
+        weights = [data.weights(adata, each).astype(np.float64) for each in rows]
+        return cls(
+            _copied(adata, data, np.concatenate(rows), representation),
+            data,
+            np.repeat(np.arange(len(rows)), list(map(len, rows))),
+            len(rows) if data.strata_key is not None else 0,
+            np.concatenate([each / each.sum() for each in weights]),
+        )
+
+    @cached_property
+    def expression(self) -> np.ndarray:
+        """(n, g) float32."""
+        return dense(self.data.expression(self.cells, np.arange(len(self.weights))))
+
+    @cached_property
+    def marginals(self) -> list[Marginals]:
+        """Distributions in all cells, then in each stratum, by :attr:`weights`."""
+        return self.marginals_by(self.weights)
+
+    def marginals_by(self, weights: np.ndarray) -> list[Marginals]:
+        """The same by other weights."""
+        return marginals(self.expression, self.of_strata(weights))
+
+    def of_strata(self, weights: np.ndarray) -> list[np.ndarray]:
+        """Weights of all cells, then of those of each stratum, or of all where it has none."""
+        found = [weights]
+        for number in range(self.n_strata):
+            own = weights * (self.strata == number)
+            found.append(own if own.sum() > 0 else weights)
+        return found
+
+    def counts(self, weights: np.ndarray) -> np.ndarray:
+        """How many cells of equal weight say as much (Kish 1965), in all and in each stratum."""
+        groups = [weights, *(weights * (self.strata == n) for n in range(self.n_strata))]
+        squares = np.array([max(np.square(each).sum(), 1e-300) for each in groups])
+        return np.array([each.sum() for each in groups]) ** 2 / squares
+
+
+@dataclass(frozen=True)
+class TrainingSample:
+    """Training cells of both sides."""
+
+    source: SampledCells
+    target: SampledCells
+
+    @classmethod
+    def of(
+        cls,
+        adata: AnnData,
+        data: DataSpec,
+        groups: Sequence[Sequence[np.ndarray]],
+        representation: Representation,
+        seed: int,
+    ) -> TrainingSample:
+        """Draw training cells, as many of each stratum.
+
+        Parameters
+        ----------
+        adata, data
+            The user's object, of which a part is copied.
+        groups
+            Rows of source and target of each stratum.
+        representation
+            What will be asked of them.
+        seed
+            Keys the draw.
+        """
+        source, target = sampled_rows(groups, seed)
+        return cls(
+            SampledCells.of(adata, data, source, representation),
+            SampledCells.of(adata, data, target, representation),
+        )
+
+    @property
+    def sparse(self) -> bool:
+        """Whether the target's expression has zeros, more than a twentieth of its values."""
+        rows = np.arange(len(self.target.weights))
+        values = self.target.data.expression(self.target.cells, rows)
+        n_others = (values != 0).sum()
+        return bool(n_others < (1 - LEAST_ZEROS) * np.prod(values.shape, dtype=np.int64))
+
+    def copy(self) -> TrainingSample:
+        """The same cells, without what was made of them."""
+        return TrainingSample(replace(self.source), replace(self.target))
+
+
+def sampled_rows(
+    groups: Sequence[Sequence[np.ndarray]], seed: int
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Rows of source and of target, of each stratum, drawn by the seed alone."""
+    most = max(2, SAMPLE_CELLS // len(groups))
+    sides = []
+    for side in (0, 1):
+        rng = np.random.default_rng([seed, SAMPLE_CELLS, side])
+        sides.append([np.sort(rng.permutation(group[side])[:most]) for group in groups])
+    return sides[0], sides[1]
+
+
+def marginals(values: np.ndarray, weights: Sequence[np.ndarray]) -> list[Marginals]:
+    """Distributions of the columns of values (n, g), by each of several weights (n,)."""
+    return Marginals.of(
+        torch.from_numpy(np.ascontiguousarray(values)), [torch.from_numpy(each) for each in weights]
+    )
+
+
+def _copied(
+    adata: AnnData, data: DataSpec, rows: np.ndarray, representation: Representation
+) -> AnnData:
+    """These cells with what a representation reads of them, which mostly is their expression."""
+    if representation.reads_cells:
+        ascending, places = np.unique(rows, return_inverse=True)
+        return data.in_gene_order(adata)[ascending].to_memory()[places].copy()
+    obs = checks.table_of(adata).iloc[rows]
+    obs.index = pd.Index(map(str, range(len(rows))))
+    expression = data.expression(adata, rows)
+    slots = {"X": expression} if data.layer is None else {"layers": {data.layer: expression}}
+    return AnnData(obs=obs, var=pd.DataFrame(index=pd.Index(data.var_names)), **slots)

@@ -60,7 +60,9 @@ def test_cells_keep_their_ranks(simulated):
     calibrated, cells = fit(adata), of(simulated, "control")
     own = dense(cells.X)
     share = calibrated.calibration.shape[0]
-    plain = own + share * (fit(adata, plan_kwargs={"decode": "delta"}).predict(cells, clip=False).X - own)
+    plain = own + share * (
+        fit(adata, plan_kwargs={"decode": "delta"}).predict(cells, clip=False).X - own
+    )
     found = calibrated.predict(cells).X
     for gene in range(found.shape[1]):
         order = plain[:, gene].argsort()
@@ -207,7 +209,8 @@ def test_an_embedding_without_genes_stays_as_it_is(simulated):
     adata = simulated.copy()
     adata.obsm["X_other"] = np.asarray(adata.obsm["X_pca"][:, :4])
     model, plain = (
-        fit(adata, use_rep="X_other", plan_kwargs=each) for each in (CALIBRATED["plan_kwargs"], {"decode": "delta"})
+        fit(adata, use_rep="X_other", plan_kwargs=each)
+        for each in (CALIBRATED["plan_kwargs"], {"decode": "delta"})
     )
     assert model.calibration is None
     np.testing.assert_array_equal(

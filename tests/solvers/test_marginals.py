@@ -28,7 +28,7 @@ def of(values, weights=None, n_quantiles=128):
     """As many quantiles as hold all values of a few cells."""
     values = torch.as_tensor(values, dtype=torch.float32)
     weights = torch.ones(len(values)) if weights is None else torch.as_tensor(weights)
-    return Marginals.of(values, [weights.double()], n_quantiles)[0]
+    return Marginals.of(values, weights.double(), n_quantiles)
 
 
 def mapped(source, target, values, seed=0):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rayot.model.nearest import Nearest
     from rayot.model.otcfm import OTCFM
     from rayot.model.prediction import Prediction
+    from rayot.model.quantile_map import QuantileMap
     from rayot.model.ridge import Ridge
     from rayot.model.scgen import ScGen
     from rayot.model.screen import Screen

@@ -15,7 +15,7 @@ from scipy.stats import false_discovery_control, norm
 from rayot.data.matrix import row_chunks
 from rayot.model.potential_values import mass_of
 from rayot.model.saved import Arrays, check_array, check_names, grouped
-from rayot.model.training_sample import TrainingSample, marginals
+from rayot.model.training_sample import TrainingSample
 from rayot.solvers import Marginals, Settings, monotone_map, rank_sum_scores
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class Calibration:
         own = sample.source.expression[:, genes]
         change = _changes(model, sample.source.cells)[:, genes]
         scores = _scores(own, change, shape[table])
-        predicted = marginals(scores, sample.source.of_strata(weights[0]))
+        predicted = sample.source.marginals_of(scores, weights[0])
         chosen = torch.from_numpy(genes)
         observed = [
             after.take(chosen).mixture(before.take(chosen), torch.from_numpy(of_table[genes]))

@@ -20,6 +20,7 @@ METHODS = {
     "fixed_step": "FixedStep",
     "discrete_ot": "DiscreteOT",
     "gaussian_ot": "GaussianOT",
+    "quantile_map": "QuantileMap",
     "mean_shift": "MeanShift",
     "celltype_shift": "CellTypeShift",
     "nearest": "Nearest",

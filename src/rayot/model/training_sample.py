@@ -78,15 +78,22 @@ class SampledCells:
 
     def marginals_by(self, weights: np.ndarray) -> list[Marginals]:
         """The same by other weights."""
-        return marginals(self.expression, self.of_strata(weights))
+        return self.marginals_of(self.expression, weights)
 
-    def of_strata(self, weights: np.ndarray) -> list[np.ndarray]:
-        """Weights of all cells, then of those of each stratum, or of all where it has none."""
-        found = [weights]
-        for number in range(self.n_strata):
-            own = weights * (self.strata == number)
-            found.append(own if own.sum() > 0 else weights)
-        return found
+    def marginals_of(self, values: np.ndarray, weights: np.ndarray) -> list[Marginals]:
+        """Distributions of values (n, g) of the cells, in all of them, then in each stratum.
+
+        A stratum without weight has the distributions of all cells.
+        """
+        pool = _marginals(values, weights)
+        members = [self.strata == number for number in range(self.n_strata)]
+        return [
+            pool,
+            *(
+                _marginals(values[own], weights[own]) if weights[own].sum() > 0 else pool
+                for own in members
+            ),
+        ]
 
     def counts(self, weights: np.ndarray) -> np.ndarray:
         """How many cells of equal weight say as much (Kish 1965), in all and in each stratum."""
@@ -155,11 +162,8 @@ def sampled_rows(
     return sides[0], sides[1]
 
 
-def marginals(values: np.ndarray, weights: Sequence[np.ndarray]) -> list[Marginals]:
-    """Distributions of the columns of values (n, g), by each of several weights (n,)."""
-    return Marginals.of(
-        torch.from_numpy(np.ascontiguousarray(values)), [torch.from_numpy(each) for each in weights]
-    )
+def _marginals(values: np.ndarray, weights: np.ndarray) -> Marginals:
+    return Marginals.of(torch.from_numpy(np.ascontiguousarray(values)), torch.from_numpy(weights))
 
 
 def _copied(

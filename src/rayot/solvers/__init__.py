@@ -25,6 +25,7 @@ from rayot.solvers.marginals import Marginals, monotone_map, rank_sum_scores
 from rayot.solvers.permutation import permutation_test
 from rayot.solvers.problem import Cells, Population
 from rayot.solvers.profiles import ProfileMap, ProfileSettings
+from rayot.solvers.quantile import MarginalMap, QuantileSettings
 from rayot.solvers.random import generator
 from rayot.solvers.ray import Ray, TransportMap
 from rayot.solvers.settings import Settings
@@ -68,10 +69,12 @@ __all__ = [
     "JointSettings",
     "JointStack",
     "LatentShiftMap",
+    "MarginalMap",
     "Marginals",
     "Population",
     "ProfileMap",
     "ProfileSettings",
+    "QuantileSettings",
     "Ray",
     "ScGenSettings",
     "Settings",

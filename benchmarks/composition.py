@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from anndata import AnnData
 from rows import run
-from sets import prepare
+from sets import DELTA, prepare
 
 import rayot as rt
 
@@ -43,9 +43,9 @@ def dying(seed: int) -> tuple[AnnData, np.ndarray]:
 
 def methods(share: float) -> dict[str, dict]:
     return {
-        "all cells": {},
-        "unbalanced": {"plan_kwargs": {"unmatched_source": share}},
-        "within cell types": {"strata_key": "cell_type"},
+        "all cells": DELTA,
+        "unbalanced": {"plan_kwargs": {"unmatched_source": share, **DELTA["plan_kwargs"]}},
+        "within cell types": {"strata_key": "cell_type", **DELTA},
     }
 
 

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from anndata import AnnData
 from rows import run
-from sets import SETS, embed, prepare
+from sets import DELTA, SETS, embed, prepare
 
 import rayot as rt
 from rayot.solvers import energy_distance
@@ -82,7 +82,7 @@ def pair(adata: AnnData, of_target: np.ndarray, seed: int, **options: object) ->
     part = adata[(control | of_target) & (adata.obs["split"] == "train").to_numpy()].copy()
     is_target = of_target[(control | of_target) & (adata.obs["split"] == "train").to_numpy()]
     part.obs["perturbation"] = np.where(is_target, "target", "control")
-    given = {"preset": "fast", "seed": seed, "split_key": None, "write_genes": False}
+    given = {"preset": "fast", "seed": seed, "split_key": None, "write_genes": False, **DELTA}
     return rt.tl.w1ot(part, "control", "target", **given, **QUIET, **options)
 
 

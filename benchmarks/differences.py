@@ -15,13 +15,13 @@ import rivals
 import torch
 from pairs import ours, rival
 from rows import run
-from sets import SETS, prepare
+from sets import DELTA, SETS, prepare
 
 import rayot as rt
 from rayot.tl._held_out import read_held_out, read_maps
 
 METHODS = {
-    "fast": lambda *cells: ours(*cells, preset="fast"),
+    "fast": lambda *cells: ours(*cells, preset="fast", **DELTA),
     "nearest control": lambda *cells: rival(*cells, fit=rivals.nearest_control, decode="delta"),
     "flow matching": lambda *cells: rival(*cells, fit=rivals.flow_matching, decode="delta"),
 }

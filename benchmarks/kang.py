@@ -5,7 +5,7 @@ and the top 50 differentially expressed genes. Genes and components come from tr
 """
 
 from rows import run
-from sets import prepare
+from sets import DELTA, prepare
 
 import rayot as rt
 
@@ -18,6 +18,7 @@ def measure(preset: str, seed: int) -> dict:
         "IFN-beta",
         use_rep="X_pca",
         preset=preset,
+        **(DELTA if preset == "fast" else {}),
         seed=seed,
         show_progress_bar=False,
     )

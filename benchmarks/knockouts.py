@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from anndata import AnnData
 from rows import run
+from sets import DELTA
 
 import rayot as rt
 from rayot.tl._held_out import read_held_out, read_maps
@@ -37,7 +38,8 @@ def measure(target: str, seed: int) -> dict:
     rt.pp.split(adata, seed=seed)
     torch.set_num_threads(1)
     start = time.process_time()
-    model = rt.tl.w1ot(adata, "control", target, preset="fast", seed=seed, show_progress_bar=False)
+    options = {"preset": "fast", "seed": seed, "show_progress_bar": False, **DELTA}
+    model = rt.tl.w1ot(adata, "control", target, **options)
     seconds = time.process_time() - start
     table = rt.tl.evaluate(adata, metrics=METRICS, seed=seed)
     is_source = (adata.obs["perturbation"] == "control").to_numpy()

@@ -22,7 +22,7 @@ import pandas as pd
 import torch
 from anndata import AnnData
 from rows import RESULTS, run
-from sets import SETS, prepare
+from sets import DELTA, SETS, prepare
 
 import rayot as rt
 
@@ -96,6 +96,8 @@ def measure(data: str, setting: str, seed: int, method: str) -> dict:
     verb = method.partition(",")[0]
     group = SETS[data].group
     options = dict(METHODS[method])
+    if options.get("preset") != "paper":
+        options["plan_kwargs"] = {**DELTA["plan_kwargs"], **options.get("plan_kwargs", {})}
     if setting == "unseen" or verb == "celltype_shift":
         options["strata_key"] = group
     if setting == "unseen" and verb in JOINT:

@@ -20,7 +20,7 @@ import rivals
 import torch
 from anndata import AnnData
 from rows import run
-from sets import SETS, SPACES, prepare
+from sets import DELTA, SETS, SPACES, prepare
 
 import rayot as rt
 
@@ -92,8 +92,8 @@ def methods(path: str | None) -> dict[str, Callable[..., None]]:
         return lambda *cells: rival(*cells, fit=fit, decode=decode)
 
     fits: dict[str, Callable[..., None]] = {
-        "fast": lambda *cells: ours(*cells, preset="fast"),
-        "fast, not clipped": lambda *cells: ours(*cells, preset="fast", clip=False),
+        "fast": lambda *cells: ours(*cells, preset="fast", **DELTA),
+        "fast, not clipped": lambda *cells: ours(*cells, preset="fast", clip=False, **DELTA),
         "nearest control": of(rivals.nearest_control),
         "paper": lambda *cells: ours(*cells, preset="paper"),
         "flow matching": of(rivals.flow_matching),

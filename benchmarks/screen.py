@@ -14,6 +14,7 @@ import joblib
 import numpy as np
 from anndata import AnnData
 from rows import run
+from sets import DELTA
 
 import rayot as rt
 
@@ -25,7 +26,7 @@ def cells() -> AnnData:
 
 
 def screen_of(adata: AnnData, **options: object) -> rt.model.Screen:
-    return rt.tl.screen(adata, "control", show_progress_bar=False, **options)
+    return rt.tl.screen(adata, "control", show_progress_bar=False, **DELTA, **options)
 
 
 class Pair:
@@ -58,7 +59,7 @@ def compare(adata: AnnData, screens: dict[str, rt.model.Screen], target: str) ->
     pair = Pair(adata, target)
     singles = []
     for seed in (0, 1):
-        options = {"preset": "fast", "seed": seed, "write_genes": False}
+        options = {"preset": "fast", "seed": seed, "write_genes": False, **DELTA}
         model = rt.tl.w1ot(adata, "control", target, show_progress_bar=False, **options)
         singles.append(model.predict(pair.control).X)
     predicted = {name: each.predict(pair.control, target).X for name, each in screens.items()}

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from anndata import AnnData
 from rows import run, summarise
-from sets import prepare
+from sets import DELTA, prepare
 
 import rayot as rt
 
@@ -68,7 +68,7 @@ def measure(method: str, seed: int) -> dict:
         key_added="map",
         seed=seed,
         show_progress_bar=False,
-        **METHODS[method],
+        **{**({} if "paper" in method else DELTA), **METHODS[method]},
     )
     seconds = time.process_time() - start
     is_control = (adata.obs["perturbation"] == "control").to_numpy()

@@ -13,7 +13,7 @@ import scanpy as sc
 from anndata import AnnData
 from rows import RESULTS, run
 from scipy import stats
-from sets import embed
+from sets import DELTA, embed
 
 import rayot as rt
 
@@ -225,6 +225,7 @@ def score(cells: int, genes: int, preset: str, seed: int) -> dict[str, float]:
         "perturbed",
         use_rep="X_pca",
         preset=preset,
+        **(DELTA if preset == "fast" else {}),
         seed=seed,
         show_progress_bar=False,
     )

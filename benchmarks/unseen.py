@@ -20,7 +20,7 @@ import torch
 from anndata import AnnData
 from pairs import METRICS, ours, rival
 from rows import run
-from sets import SETS, prepare
+from sets import DELTA, SETS, prepare
 
 import rayot as rt
 
@@ -33,7 +33,7 @@ CONTROLS = ("unseen", "half seen")
 
 def fast(**options: object) -> Callable[..., None]:
     return lambda *cells, group: ours(
-        *cells, preset="fast", **{**options, **({"strata_key": group} if options else {})}
+        *cells, preset="fast", **DELTA, **{**options, **({"strata_key": group} if options else {})}
     )
 
 

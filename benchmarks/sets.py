@@ -11,7 +11,7 @@ import rayot as rt
 SPACES = ("genes", "pca")
 
 DELTA = {"plan_kwargs": {"decode": "delta"}}
-"""Predictions as the map makes them: tables of maps are not of calibrated genes, unless they say."""
+"""Predictions as the map makes them: tables of maps are not of calibrated genes."""
 
 
 @dataclass(frozen=True)

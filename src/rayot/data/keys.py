@@ -179,6 +179,7 @@ class Key:
         params = "params"
         version = "version"
         seed = "seed"
+        diagnostics = "diagnostics"
 
     class screen:
         """Entries of the dictionary ``adata.uns[key]`` of a screen.

@@ -17,7 +17,8 @@ import torch
 from rows import run, summarise
 
 import rayot as rt
-from rayot.solvers.translation import TranslationSettings, gromov_plan
+from rayot.solvers.gromov import gromov_plan
+from rayot.solvers.translation import TranslationSettings
 
 METHODS = {
     "discrete": {},

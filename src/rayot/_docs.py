@@ -109,6 +109,12 @@ PARAMETERS = {
     Further arguments of :class:`lightning.pytorch.Trainer`.""",
     "fitted_adata": """adata
     With the fitted map. It is not changed.""",
+    "drawn_adata": """adata
+    Cells with the fitted map. With ``obsm["X_umap"]``, or where no UMAP is drawn in, it is not
+    changed. Otherwise a UMAP of the observed source and target cells is fitted and kept, NaN for
+    other cells, in ``obsm[f"X_{key}_umap"]``; ``uns[f"{key}_umap"]`` says what it was fitted to.
+    Later figures take it for as long as these cells and their values are the same. A view keeps
+    none.""",
     "key": """key
     Name of the fitted map.""",
     "ax": """ax

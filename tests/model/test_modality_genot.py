@@ -6,7 +6,8 @@ import pytest
 from mudata import MuData
 
 import rayot as rt
-from rayot.solvers.translation import TranslationSettings, gromov_plan
+from rayot.solvers.gromov import gromov_plan
+from rayot.solvers.translation import TranslationSettings
 
 QUICK = {"show_progress_bar": False, "max_steps": 600}
 SETTINGS = {"distance": "euclidean", "width": 64, "integration_steps": 10}
@@ -65,6 +66,34 @@ def test_an_isometry_is_found(modalities, fused_keys, coupling, tmp_path):
     np.testing.assert_array_equal(
         loaded.predict(modalities["rna"][:5]).X, model.predict(modalities["rna"][:5]).X
     )
+    np.testing.assert_equal(loaded.diagnostics, model.diagnostics)
+    assert loaded.diagnostics["certificate"] == "good"
+    assert modalities["rna"].uns["genot"]["diagnostics"]["certificate"] == "good"
+    modalities["rna"].write_h5ad(tmp_path / "rna.h5ad")
+    assert repr(loaded) == repr(model)
+
+
+def test_a_model_says_what_it_is(modalities):
+    model = rt.model.ModalityGENOT(modalities, "rna", "atac", **SETTINGS)
+    head = "ModalityGENOT from 'rna' (2 features) to 'atac' (3 features), preset 'fast', seed 0\n"
+    assert repr(model) == f"{head}not trained: call train()"
+    with pytest.raises(RuntimeError, match="Train the model first"):
+        model.diagnostics  # noqa: B018
+    model.train(max_steps=10, show_progress_bar=False)
+    said = repr(model)
+    assert said.startswith(f"{head}trained on 200 and 200 coupled cells, 10 steps\ngood: The least")
+    assert said.splitlines()[-1].startswith("next: predict(cells of 'rna'), save(folder)")
+
+
+def test_a_model_of_an_early_version_has_no_diagnostics(modalities, tmp_path):
+    model = rt.model.ModalityGENOT(modalities, "rna", "atac", **SETTINGS)
+    model.train(max_steps=10, show_progress_bar=False)
+    model.diagnostics_ = None
+    model.save(tmp_path / "model")
+    loaded = rt.model.ModalityGENOT.load(tmp_path / "model")
+    assert "kept no diagnostics" in repr(loaded)
+    with pytest.raises(RuntimeError, match="fit it again"):
+        loaded.diagnostics  # noqa: B018
 
 
 def test_only_training_cells_are_fitted(modalities):

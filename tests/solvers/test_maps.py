@@ -29,6 +29,7 @@ from rayot.solvers.cinema import chatterjee
 from rayot.solvers.coupling import (
     COSTS,
     LARGEST_EXPONENT,
+    SINKHORN_TOLERANCE,
     WHOLE_ITERATIONS,
     draw_pairs,
     entropic_plan,
@@ -198,6 +199,34 @@ def test_entropic_plans_have_their_marginals(epsilon, far):
     plan = entropic_plan(cost, epsilon, n_iterations=WHOLE_ITERATIONS)[0]
     assert torch.allclose(plan.sum(1) * 60, torch.ones(60, dtype=plan.dtype), atol=0.01)
     assert torch.allclose(plan.sum(0) * 60, torch.ones(60, dtype=plan.dtype), atol=0.01)
+
+
+@pytest.mark.parametrize(("epsilon", "far"), [(0.1, 0), (0.01, 0), (0.05, 30)])
+def test_entropic_plans_are_those_of_pot(epsilon, far):
+    x, y = torch.randn(2, 1, 50, 3, generator=torch.Generator().manual_seed(0))
+    x[0, 0, 0] += far
+    cost = squared_euclidean(x, y).double()
+    masses = torch.rand(2, 1, 50, generator=torch.Generator().manual_seed(1)).double()
+    masses[0, 0, 7] = 0
+    masses /= masses.sum(2, keepdim=True)
+    found = entropic_plan(cost, epsilon, masses=(masses[0], masses[1]), n_iterations=5000)[0]
+    given = (each[0].clamp_min(1e-30).numpy() for each in masses)
+    options = {"method": "sinkhorn_log", "numItermax": 20_000, "stopThr": 1e-7}
+    expected = ot.sinkhorn(*given, (cost / cost.mean())[0].numpy(), epsilon, **options)
+    np.testing.assert_allclose(found.numpy(), expected, atol=2e-4)
+    assert float(found[7].sum()) < 1e-20
+
+
+@pytest.mark.parametrize("epsilon", [0.005, 0.05])
+def test_many_cells_take_no_more_iterations_than_few(epsilon):
+    """With more than 1000 cells, POT's stabilised kernel starts anew at each iteration."""
+    draw = torch.Generator().manual_seed(0)
+    cost = squared_euclidean(
+        torch.randn(1, 1100, 4, generator=draw), torch.randn(1, 1200, 4, generator=draw)
+    )
+    plan = entropic_plan(cost, epsilon, n_iterations=200)[0]
+    assert float((plan.sum(1) - 1 / 1100).norm()) < SINKHORN_TOLERANCE
+    assert float((plan.sum(0) - 1 / 1200).norm()) < SINKHORN_TOLERANCE
 
 
 @pytest.mark.parametrize("tau", [0.5, 0.9])

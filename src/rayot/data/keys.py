@@ -76,6 +76,11 @@ class Key:
             return f"X_{key}"
 
         @staticmethod
+        def kept_umap(key: str) -> str:
+            """UMAP that a figure of the map fitted; rows of cells that it did not draw are NaN."""
+            return f"X_{key}_umap"
+
+        @staticmethod
         def embedding(basis: str) -> str:
             """Coordinates of an embedding, by scanpy's short name for it."""
             return basis if basis.startswith("X_") else f"X_{basis}"
@@ -121,6 +126,11 @@ class Key:
         def result(key: str) -> str:
             """Parameters, version, seed, history and diagnostics of one fitted map."""
             return key
+
+        @staticmethod
+        def kept_umap(key: str) -> str:
+            """What a UMAP that a figure of the map fitted was fitted to."""
+            return f"{key}_umap"
 
     class colors:
         """Palettes of ``adata.uns``, as scanpy names them."""
@@ -169,6 +179,7 @@ class Key:
         params = "params"
         version = "version"
         seed = "seed"
+        diagnostics = "diagnostics"
 
     class screen:
         """Entries of the dictionary ``adata.uns[key]`` of a screen.
@@ -255,6 +266,12 @@ class Key:
         def validation(cls, metric: str) -> str:
             """The same metric on the validation share."""
             return f"{cls.validation_prefix}{metric}"
+
+    class kept_umap:
+        """Entries of ``adata.uns[key + "_umap"]``."""
+
+        fingerprint = "fingerprint"
+        seed = "seed"
 
     class potential_grid:
         """Entries of ``adata.uns[key]["potential_grid"]``; ``values[i, j]`` is at (x[j], y[i])."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -20,24 +21,41 @@ from rayot.data.keys import Key
 from rayot.data.matrix import dense, expression_of
 from rayot.data.modality import modality_of
 from rayot.model import files, saved
-from rayot.model.schema import check_unique
+from rayot.model.schema import Figure, check_unique
 from rayot.solvers.translation import Translation, TranslationSettings
 from rayot.train.translation import train_translation
 
 SAVED = "ModalityGENOT"
 
-FIELDS = {
-    "model": str,
-    "version": str,
-    "modalities": tuple[str, str],
-    "representations": tuple[str | None, str | None],
-    "source_names": list[str],
-    "target_names": list[str],
-    "preset": str,
-    "seed": int,
-    "settings": dict[str, Any],
-}
-"""Types of the fields of a saved model."""
+
+class SavedDiagnostics(TypedDict):
+    """What is saved of :attr:`rayot.solvers.gromov.GromovCoupling.diagnostics`."""
+
+    loss: float
+    chance_loss: float
+    start_losses: list[float]
+    other_loss: Figure
+    other_distance: Figure
+    n_source: int
+    n_target: int
+    certificate: Literal["good", "check", "poor"]
+    reason: str
+
+
+@dataclass(frozen=True)
+class SavedTranslation:
+    """Types of the fields of a saved model; what has a default lacks in early ones."""
+
+    model: str
+    version: str
+    modalities: tuple[str, str]
+    representations: tuple[str | None, str | None]
+    source_names: list[str]
+    target_names: list[str]
+    preset: str
+    seed: int
+    settings: dict[str, Any]
+    diagnostics: SavedDiagnostics | None = None
 
 
 class ModalityGENOT:
@@ -45,7 +63,8 @@ class ModalityGENOT:
 
     A coupling under which distances within both modalities agree (Gromov-Wasserstein), fused with
     a comparison of what both have where ``fused_keys`` names it, and a flow from noise to the
-    cells that a cell is coupled with.
+    cells that a cell is coupled with. Such couplings have local optima, mirror images above all:
+    the best one from several starts is taken, and ``diagnostics`` says whether it leads.
 
     Parameters
     ----------
@@ -85,6 +104,8 @@ class ModalityGENOT:
     >>> model.train(max_steps=10, show_progress_bar=False)
     >>> model.predict(modalities["a"][:5]).shape
     (5, 2)
+    >>> sorted(model.diagnostics)[:2]
+    ['certificate', 'chance_loss']
     """
 
     @public()
@@ -144,7 +165,47 @@ class ModalityGENOT:
         )
         sizes = [each.shape[1] for each in self._cells]
         self.module = Translation(sizes[0], sizes[1], self.settings, seed)
+        self.diagnostics_: dict[str, Any] | None = None
         self.is_trained_ = False
+
+    def __repr__(self) -> str:
+        """What was fitted, on what, how good it is, and what comes next."""
+        (source, target), names = self.modalities, (self.source_names, self.target_names)
+        sizes = [f"{len(each)} features" for each in names]
+        head = (
+            f"ModalityGENOT from {source!r} ({sizes[0]}) to {target!r} ({sizes[1]}), "
+            f"preset {self.preset!r}, seed {self.seed}"
+        )
+        if not self.is_trained_:
+            return f"{head}\nnot trained: call train()"
+        found = self.diagnostics_
+        if found is None:
+            return f"{head}\ntrained by an early version, which kept no diagnostics"
+        return (
+            f"{head}\ntrained on {found['n_source']} and {found['n_target']} coupled cells, "
+            f"{self.settings.n_steps} steps\n{found['certificate']}: {found['reason']}\n"
+            f"next: predict(cells of {source!r}), save(folder); all figures are in diagnostics"
+        )
+
+    @property
+    def diagnostics(self) -> dict[str, Any]:
+        """Losses of the coupling, a word and the reason for it.
+
+        See :class:`rayot.solvers.gromov.GromovCoupling`. The word is "check" where another coupling
+        agrees with the distances about as well.
+
+        Raises
+        ------
+        RuntimeError
+            If the model is not trained, or an early version saved it without them.
+        """
+        if self.diagnostics_ is None:
+            raise RuntimeError(
+                "The model was saved by an early version, without diagnostics; fit it again."
+                if self.is_trained_
+                else "Train the model first."
+            )
+        return dict(self.diagnostics_)
 
     @public()
     def train(
@@ -154,7 +215,7 @@ class ModalityGENOT:
         batch_size: int | None = None,
         show_progress_bar: bool = True,
     ) -> None:
-        """Couple the training cells and fit the flow; fills ``history``.
+        """Couple the training cells and fit the flow; fills ``history`` and ``diagnostics``.
 
         Parameters
         ----------
@@ -178,7 +239,7 @@ class ModalityGENOT:
         self.settings = settings.with_batch_for(len(self._cells[0]))
         self.module.settings = self.settings
         source, target = self._cells
-        columns = train_translation(
+        columns, self.diagnostics_ = train_translation(
             self.module, source, target, self._shared, progress=show_progress_bar
         )
         self.history = {"velocity": pd.DataFrame(columns).set_index("step")}
@@ -263,6 +324,7 @@ class ModalityGENOT:
             "preset": self.preset,
             "seed": self.seed,
             "settings": self.settings.to_json(),
+            "diagnostics": self.diagnostics_,
         }
         arrays = {name: value.numpy() for name, value in self.module.state_dict().items()}
         arrays["history"] = self.history["velocity"].reset_index().to_numpy(dtype=np.float64)
@@ -278,7 +340,7 @@ class ModalityGENOT:
         FileNotFoundError, OSError, ValueError
             As :meth:`W1OT.load`.
         """
-        return files.load(dir_path, SAVED, FIELDS, cls._restore)
+        return files.load(dir_path, SAVED, SavedTranslation, cls._restore)
 
     @classmethod
     def _restore(cls, values: dict[str, Any], arrays: dict[str, np.ndarray]) -> Self:
@@ -291,6 +353,7 @@ class ModalityGENOT:
         model.source_names, model.target_names = values["source_names"], values["target_names"]
         for name in ("source_names", "target_names"):
             check_unique(values[name], name)
+        model.diagnostics_ = values.get("diagnostics")
         curve = {"velocity": arrays.pop("history", np.zeros(0))}
         model.history = saved.history_of({"velocity": ["loss"]}, curve)
         sizes = len(model.source_names), len(model.target_names)

@@ -42,15 +42,14 @@ def markers(
 
     Parameters
     ----------
-    adata
-        Cells with the fitted map. It is not changed.
+    {drawn_adata}
     {key}
     basis
         Embedding to draw in; by default the data themselves where the map works in two dimensions.
     size
         Area of a point of the populations in points².
     seed
-        Seed of a UMAP that has to be fitted.
+        Seed of a UMAP that has to be fitted, as none of this seed is kept.
     {ax}
     {show}
     {save}

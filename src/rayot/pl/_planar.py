@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from rayot._public import warn
 from rayot.data.fitted import FittedMap
 from rayot.data.keys import Key
 from rayot.data.matrix import embedding_rows
+from rayot.pl._kept_umap import kept_umap
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -22,8 +22,6 @@ Rows = NDArray[np.intp]
 
 N_COMPONENTS = 50
 """Principal components that stand in for expression when neighbours are looked for."""
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -71,7 +69,7 @@ def planar_cells(adata: AnnData, key: str, basis: str | None = None, seed: int =
     Two-dimensional data are drawn as they are. In an embedding the observed cells keep their
     place, and a predicted cell goes to the weighted mean of the observed cells nearest to it in
     the space of the map. Without target cells that is where it came from, and a warning says
-    so.
+    so. Where a UMAP is needed and there is none, one is fitted and kept.
 
     Parameters
     ----------
@@ -83,7 +81,7 @@ def planar_cells(adata: AnnData, key: str, basis: str | None = None, seed: int =
         Name of an embedding (``umap`` for ``obsm["X_umap"]``); by default the space of the map if
         it has two dimensions, otherwise ``umap``.
     seed
-        Seed of a UMAP that has to be fitted.
+        Seed of a UMAP that has to be fitted, as none of this seed is kept.
 
     Raises
     ------
@@ -108,20 +106,15 @@ def planar_cells(adata: AnnData, key: str, basis: str | None = None, seed: int =
             "where it is; keep the target cells for this figure, or draw in the space of the map."
         )
     observed, predicted = _reduced(space)
+    rows = np.concatenate([space.source_rows, space.target_rows])
     if entry in adata.obsm:
-        rows = np.concatenate([space.source_rows, space.target_rows])
         places = embedding_rows(adata.obsm[entry], rows).astype(np.float64)[:, :2]
         return _place(space, places, _near(predicted, observed, places), labels, False)
     if entry != Key.obsm.umap:
         found = ", ".join(map(repr, adata.obsm)) or "none"
         raise KeyError(f"There is no embedding {entry!r} in adata.obsm (found: {found}).")
-    logger.info(
-        "adata.obsm has no %r: fitting UMAP to %d cells. Run scanpy.tl.umap beforehand to keep one "
-        "embedding for all figures.",
-        entry,
-        len(observed),
-    )
-    return _place(space, *_fit_umap(observed, predicted, seed), labels, False)
+    places = kept_umap(adata, key, rows, space.observed, observed, seed)
+    return _place(space, places, _near(predicted, observed, places), labels, False)
 
 
 def _space(adata: AnnData, fitted: FittedMap) -> _Space:
@@ -180,8 +173,10 @@ def _reduced(space: _Space) -> tuple[Points, Points]:
     from sklearn.decomposition import PCA
 
     components = min(N_COMPONENTS, len(space.observed) - 1)
-    pca = PCA(components, svd_solver="randomized", random_state=0).fit(space.observed)
-    return pca.transform(space.observed), pca.transform(space.predicted)
+    # Single precision halves the time, which every figure takes.
+    observed, predicted = (each.astype(np.float32) for each in (space.observed, space.predicted))
+    pca = PCA(components, svd_solver="randomized", random_state=0).fit(observed)
+    return pca.transform(observed), pca.transform(predicted)
 
 
 def _near(points: Points, observed: Points, places: Points, n_neighbors: int = 15) -> Points:
@@ -194,14 +189,3 @@ def _near(points: Points, observed: Points, places: Points, n_neighbors: int = 1
     weights = 1.0 / np.maximum(distances, 1e-9 * max(1.0, float(distances.max())))
     weights /= weights.sum(axis=1, keepdims=True)
     return np.einsum("nk,nkd->nd", weights, places[neighbors])
-
-
-def _fit_umap(observed: Points, predicted: Points, seed: int) -> tuple[Points, Points]:
-    from umap import UMAP
-
-    # A fixed state runs on one thread; saying so keeps umap-learn from warning about it.
-    reducer = UMAP(n_neighbors=min(15, len(observed) - 1), random_state=seed, n_jobs=1)
-    places = reducer.fit_transform(observed)
-    return np.asarray(places, dtype=np.float64), np.asarray(
-        reducer.transform(predicted), dtype=np.float64
-    )

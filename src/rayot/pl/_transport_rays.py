@@ -41,14 +41,12 @@ def transport_rays(
 
     Parameters
     ----------
-    adata
-        Cells with the fitted map. It is not changed.
+    {drawn_adata}
     {key}
     basis
         Embedding to draw in, such as ``umap`` or ``pca``; predicted cells are placed by their
         nearest observed cells in the space of the map. By default the data themselves where the
-        map works in two dimensions, otherwise ``umap``, which is fitted for this figure alone if
-        ``adata.obsm`` has none.
+        map works in two dimensions, otherwise ``umap``.
     color
         Column of ``adata.obs`` or gene; by default the three populations.
     n_rays
@@ -56,7 +54,7 @@ def transport_rays(
     size
         Area of a point in points².
     seed
-        Seed of that draw, and of a UMAP that has to be fitted.
+        Seed of that draw, and of a UMAP that has to be fitted, as none of this seed is kept.
     {ax}
     {show}
     {save}

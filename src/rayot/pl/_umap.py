@@ -32,12 +32,11 @@ def umap(
 ) -> Axes | None:
     """Source, target and predicted cells in one UMAP.
 
+    Predicted cells are placed by their nearest observed cells in the space of the map.
+
     Parameters
     ----------
-    adata
-        Cells with the fitted map. It is not changed. With ``obsm["X_umap"]`` predicted cells are
-        placed by their nearest observed cells in the space of the map; without it a UMAP is fitted
-        to the observed cells, for this figure alone.
+    {drawn_adata}
     {key}
     color
         Column of ``adata.obs`` or gene; by default the three populations. A predicted cell has the
@@ -45,7 +44,7 @@ def umap(
     size
         Area of a point in points².
     seed
-        Seed of a UMAP that has to be fitted.
+        Seed of a UMAP that has to be fitted, as none of this seed is kept.
     {ax}
     {show}
     {save}

@@ -34,7 +34,8 @@ source_modality, target_modality
     keywords ``split_key``, ``allow_counts``, ``preset``, ``seed``, ``key_added``, ``max_steps``,
     ``batch_size``, ``show_progress_bar`` and ``plan_kwargs`` count then. Rows need not be paired.
     Written to the source modality: ``obsm["X_" + key]``, the mean translation,
-    ``obs[key + "_sd"]``, its spread, and ``uns[key]``.
+    ``obs[key + "_sd"]``, its spread, and ``uns[key]``, whose ``diagnostics`` say whether the
+    coupling leads over others.
 source_rep, target_rep
     Entries of the modalities' ``obsm``; None takes ``X``.
 fused_keys
@@ -139,6 +140,7 @@ def _translate(
         Key.translation.params: plain(model.parameters()),
         Key.translation.version: rayot.__version__,
         Key.translation.seed: seed,
+        Key.translation.diagnostics: model.diagnostics,
     }
     return model
 

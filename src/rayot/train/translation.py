@@ -1,14 +1,16 @@
 """Training of a translation between two spaces."""
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
 from tqdm.auto import tqdm
 
 from rayot.solvers.flow import matching_loss
+from rayot.solvers.gromov import gromov_coupling
 from rayot.solvers.random import generator
-from rayot.solvers.translation import Translation, gromov_plan
+from rayot.solvers.translation import Translation
 from rayot.train.block import BLOCK_STEPS
 from rayot.train.threads import threads_for
 
@@ -20,7 +22,7 @@ def train_translation(
     shared_features: tuple[np.ndarray, np.ndarray] | None = None,
     *,
     progress: bool = True,
-) -> dict[str, np.ndarray]:
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Couple training cells, then learn the flow on pairs drawn from the coupling.
 
     One coupling of many cells, and not one of each batch: that of a batch may turn the space
@@ -39,12 +41,13 @@ def train_translation(
 
     Returns
     -------
-    History: "step" and the mean "loss" of each block of 100 steps, (blocks,).
+    History: "step" and the mean "loss" of each block of 100 steps, (blocks,); and the diagnostics
+    of the coupling, see :class:`rayot.solvers.gromov.GromovCoupling`.
 
     Raises
     ------
     FloatingPointError
-        If the loss becomes NaN or infinite.
+        If the loss becomes NaN or infinite, or the coupling underflows.
     """
     settings, seed = translation.settings, translation.seed
     chosen = [
@@ -57,7 +60,8 @@ def train_translation(
     both = None
     if shared_features is not None:
         both = (shared_features[0][chosen[0]], shared_features[1][chosen[1]])
-    plan = torch.from_numpy(gromov_plan(coupled[0], coupled[1], settings, both))
+    coupling = gromov_coupling(coupled[0], coupled[1], settings, both)
+    plan = torch.from_numpy(coupling.plan)
     pairs = plan.nonzero()
     masses = plan[tuple(pairs.T)].cumsum(0)
     first, second = map(torch.from_numpy, coupled)
@@ -101,4 +105,4 @@ def train_translation(
     translation.eval()
     steps = np.minimum(np.arange(0, settings.n_steps, BLOCK_STEPS) + BLOCK_STEPS, settings.n_steps)
     means = [block.mean() for block in np.split(losses, steps[:-1])]
-    return {"step": steps, "loss": np.array(means)}
+    return {"step": steps, "loss": np.array(means)}, coupling.diagnostics

@@ -12,6 +12,7 @@ from rayot.model.profiles import ProfileMethod
 from rayot.solvers import TransportMap
 
 SOURCE, TARGET = "control", "perturbed"
+PLAIN = {"decode": "delta"}
 NAMES = sorted(name for name in METHODS if not issubclass(method_of(name), ProfileMethod))
 
 
@@ -130,7 +131,11 @@ def test_bad_settings_of_genot(cells, quick, options, message):
 
 @pytest.mark.parametrize("use_rep", [None, "X_pca"])
 def test_predictions_of_genot_have_the_mean_and_spread_of_samples(cells, quick, use_rep, tmp_path):
-    options = {**quick, "n_seeds": 2, "plan_kwargs": {"n_samples": 3, "n_components": None}}
+    options = {
+        **quick,
+        "n_seeds": 2,
+        "plan_kwargs": {**PLAIN, "n_samples": 3, "n_components": None},
+    }
     model = rt.tl.genot(cells, SOURCE, TARGET, use_rep=use_rep, **options)
     source = cells[cells.obs["perturbation"] == SOURCE]
     assert cells.obs["genot_sd"].notna().sum() == len(source)
@@ -172,7 +177,9 @@ def test_the_mean_shift_is_that_of_evaluate(cells, quick):
 
 
 def test_cell_types_shift_by_their_own_means(cells):
-    model = rt.tl.celltype_shift(cells, SOURCE, TARGET, clip=False, show_progress_bar=False)
+    model = rt.tl.celltype_shift(
+        cells, SOURCE, TARGET, clip=False, show_progress_bar=False, plan_kwargs=PLAIN
+    )
     moves = cells.layers["celltype_shift"] - cells.X.toarray()
     source = (cells.obs["perturbation"] == SOURCE).to_numpy()
     for stratum in model.problems.strata:

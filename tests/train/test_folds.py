@@ -114,13 +114,16 @@ def test_as_many_folds_as_can_have_two_cells(sizes, n_strata, expected):
         assert fold_counts(*pair, 1) == [1] * len(expected)
 
 
-def test_stacks_hold_whole_problems_and_no_more_maps_than_there_are_problems():
-    assert stacks_of([5, 1, 4]) == [[0], [2]]
-    assert stacks_of([1, 1]) == []
+def test_stacks_hold_whole_problems_and_batches_no_larger_than_those_of_the_problems():
+    assert stacks_of([5, 1, 4], 64) == [[0], [2]]
+    assert stacks_of([1, 1], 64) == []
     counts = [5] * 23
-    stacks = stacks_of(counts)
+    stacks = stacks_of(counts, 64)
     assert [len(each) for each in stacks] == [4] * 5 + [3]
     assert [problem for each in stacks for problem in each] == list(range(23))
+    # Four maps with batches of 64 are as large as one with a batch of 256.
+    assert stacks_of([5, 1, 4], 256) == [[0, 2]]
+    assert [len(each) for each in stacks_of(counts, 256)] == [18, 5]
 
 
 def test_the_smallest_group_is_cross_fitted():

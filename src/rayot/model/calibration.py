@@ -332,15 +332,8 @@ def _changes(model: Method, cells: AnnData) -> np.ndarray:
 
 
 def _scores(own: np.ndarray, change: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """What ranks are taken of: values with a share (n,) of their change, to four digits.
-
-    More digits would part values that differ by rounding alone, which blocks of cells do.
-    """
-    scores = np.asarray(own + share[:, None] * change, dtype=np.float32)
-    bits = scores.view(np.int32)
-    bits += 0x400
-    bits &= ~0x7FF
-    return scores
+    """What ranks are taken of, (n, c) float32: values with a share (n,) of their change."""
+    return np.asarray(own + share[:, None] * change, dtype=np.float32)
 
 
 def uniform(cells: np.ndarray, genes: np.ndarray, seed: int) -> np.ndarray:

@@ -11,6 +11,9 @@ from torch import Tensor
 N_QUANTILES = 32
 """Quantiles that are kept of each gene's values other than zero."""
 
+TOLERANCE = 1e-5
+"""Difference of equal values, as a share of a gene's largest."""
+
 BLOCK = 2**16
 """Values that are looked at together."""
 
@@ -107,16 +110,17 @@ class Marginals:
         """
         n_levels = self.quantiles.shape[1]
         grid = levels(n_levels)
-        first = torch.searchsorted(self.quantiles, values)
-        below, above = (first - 1).clamp_(min=0), first.clamp_(max=n_levels - 1)
+        # Values that differ by rounding are equal, or cells that all move alike would be parted.
+        tolerance = TOLERANCE * self.quantiles.abs().amax(1, keepdim=True)
+        first = torch.searchsorted(self.quantiles, values - tolerance)
+        last = torch.searchsorted(self.quantiles, values + tolerance, right=True) - 1
+        below, above = (first - 1).clamp_(min=0), first.clamp(max=n_levels - 1)
         low, high = self.quantiles.gather(1, below), self.quantiles.gather(1, above)
         part = ((values - low) / (high - low)).nan_to_num_(0).clamp_(0, 1)
         found = torch.lerp(grid[below], grid[above], part)
-        last = torch.searchsorted(self.quantiles, self.quantiles, right=True) - 1
-        last = last.gather(1, above)
-        tied = (high == values) & (last > above)
+        tied = last > first
         if tied.any():
-            found[tied] = torch.lerp(grid[above[tied]], grid[last[tied]], draws[tied])
+            found[tied] = torch.lerp(grid[first[tied]], grid[last[tied]], draws[tied])
         zero, below_zero = self.zero[:, None], self.negative[:, None]
         found = (1 - zero) * found + zero * (values > 0)
         found = torch.where(values < 0, found.minimum(below_zero), found.maximum(below_zero + zero))

@@ -2,7 +2,7 @@
 
 import gc
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,6 +17,9 @@ from rayot.train.standardise import standardise
 
 FEW_CELLS = 100
 """Training cells of a problem's smaller side below which it is cross-fitted."""
+
+BATCH = 64
+"""Cells of a batch of a fold, which has no more than 80 of the smaller side."""
 
 
 @dataclass(frozen=True)
@@ -47,21 +50,29 @@ def fold_counts(source: Population, target: Population, n_folds: int) -> list[in
     return torch.where(smaller < FEW_CELLS, fitting, 1).tolist()
 
 
-def stacks_of(counts: Sequence[int]) -> list[list[int]]:
+def stacks_of(counts: Sequence[int], batch_size: int) -> list[list[int]]:
     """Problems whose folds are fitted in one stack.
 
-    The folds of a problem stay together. A stack has no more maps than there are problems, so that
-    memory does not grow, or else the folds of one problem alone: these then come out bit for bit
-    the same whatever the other problems are.
+    The folds of a problem stay together. Batches of a stack have no more cells than those of the
+    problems, so that memory does not grow, or else the stack has the folds of one problem alone:
+    these then come out bit for bit the same whatever the other problems are.
+
+    Parameters
+    ----------
+    counts
+        Folds of each problem.
+    batch_size
+        Cells of a batch of each problem.
     """
     stacks: list[list[int]] = []
     room = 0
+    largest = len(counts) * max(1, batch_size // BATCH)
     for problem, count in enumerate(counts):
         if count == 1:
             continue
         if count > room:
             stacks.append([])
-            room = max(len(counts), count)
+            room = max(largest, count)
         stacks[-1].append(problem)
         room -= count
     return stacks
@@ -98,8 +109,9 @@ def cross_fit(
         Is moved by the steps that are done.
     """
     found = CrossFit()
-    names, settings = stack.names, stack.settings
-    for number, problems in enumerate(stacks_of(counts), 1):
+    settings = replace(stack.settings, batch_size=min(stack.settings.batch_size, BATCH))
+    names = stack.names
+    for number, problems in enumerate(stacks_of(counts, stack.settings.batch_size), 1):
         owners = [problem for problem in problems for _ in range(counts[problem])]
         of_stack = [f"{names[p]}, fold {k + 1}" for p in problems for k in range(counts[p])]
         outside, inside = _divided(names, problems, counts, (source, target), seed)

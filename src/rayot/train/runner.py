@@ -104,7 +104,9 @@ def train_transport(
     phases = phases_of(transport, training, validation, settings, seed, options)
     counts = fold_counts(source, target, options.n_folds)
     fingerprint = partial(fingerprint_of, transport, source, target, settings, seed, options)
-    total = sum(phase.n_steps for phase in phases) * (1 + len(stacks_of(counts)))
+    total = sum(phase.n_steps for phase in phases) * (
+        1 + len(stacks_of(counts, settings.batch_size))
+    )
     n_problems, n_features = source.n_problems, transport.n_features
     largest = n_problems * 2 * settings.batch_size * max(n_features, settings.widest)
     with (

@@ -259,6 +259,16 @@ def test_there_is_no_effect_only_where_no_map_finds_one():
         assert worst(reports[:n])["certificate"] == words[n - 1]
 
 
+def test_the_default_has_a_lipschitz_potential_and_an_adversary(cells, quick):
+    chosen = {name: value for name, value in quick.items() if name != "preset"}
+    model = rt.tl.w1ot(cells, "control", "perturbed", use_rep="X_pca", **chosen)
+    assert (model.preset, model.settings.step) == ("adversarial", "wasserstein")
+    expected = rt.tl.w1ot(
+        cells, "control", "perturbed", use_rep="X_pca", **{**chosen, "preset": "adversarial"}
+    )
+    np.testing.assert_array_equal(model.predict(cells[:9]).X, expected.predict(cells[:9]).X)
+
+
 @pytest.mark.parametrize(
     "options",
     [

@@ -23,7 +23,9 @@ SEEDS = (0, 1, 2)
 
 def fit(name: str, seed: int) -> tuple[AnnData, rt.model.W1OT]:
     adata = getattr(rt.datasets, name)(N_TRAINING, seed=seed)
-    return adata, rt.tl.w1ot(adata, "control", "perturbed", seed=seed, show_progress_bar=False)
+    return adata, rt.tl.w1ot(
+        adata, "control", "perturbed", preset="paper", seed=seed, show_progress_bar=False
+    )
 
 
 def measure(data: str, seed: int) -> dict:

@@ -6,6 +6,7 @@ setting because it did not pay.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,11 +15,16 @@ import torch
 from torch import Tensor, nn
 
 import rayot.train.phases as phases
-from rayot.nn import LipschitzNetwork
-from rayot.solvers import energy_loss, generator
+from rayot.nn import LipschitzNetwork, StackedMLP
+from rayot.solvers import critic_loss, dual_value, energy_loss, generator, generator_loss
 from rayot.train.block import apply_gradients
 from rayot.train.potential import PotentialTraining
-from rayot.train.step import AdversarialStepTraining, EnergyStepTraining, StepTraining
+from rayot.train.step import (
+    AdversarialStepTraining,
+    EnergyStepTraining,
+    StepTraining,
+    WassersteinStepTraining,
+)
 
 
 class LipschitzCritic(AdversarialStepTraining):
@@ -40,6 +46,74 @@ class LipschitzCritic(AdversarialStepTraining):
         loss = -self.critic(transported).mean(1)
         apply_gradients(loss.sum(), self.trained, self.adams[0])
         return {"step_loss": loss.detach(), "critic_loss": gap.detach()}
+
+
+class Adversary(WassersteinStepTraining):
+    """Ways to play against a critic, of which the package keeps one."""
+
+    kind = "Lipschitz"
+    """Also ``"potential"``, a copy of the ray's, and ``"perceptron"``, with equations 15, 16."""
+    width, n_layers = 64, 4
+    rate = 1.0
+    """Learning rate of the critic, times that of the step size."""
+    together = False
+    """Whether both take their steps by one gradient."""
+    average = 0.0
+    """Of the step size's weights, exponential; taken at the end."""
+
+    def new_critic(self, generators: list[torch.Generator]) -> nn.Module:
+        n_features = self.transport.n_features
+        size = {"width": self.width, "n_layers": self.n_layers}
+        if self.kind == "potential":
+            return deepcopy(self.transport.ray(self.ray).potential)
+        if self.kind == "perceptron":
+            return StackedMLP(n_features, generators, **size)
+        return LipschitzNetwork(n_features, generators, n_groups=None, **size)
+
+    def on_fit_start(self) -> None:
+        AdversarialStepTraining.on_fit_start(self)
+        self.mean = [parameter.detach().clone() for parameter in self.trained]
+
+    def on_fit_end(self) -> None:
+        AdversarialStepTraining.on_fit_end(self)
+
+    def optimise(self, step: int) -> dict[str, Tensor]:
+        self.adams[1].param_groups[0]["lr"] = self.rate * self.adams[0].param_groups[0]["lr"]
+        transported, target = self.draw()
+        loss = (self.one_gradient if self.together else self.in_turns)(transported, target)
+        for mean, parameter in zip(self.mean, self.trained, strict=True):
+            mean.lerp_(parameter.detach(), 1 - self.average)
+            if self.average and step == self.n_steps - 1:
+                parameter.data.copy_(mean)
+        return {"step_loss": loss.detach()}
+
+    def one_gradient(self, transported: Tensor, target: Tensor) -> Tensor:
+        values = self.critic(torch.cat([transported, target], dim=1))
+        dual = dual_value(*values.split(target.shape[1], dim=1))
+        parameters = self.trained + self.critic_parameters
+        gradients = torch.autograd.grad(dual.sum(), parameters)
+        for number, (parameter, each) in enumerate(zip(parameters, gradients, strict=True)):
+            parameter.grad = (each if number < len(self.trained) else -each).contiguous()
+        for adam in self.adams:
+            adam.step()
+        return dual
+
+    def in_turns(self, transported: Tensor, target: Tensor) -> Tensor:
+        values = self.critic(torch.cat([transported.detach(), target], dim=1))
+        if self.kind == "perceptron":
+            values = values.squeeze(-1)
+        moved, there = values.split(target.shape[1], dim=1)
+        logits = self.kind == "perceptron"
+        loss = critic_loss(-there, -moved) if logits else -dual_value(moved, there)
+        apply_gradients(loss.sum(), self.critic_parameters, self.adams[1])
+        values = self.critic(transported)
+        height = generator_loss(-values.squeeze(-1)) if logits else values.mean(-1)
+        apply_gradients(height.sum(), self.trained, self.adams[0])
+        return loss
+
+
+def adversary(**changes: Any) -> type[Adversary]:  # noqa: ANN401
+    return type("Adversary", (Adversary,), changes)
 
 
 class KernelStep(EnergyStepTraining):
@@ -145,8 +219,6 @@ class FreeStep(EnergyStepTraining):
     """No rays: a residual network moves cells freely, by the same loss."""
 
     def setup(self, stage: str) -> None:
-        from rayot.nn import StackedMLP
-
         d = self.transport.n_features
         draws = [generator(self.seed, name, self.name, "free") for name in self.transport.names]
         self.transport.rays[self.ray] = Free(
@@ -241,4 +313,63 @@ VARIANTS = {
     ),
     "no shrinking": Variant({"shrink": False}),
     "all dimensions": Variant({"n_components": None}),
+}
+
+GAME = {"step_betas": (0.5, 0.999), "step_lr": 1e-3, "step_steps": 600}
+SHORT = GAME | {"step_steps": 400}
+QUICK = GAME | {"step_lr": 2e-3, "step_steps": 300}
+OWN = GAME | {"step": "wasserstein"}
+
+# A critic has 4 layers of 64 units, starts anew, and learns as fast as the step size, unless it is
+# named otherwise.
+ADVERSARIES = {
+    "fast": Variant(),
+    "600 steps": Variant(GAME, step=adversary()),
+    "600 steps, from steps near zero": Variant(GAME, step=adversary(starts_at_distance=False)),
+    "600 steps, perceptron": Variant(GAME, step=adversary(kind="perceptron")),
+    "600 steps, 2 layers": Variant(GAME, step=adversary(n_layers=2)),
+    "600 steps, critic 32": Variant(GAME, step=adversary(width=32)),
+    "600 steps, critic 32, 3 x as fast": Variant(GAME, step=adversary(width=32, rate=3.0)),
+    "600 steps, critic 32, averaged": Variant(GAME, step=adversary(width=32, average=0.98)),
+    "600 steps, one gradient": Variant(GAME, step=adversary(together=True)),
+    "600 steps, one gradient, 3 x as fast": Variant(GAME, step=adversary(together=True, rate=3.0)),
+    "600 steps, critic 32, one gradient": Variant(GAME, step=adversary(width=32, together=True)),
+    "600 steps, critic 32, one gradient, 3 x as fast": Variant(
+        GAME, step=adversary(width=32, together=True, rate=3.0)
+    ),
+    "600 steps, starts as the potential, one gradient, 5 x as fast": Variant(
+        GAME, step=adversary(kind="potential", together=True, rate=5.0)
+    ),
+    "400 steps": Variant(SHORT, step=adversary()),
+    "400 steps, at 2e-3": Variant(SHORT | {"step_lr": 2e-3}, step=adversary()),
+    "400 steps, 3 x as fast": Variant(SHORT, step=adversary(rate=3.0)),
+    "400 steps, averaged": Variant(SHORT, step=adversary(average=0.98)),
+    "400 steps, first moment 0": Variant(SHORT | {"step_betas": (0.0, 0.99)}, step=adversary()),
+    "400 steps, first moment 0.9": Variant(SHORT | {"step_betas": (0.9, 0.999)}, step=adversary()),
+    "300 steps, at 2e-3": Variant(QUICK, step=adversary()),
+    "300 steps, at 2e-3, critic 32, 5 x as fast": Variant(
+        QUICK, step=adversary(width=32, rate=5.0)
+    ),
+    "300 steps, at 2e-3, starts as the potential": Variant(QUICK, step=adversary(kind="potential")),
+    "300 steps, at 2e-3, starts as the potential, 5 x as fast": Variant(
+        QUICK, step=adversary(kind="potential", rate=5.0)
+    ),
+    "300 steps, at 2e-3, starts as the potential, one gradient, 5 x as fast": Variant(
+        QUICK, step=adversary(kind="potential", together=True, rate=5.0)
+    ),
+    # As the package has it: the step size and the critic are of one size.
+    "600 steps, both 64": Variant(OWN),
+    "600 steps, both 64, first moment 0.9": Variant(OWN | {"step_betas": (0.9, 0.999)}),
+    "600 steps, both 64, first moment 0.9, at 2e-3": Variant(
+        OWN | {"step_betas": (0.9, 0.999), "step_lr": 2e-3}
+    ),
+    "400 steps, both 64, first moment 0.9, at 2e-3": Variant(
+        OWN | {"step_betas": (0.9, 0.999), "step_lr": 2e-3, "step_steps": 400}
+    ),
+    "600 steps, both 32": Variant(OWN | {"step_width": 32}),
+    "600 steps, both 32, 2 layers": Variant(OWN | {"step_width": 32, "step_layers": 2}),
+    "400 steps, both 32, batch 512": Variant(
+        OWN | {"step_width": 32, "step_steps": 400, "batch_size": 512}
+    ),
+    "400 steps, both 64, batch 512": Variant(OWN | {"step_steps": 400, "batch_size": 512}),
 }

@@ -33,11 +33,11 @@ def test_the_demonstration_leaves_cells_scores_model_and_figures(tmp_path, capsy
     assert ("this very cell" in printed) == (data == "pbmc_perturbed")
     folder = tmp_path / "demo"
     adata = ad.read_h5ad(folder / f"{data}.h5ad")
-    assert {"paper", "fast"} <= set(adata.layers)
+    assert {"paper", "adversarial", "fast"} <= set(adata.layers)
     assert rt.model.W1OT.load(folder / "model").is_trained
     assert (folder / "evaluation.csv").exists()
     figures = {path.stem for path in folder.glob("*.png")}
-    assert {"transport_rays_fast", "history_paper", "evaluation"} <= figures
+    assert {"transport_rays_fast", "history_paper", "history_adversarial", "evaluation"} <= figures
 
 
 def test_a_condition_that_does_not_exist_is_one_sentence(tmp_path, capsys):

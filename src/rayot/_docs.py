@@ -72,7 +72,9 @@ PARAMETERS = {
     ``"auto"``: negative predictions are set to zero if the training cells had none. True: always,
     False: never.""",
     "preset": """preset
-    ``"paper"``: the published algorithm with its settings. ``"fast"``: the best we know.""",
+    ``"paper"``: the published algorithm with its settings. ``"fast"``: the best we know.
+    ``"adversarial"``, of ``w1ot`` alone: rays as in ``"fast"``, and a step size
+    that plays against a 1-Lipschitz critic.""",
     "seed": """seed
     Keys every draw; equal seeds repeat a fit bit for bit on one machine.""",
     "max_steps": """max_steps
@@ -186,7 +188,9 @@ data
 source_key, target_key
     Categories of the column it named: where cells start, and whose response is learned.
 preset
-    ``"paper"``: as published. ``"fast"``: the best we know. None takes the method's default.
+    ``"paper"``: as published. ``"fast"``: the best we know. ``"adversarial"``, of
+    :class:`~rayot.model.W1OT` alone: rays as in ``"fast"``, and a step size that plays against
+    a 1-Lipschitz critic. None takes the method's default.
 representation
     A representation of its own, such as :class:`rayot.representation.SCVI`; None takes the
     one that ``data`` names.

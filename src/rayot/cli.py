@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,9 +21,8 @@ from rayot.data.keys import Key
 if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
-    from matplotlib.axes import Axes
 
-PRESETS = ("paper", "fast")
+PRESETS = ("paper", "adversarial", "fast")
 NOT_OFFERED = ("available", "w1_benchmark")
 """Names of `rayot.datasets` that are no data set, or one that needs arguments."""
 N_HIGHLY_VARIABLE = 1000
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"rayot {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     demo_parser = commands.add_parser(
-        "demo", help="fit both presets on a data set, score them on held-out cells, draw figures"
+        "demo", help="fit all presets on a data set, score them on held-out cells, draw figures"
     )
     names = [name for name in dir(datasets) if name not in NOT_OFFERED]
     demo_parser.add_argument(
@@ -105,7 +105,7 @@ def _folder(text: str) -> Path:
 def demo(
     data: str, target: str | None, out: Path, seed: int = 0, max_steps: int | None = None
 ) -> None:
-    """Split, fit ``paper`` and ``fast``, predict held-out cells, and write what came of it.
+    """Split, fit all presets, predict held-out cells, and write what came of it.
 
     Parameters
     ----------
@@ -262,19 +262,18 @@ def _draw(
         sc.pp.neighbors(adata, use_rep=representation, random_state=0)
         sc.tl.umap(adata, random_state=0)
 
-    def rays(preset: str) -> Axes | None:
-        basis = None if adata.n_vars == 2 else "umap"
-        return pl.transport_rays(adata, preset, basis, show=False)
-
-    drawn = {
-        "transport_rays_paper": lambda: rays("paper"),
-        "transport_rays_fast": lambda: rays("fast"),
-        "history_paper": lambda: pl.history(adata, "paper", show=False),
-        "history_fast": lambda: pl.history(adata, "fast", show=False),
-        "evaluation": lambda: pl.evaluation(table, show=False),
-        "log_fold_change_paper": lambda: pl.log_fold_change(changes["paper"], show=False),
-        "log_fold_change_fast": lambda: pl.log_fold_change(changes["fast"], show=False),
+    basis = None if adata.n_vars == 2 else "umap"
+    of_presets: dict[str, Callable[[str], object]] = {
+        "transport_rays": lambda preset: pl.transport_rays(adata, preset, basis, show=False),
+        "history": lambda preset: pl.history(adata, preset, show=False),
+        "log_fold_change": lambda preset: pl.log_fold_change(changes[preset], show=False),
     }
+    drawn: dict[str, Callable[[], object]] = {
+        f"{kind}_{preset}": partial(draw, preset)
+        for kind, draw in of_presets.items()
+        for preset in PRESETS
+    }
+    drawn["evaluation"] = lambda: pl.evaluation(table, show=False)
     names = []
     for name, draw in drawn.items():
         draw()

@@ -257,3 +257,50 @@ def test_there_is_no_effect_only_where_no_map_finds_one():
     reports = [{"certificate": word} for word in words]
     for n in range(1, 5):
         assert worst(reports[:n])["certificate"] == words[n - 1]
+
+
+def test_the_default_has_a_lipschitz_potential_and_an_adversary(cells, quick):
+    chosen = {name: value for name, value in quick.items() if name != "preset"}
+    model = rt.tl.w1ot(cells, "control", "perturbed", use_rep="X_pca", **chosen)
+    assert (model.preset, model.settings.step) == ("adversarial", "wasserstein")
+    expected = rt.tl.w1ot(
+        cells, "control", "perturbed", use_rep="X_pca", **{**chosen, "preset": "adversarial"}
+    )
+    np.testing.assert_array_equal(model.predict(cells[:9]).X, expected.predict(cells[:9]).X)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"strata_key": "cell_type"},
+        {"strata_key": "cell_type", "strata": "separate"},
+        {"n_seeds": 2},
+        {"plan_kwargs": {"unmatched_source": 0.2}},
+        {"plan_kwargs": {"decode": "calibrated"}},
+        {"use_rep": None},
+    ],
+    ids=str,
+)
+def test_the_adversarial_preset_works_for_all_that_presets_work_for(
+    cells, quick, options, tmp_path
+):
+    cells.obs["cell_type"] = np.tile(["a", "b"], cells.n_obs // 2)
+    options = {"use_rep": "X_pca", **quick, "preset": "adversarial", **options}
+    model = rt.tl.w1ot(cells, "control", "perturbed", **options)
+    source = (cells.obs["perturbation"] == "control").to_numpy()
+    assert np.isfinite(cells.layers["w1ot"][source]).all()
+    model.save(tmp_path / "model")
+    loaded = rt.model.W1OT.load(tmp_path / "model")
+    assert loaded.preset == "adversarial"
+    np.testing.assert_array_equal(loaded.predict(cells[:9]).X, model.predict(cells[:9]).X)
+
+
+def test_a_screen_takes_the_adversarial_preset_as_single_maps_do(cells, quick, tmp_path):
+    options = {**quick, "preset": "adversarial", "use_rep": "X_pca"}
+    screen = rt.tl.screen(cells, "control", fdr=None, **options)
+    single = rt.tl.w1ot(cells, "control", "perturbed", **options)
+    found = screen.predict(cells[:9], "perturbed").X
+    np.testing.assert_allclose(found, single.predict(cells[:9]).X, atol=1e-4)
+    screen.save(tmp_path / "screen")
+    loaded = rt.model.Screen.load(tmp_path / "screen")
+    np.testing.assert_array_equal(loaded.predict(cells[:9], "perturbed").X, found)

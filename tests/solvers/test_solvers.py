@@ -206,6 +206,7 @@ def test_exact_distances_take_a_small_stratum_with_the_large_one():
         ({"step_lr": "fast"}, r"step_lr must be greater than 0, found 'fast'"),
         ({"width": 30}, r"width must be a multiple of 4"),
         ({"potential_steps": 2.5}, r"potential_steps must be a whole number"),
+        ({"step": "wasserstein", "step_width": 33}, r"step_width must be even .*found 33"),
     ],
 )
 def test_bad_settings(changes, message):
@@ -215,7 +216,7 @@ def test_bad_settings(changes, message):
 
 def test_unknown_preset():
     with pytest.raises(
-        ValueError, match=r"preset must be one of \['fast', 'paper'\], found 'best'"
+        ValueError, match=r"preset must be one of \['adversarial', 'fast', 'paper'\], found 'best'"
     ):
         W1Settings.from_preset("best")
 

@@ -118,7 +118,7 @@ def test_constant_features_stay(shifted, preset, wrap):
         np.testing.assert_allclose(predicted[:, 2:], values[:60, 2:], atol=0.5)
 
 
-@pytest.mark.parametrize("preset", ["paper", "fast"])
+@pytest.mark.parametrize("preset", ["paper", "fast", "adversarial"])
 def test_cells_that_are_all_the_same(shifted, preset):
     shifted.X[:] = 1.5
     fit(shifted, preset=preset)
@@ -155,9 +155,9 @@ def test_an_ensemble_of_few_cells_in_strata(shifted):
     assert np.isfinite(report["floor_energy_distance"])
 
 
-@pytest.mark.parametrize("preset", ["paper", "fast"])
+@pytest.mark.parametrize("preset", ["paper", "fast", "adversarial"])
 def test_what_was_not_chosen_is_written_to_disk_as_well(shifted, preset, tmp_path):
     fit(shifted, preset=preset, max_steps=3)
     shifted.write_h5ad(tmp_path / "cells.h5ad")
     params = ad.read_h5ad(tmp_path / "cells.h5ad").uns["w1ot"]["params"]
-    assert ("n_components" in params) == (preset == "fast")
+    assert ("n_components" in params) == (preset != "paper")

@@ -46,7 +46,7 @@ def judged(monkeypatch):
     return found
 
 
-@pytest.mark.parametrize("preset", ["paper", "fast"])
+@pytest.mark.parametrize("preset", ["paper", "fast", "adversarial"])
 def test_the_map_is_the_same_with_folds(preset):
     populations = sides([40])
     without, first = fit(populations, preset=preset, n_folds=1)

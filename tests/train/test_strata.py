@@ -8,7 +8,7 @@ from rayot.solvers.objective import by_stratum
 from rayot.train import TrainingOptions, train_transport
 from rayot.train.potential import PotentialTraining
 from rayot.train.standardise import RADIUS, standardise
-from rayot.train.step import AdversarialStepTraining
+from rayot.train.step import AdversarialStepTraining, WassersteinStepTraining
 from rayot.train.unmatched import matched_only, set_limits
 
 SIZES = (20, 200, 70)
@@ -175,20 +175,25 @@ def test_a_fit_within_strata_learns_a_shift_that_pooled_cells_hide():
     assert report["share_left"] < 0.3
 
 
+@pytest.mark.parametrize(
+    ("preset", "kind", "n_outputs"),
+    [("paper", AdversarialStepTraining, (1,)), ("adversarial", WassersteinStepTraining, ())],
+)
 @pytest.mark.parametrize("n_problems", [1, 2])
-def test_a_stratum_has_a_discriminator_of_its_own(n_problems):
+def test_a_stratum_has_a_discriminator_of_its_own(n_problems, preset, kind, n_outputs):
     population = strata(n_problems=n_problems)
     names = [str(problem) for problem in range(n_problems)]
-    settings = W1Settings.from_preset("paper", potential_steps=2, step_steps=2, batch_size=30)
+    settings = W1Settings.from_preset(preset, potential_steps=2, step_steps=2, batch_size=30)
     transport = TransportMap(1, names, settings, seed=0)
     both = population, population
-    phase = AdversarialStepTraining(transport, 0, *both, both, settings, seed=0)
+    phase = kind(transport, 0, *both, both, settings, seed=0)
     phase.setup("fit")
     batch = torch.arange(n_problems * 30.0).view(n_problems, 30, 1)
     parts = by_stratum(batch, len(SIZES))
     assert parts.flatten().tolist() == batch.flatten().tolist()
-    assert phase.critic(parts).shape == (n_problems * len(SIZES), 10, 1)
+    assert phase.critic(parts).shape == (n_problems * len(SIZES), 10, *n_outputs)
     losses = torch.tensor([0.0, 1.0, 5.0] * n_problems)
     assert phase.mean_of_strata(losses).tolist() == [2.0] * n_problems
     fit = train_transport(transport, *both, settings, 0, TrainingOptions(progress=False))
-    assert fit.history["ray 1 step"]["critic_loss"].shape == (1,)
+    assert ("critic_loss" in fit.history["ray 1 step"]) == (preset == "paper")
+    assert fit.history["ray 1 step"]["step_loss"].shape == (1,)

@@ -95,7 +95,7 @@ def test_a_fit_leaves_the_users_random_state_alone():
     assert np.array_equal(before[1], np.random.get_state()[1])  # noqa: NPY002
 
 
-@pytest.mark.parametrize("preset", ["paper", "fast"])
+@pytest.mark.parametrize("preset", ["paper", "fast", "adversarial"])
 def test_a_problem_does_not_feel_its_neighbours(preset):
     # Few steps: the last bits of a product depend on its shape, and training amplifies them.
     settings = W1Settings.from_preset(preset, potential_steps=5, step_steps=5, batch_size=32)
@@ -142,6 +142,9 @@ def test_early_stopping_ends_a_phase():
     assert fitted.history["ray 1 potential"]["step"][-1] < 3000
 
 
+BLOCKS = ("ray 1 potential", 1), ("ray 1 potential", 2), ("ray 1 step", 2)
+
+
 class Stop(pl.Callback):
     """Raise at the end of a block, as Ctrl-C or a crash would."""
 
@@ -153,9 +156,13 @@ class Stop(pl.Callback):
             raise self.error
 
 
-@pytest.mark.parametrize("preset", ["paper", "fast"])
 @pytest.mark.parametrize(
-    ("phase", "block"), [("ray 1 potential", 1), ("ray 1 potential", 2), ("ray 1 step", 2)]
+    ("preset", "phase", "block"),
+    [
+        *(("paper", *where) for where in BLOCKS),
+        *(("fast", *where) for where in BLOCKS),
+        ("adversarial", "ray 1 step", 2),
+    ],
 )
 def test_an_interrupted_fit_resumes_bit_for_bit(tmp_path, preset, phase, block):
     settings = W1Settings.from_preset(preset, **QUICK)
@@ -518,3 +525,31 @@ def test_lightning_costs_less_than_a_twentieth():
     fit(settings, options=TrainingOptions(progress=False, callbacks=[Clock()]))
     whole = time.perf_counter() - start
     assert sum(inside) > 0.95 * whole
+
+
+def test_the_critic_says_how_far_moved_cells_are_from_the_target():
+    """By the dual: never more than the distance itself, which a 1-Lipschitz function bounds."""
+    settings = W1Settings.from_preset("adversarial", potential_steps=300, step_steps=300, n_rays=1)
+    transport, fitted = fit(settings, data=cells(n=2000, d=3, shift=3.0))
+    left = fitted.history["ray 1 step"]["step_loss"]
+    assert (left < 3.0).all()
+    assert abs(left[-1]) < 0.2
+    x = torch.randn(1, 1000, 3, generator=torch.Generator().manual_seed(9))
+    with torch.no_grad():
+        moved = transport(x) - x
+    # As near as by the energy distance, where a discriminator overshoots and comes back.
+    assert torch.allclose(moved.mean(1), torch.tensor([[3.0, 0.0, 0.0]]), atol=0.2)
+
+
+def test_a_game_for_the_wasserstein_distance_keeps_the_order_along_a_ray():
+    """Steps set out at the mean length, so that cells behind do not overtake those in front."""
+    settings = W1Settings.from_preset("adversarial", potential_steps=200, n_rays=1)
+    draws = torch.Generator().manual_seed(0)
+    line = torch.cat([torch.rand(1000, 1, generator=draws), torch.zeros(1000, 1)], dim=1)
+    both = torch.cat([line, line + torch.tensor([2.0, 0.0])])
+    transport, _ = fit(settings, data=(both, *torch.arange(2000).split(1000)))
+    with torch.no_grad():
+        moved = transport(line[None])[0, :, 0]
+    before, after = (values.argsort().argsort().float() for values in (line[:, 0], moved))
+    assert float(torch.corrcoef(torch.stack([before, after]))[0, 1]) > 0.95
+    assert torch.allclose(moved, line[:, 0] + 2, atol=0.3)

@@ -63,7 +63,7 @@ class Screen(FittedScreen):
     {method_name}
     {perturbations}
     preset
-        ``"paper"`` or ``"fast"``.
+        ``"fast"``, or another of the method.
     representation
         A representation of its own, such as :class:`rayot.representation.SCVI`; None takes the
         one that ``data`` names.

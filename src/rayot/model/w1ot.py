@@ -35,6 +35,6 @@ class W1OT(Method):
     """
 
     stack_type = TransportMap
-    default_preset = "paper"
+    default_preset = "adversarial"
 
     module: TransportMap

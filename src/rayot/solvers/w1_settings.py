@@ -8,6 +8,24 @@ from rayot._arguments import Check, number
 from rayot._docs import shared
 from rayot.solvers.settings import Settings
 
+FAST: dict[str, Any] = {
+    "potential": "maxmin",
+    "step": "energy",
+    "n_rays": 2,
+    "width": 32,
+    "decode": "auto",
+    "standardise": True,
+    "n_components": 50,
+    "shrink": True,
+    "potential_steps": 200,
+    "step_steps": 300,
+    "batch_size": 256,
+    "step_lr": 2e-3,
+    "step_lr_end": 1e-5,
+    "step_betas": (0.9, 0.999),
+}
+"""Changes of the preset "fast", on which others build."""
+
 
 @shared
 @dataclass(frozen=True)
@@ -21,7 +39,9 @@ class W1Settings(Settings):
         ``"funnel"``: a soft minimum of distances to learned centres, ``width`` of them.
     step
         ``"adversarial"``: the step size plays against a discriminator (paper, equations 15 and
-        16). ``"energy"``: it minimises the unbiased energy distance to the target.
+        16). ``"wasserstein"``: it plays against a 1-Lipschitz critic, which finds the Wasserstein-1
+        distance that is left (Arjovsky et al. 2017). ``"energy"``: it minimises the unbiased energy
+        distance to the target.
         ``"fixed"``: all cells go equally far, by the Wasserstein-1 distance (Milne et al. 2022).
     n_rays
         Maps composed one after the other, each fitted from where the last one left the cells.
@@ -37,9 +57,9 @@ class W1Settings(Settings):
     potential_lr, potential_lr_end
         First and last learning rate of the potential, joined by a cosine.
     step_lr, step_lr_end
-        The same for the step size, and for the discriminator.
+        The same for the step size, and for its discriminator or critic.
     step_width, step_layers
-        Units and hidden layers of the step size and the discriminator.
+        Units and hidden layers of the step size, and of its discriminator or critic.
     potential_betas, step_betas
         Adam's exponential decay rates. The paper gives those of the potential; for the step size
         it names Adam alone, and a first moment of 0.5 keeps the two players from circling.
@@ -47,7 +67,7 @@ class W1Settings(Settings):
     """
 
     potential: Literal["groupsort", "maxmin", "funnel"] = "groupsort"
-    step: Literal["adversarial", "energy", "fixed"] = "adversarial"
+    step: Literal["adversarial", "wasserstein", "energy", "fixed"] = "adversarial"
     n_rays: int = 1
     unmatched_source: float = 0.0
     unmatched_target: float = 0.0
@@ -67,21 +87,14 @@ class W1Settings(Settings):
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "paper": {},
-        "fast": {
-            "potential": "maxmin",
-            "step": "energy",
-            "n_rays": 2,
-            "width": 32,
-            "decode": "auto",
-            "standardise": True,
-            "n_components": 50,
-            "shrink": True,
-            "potential_steps": 200,
-            "step_steps": 300,
-            "batch_size": 256,
-            "step_lr": 2e-3,
-            "step_lr_end": 1e-5,
-            "step_betas": (0.9, 0.999),
+        "fast": FAST,
+        "adversarial": {
+            **FAST,
+            "step": "wasserstein",
+            "step_steps": 400,
+            "batch_size": 512,
+            "step_lr": 1e-3,
+            "step_betas": (0.5, 0.999),
         },
     }
 
@@ -118,4 +131,8 @@ class W1Settings(Settings):
             raise ValueError(
                 f"width must be a multiple of {self.n_groups or 2} for potential="
                 f"{self.potential!r}, found {self.width}."
+            )
+        if self.step == "wasserstein" and self.step_width % 2:
+            raise ValueError(
+                f"step_width must be even for step='wasserstein', found {self.step_width}."
             )

@@ -19,11 +19,13 @@ from rayot.train.step import (
     EnergyStepTraining,
     FixedStep,
     StepTraining,
+    WassersteinStepTraining,
 )
 from rayot.train.unmatched import matched_only, set_limits
 
 STEP_TRAINING: dict[str, type[StepTraining]] = {
     "adversarial": AdversarialStepTraining,
+    "wasserstein": WassersteinStepTraining,
     "energy": EnergyStepTraining,
     "fixed": FixedStep,
 }

@@ -71,7 +71,8 @@ def measure(data: str, space: str, seed: int, decoding: str, method: str) -> dic
         if "map" not in adata.uns:
             rt.tl.identity(adata, "control", SETS[data].target, key_added="map")
         return {"seconds": 0.0, **scores(adata, seed, method)}
-    options = {} if decoding == "clipped" else {"plan_kwargs": {"decode": "calibrated"}}
+    decode = "delta" if decoding == "clipped" else "calibrated"
+    options = {"plan_kwargs": {"decode": decode}}
     if method == "mean_shift":
         return fit(adata, data, space, seed, method, **options)
     return fit(adata, data, space, seed, "w1ot", preset=method, **options)

@@ -4,11 +4,14 @@ import anndata as ad
 import numpy as np
 import pytest
 import scanpy as sc
+import torch
 from scipy import sparse
+from scipy.stats import false_discovery_control, mannwhitneyu
 
 import rayot as rt
 from rayot.data.matrix import dense
-from rayot.model.calibration import uniform
+from rayot.model.calibration import certainty, uniform
+from rayot.solvers import Marginals
 
 CALIBRATED = {"plan_kwargs": {"decode": "calibrated"}}
 QUICK = {
@@ -59,7 +62,8 @@ def test_cells_keep_their_ranks(simulated):
     adata = simulated.copy()
     calibrated, cells = fit(adata), of(simulated, "control")
     own = dense(cells.X)
-    share = calibrated.calibration.shape[0]
+    share = np.zeros(own.shape[1])
+    share[calibrated.calibration.genes] = calibrated.calibration.shape[0]
     plain = own + share * (
         fit(adata, plan_kwargs={"decode": "delta"}).predict(cells, clip=False).X - own
     )
@@ -68,6 +72,78 @@ def test_cells_keep_their_ranks(simulated):
         order = plain[:, gene].argsort()
         apart = np.diff(plain[order, gene]) > 2e-3
         assert (np.diff(found[order, gene])[apart] >= -1e-5).all()
+
+
+def test_what_does_not_change_keeps_its_values(simulated):
+    """Half of the genes have the treated cells' values drawn from control cells."""
+    adata = simulated.copy()
+    x = dense(adata.X).copy()
+    rng = np.random.default_rng(3)
+    treated = np.flatnonzero(adata.obs["perturbation"] == "perturbed")
+    untreated = np.flatnonzero(adata.obs["perturbation"] == "control")
+    for gene in range(0, 60, 2):
+        x[treated, gene] = x[rng.choice(untreated, len(treated)), gene]
+    adata.X = sparse.csr_matrix(x)
+    sc.pp.pca(adata, n_comps=10)
+    model = fit(adata)
+    cells = of(adata, "control")
+    changed = np.abs(model.predict(cells).X - dense(cells.X)).mean(0)
+    assert changed[0::2].mean() < 0.5 * changed[1::2].mean()
+    assert set(np.flatnonzero(changed > 0)) <= set(model.calibration.genes)
+
+
+def test_few_cells_follow_the_map_less(simulated):
+    adata = simulated[np.random.default_rng(0).permutation(simulated.n_obs)[:150]].copy()
+    few, many = fit(adata).calibration, fit(simulated.copy()).calibration
+    for calibration, cells in ((few, adata), (many, simulated)):
+        training = cells.obs[cells.obs["split"] == "train"]["perturbation"].value_counts().min()
+        # Of a gene that changes for certain.
+        assert calibration.shape.max() == pytest.approx(training / (training + 200), abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("options", "calibrated"),
+    [
+        ({}, True),
+        ({"plan_kwargs": {"decode": "delta"}}, False),
+        ({"plan_kwargs": {"decode": "calibrated"}}, True),
+        ({"preset": "paper"}, False),
+        ({"preset": "adversarial"}, True),
+    ],
+)
+def test_presets_calibrate_sparse_expression(simulated, options, calibrated):
+    model = fit(simulated.copy(), **{"plan_kwargs": {}, **options, "max_steps": 2})
+    assert (model.calibration is not None) == calibrated
+
+
+@pytest.mark.parametrize("shift", [-1.0, 1.0])
+def test_presets_leave_expression_without_zeros(simulated, shift):
+    adata = simulated.copy()
+    adata.X = (dense(adata.X) + shift).astype(np.float32)
+    sc.pp.pca(adata, n_comps=10)
+    model = fit(adata, plan_kwargs={}, max_steps=2)
+    assert model.calibration is None and model.sample is None
+    assert fit(adata, max_steps=2).calibration is not None
+
+
+def test_certainty_is_that_of_a_test_of_each_gene():
+    """Beside SciPy's test and adjustment, without Storey's factor; none of genes alike."""
+    rng = np.random.default_rng(0)
+    source, target = (rng.gamma(2.0, size=(n, 300)).astype(np.float32) for n in (300, 200))
+    source *= rng.random(source.shape) < 0.4
+    target *= rng.random(target.shape) < 0.4
+    target[:, :30] *= 1.6
+    tables = [
+        [Marginals.of(torch.from_numpy(each), torch.ones(len(each), dtype=torch.float64))]
+        for each in (source, target)
+    ]
+    (found,) = certainty(*tables, np.array([[300.0, 200.0]]))
+    p_values = mannwhitneyu(source, target, axis=0, method="asymptotic").pvalue
+    expected = 1 - false_discovery_control(p_values)
+    assert (found >= np.where(expected < 0.05, 0, expected) - 0.03).all()
+    assert (found[:30] > 0.9).sum() == (expected[:30] > 0.9).sum()
+    assert np.median(found[30:]) < 0.3
+    assert not certainty(tables[0], tables[0], np.array([[300.0, 300.0]])).any()
 
 
 def test_no_effect_is_no_change(simulated):

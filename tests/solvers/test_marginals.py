@@ -5,9 +5,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import wasserstein_distance
+from scipy.stats import mannwhitneyu, norm, wasserstein_distance
 
-from rayot.solvers import Marginals, monotone_map
+from rayot.solvers import Marginals, monotone_map, rank_sum_scores
 from rayot.solvers.marginals import N_QUANTILES, levels
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -73,7 +73,8 @@ def test_no_value_lies_between_zero_and_those_of_cells(seed, n, m):
 def test_cells_of_the_source_become_those_of_the_target(seed, n):
     """With as many values, none twice: each goes to the one of its rank, as by sorting."""
     rng = np.random.default_rng(seed)
-    source = rng.normal(size=(n, 2)).astype(np.float32)
+    # Values that differ by no more than rounding count as equal.
+    source = rng.permuted(np.tile(np.linspace(-2, 2.03, n), (2, 1)).T, axis=0).astype(np.float32)
     target = rng.gamma(2.0, size=(n, 2)).astype(np.float32) + 0.01
     found = mapped(source, target, source)
     for gene in range(2):
@@ -130,3 +131,42 @@ def test_levels_go_from_nothing_to_all(n):
     assert found[0] == 0
     assert found[-1] == 1
     assert (found.diff() > 0).all()
+
+
+@settings(max_examples=40, deadline=None)
+@given(SEEDS, st.floats(0, 1))
+def test_a_mixture_is_that_of_the_cells(seed, share):
+    one, other = samples(seed, 400, 300)
+    weights = np.r_[np.full(400, share / 400), np.full(300, (1 - share) / 300)]
+    expected = of(np.concatenate([one, other]), weights)
+    found = of(one).mixture(of(other), torch.full((3,), share))
+    torch.testing.assert_close(found.zero, expected.zero, atol=1e-5, rtol=0)
+    torch.testing.assert_close(found.negative, expected.negative, atol=1e-5, rtol=0)
+    inner = slice(20, -20)
+    spread = np.concatenate([one, other]).std(0)[:, None]
+    difference = (found.quantiles - expected.quantiles)[:, inner].abs().numpy() / spread
+    assert np.nanmedian(difference) < 0.1
+    for alone, all_of_it in ((one, 1.0), (other, 0.0)):
+        mixed = of(one).mixture(of(other), torch.full((3,), all_of_it))
+        torch.testing.assert_close(mixed.quantiles, of(alone).quantiles)
+
+
+@pytest.mark.parametrize(("n", "m"), [(60, 40), (700, 900)])
+def test_scores_are_those_of_the_rank_sum_test(n, m):
+    rng = np.random.default_rng(n)
+    source, target = (rng.gamma(2.0, size=(size, 50)).astype(np.float32) for size in (n, m))
+    source *= rng.random((n, 50)) < 0.4
+    target *= rng.random((m, 50)) < 0.5
+    found = rank_sum_scores(of(source, n_quantiles=32), of(target, n_quantiles=32), n, m).numpy()
+    test = mannwhitneyu(target, source, axis=0, method="asymptotic", use_continuity=False)
+    expected = norm.isf(test.pvalue / 2) * np.sign(test.statistic - n * m / 2)
+    assert abs(found - expected).max() < 0.1
+
+
+def test_values_that_differ_by_rounding_are_equal():
+    source = np.full((100, 1), 0.7, dtype=np.float32)
+    source[50:] += np.float32(1e-6)
+    target = np.linspace(1, 2, 100, dtype=np.float32)[:, None]
+    found = [mapped(source, target, each) for each in (source, source + np.float32(1e-6))]
+    assert abs(found[0] - found[1]).max() < 0.05
+    assert found[0].std() > 0.2

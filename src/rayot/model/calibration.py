@@ -47,10 +47,9 @@ class Calibration:
         Names of those with distributions of their own; other cells take those of all.
     genes
         (c,) int64, ascending: those that change somewhere. All others keep their values.
-    changed
-        (1 + S, c) bool, which of them change in all cells, then in each stratum.
     shape
-        (1 + S,) float32, share of a cell's predicted change that ranks are taken with.
+        (1 + S, c) float32, share of a cell's predicted change that ranks are taken with, in all
+        cells, then in each stratum; 0 where a gene does not change.
     predicted, observed
         Distributions of the c genes in all training cells, in which strata weigh alike, then in
         each stratum.
@@ -60,7 +59,6 @@ class Calibration:
 
     strata: tuple[str, ...]
     genes: np.ndarray
-    changed: np.ndarray
     shape: np.ndarray
     predicted: tuple[Marginals, ...]
     observed: tuple[Marginals, ...]
@@ -73,8 +71,9 @@ class Calibration:
         Few cells say little of a gene, and less of how its change differs from cell to cell. So a
         gene's distribution goes from that of source cells to that of target cells as far as it is
         certain that the gene changes, see :func:`certainty`; and ranks are those of the cells' own
-        values with n / (n + 200) of their predicted change, where n counts the cells of the smaller
-        side. Distributions of strata are shrunk towards those of all cells by n / (n + 100).
+        values with so large a share of their predicted change, times n / (n + 200), where n counts
+        the cells of the smaller side. Distributions of strata are shrunk towards those of all cells
+        by n / (n + 100).
         """
         sides = sample.source, sample.target
         weights = _matched_weights(model, sample)
@@ -87,7 +86,7 @@ class Calibration:
         )
         share = certainty(source, target, sizes)
         genes = np.flatnonzero((share > 0).any(axis=0))
-        shape = _shape(model, sizes)
+        shape = _trust(model, sizes)[:, None] * share[:, genes]
         table = sample.source.strata + (1 if sample.source.n_strata else 0)
         own = sample.source.expression[:, genes]
         change = _changes(model, sample.source.cells)[:, genes]
@@ -101,7 +100,6 @@ class Calibration:
         return cls(
             model.problems.strata,
             genes,
-            share[:, genes] > 0,
             shape,
             _shrunk(predicted, sizes),
             _shrunk(observed, sizes),
@@ -136,7 +134,7 @@ class Calibration:
         draws = torch.from_numpy(uniform(cells, names[genes], self.seed))
         for number in np.unique(table):
             rows = np.flatnonzero(table == number)
-            of_table = np.flatnonzero(self.changed[number])
+            of_table = np.flatnonzero(self.shape[number])
             mine, chosen = torch.from_numpy(rows), torch.from_numpy(of_table)
             before, after = (
                 tables[number].take(chosen) for tables in (self.predicted, self.observed)
@@ -161,7 +159,6 @@ class Calibration:
         return replace(
             self,
             strata=(),
-            changed=self.changed[:1],
             shape=self.shape[:1],
             predicted=self.predicted[:1],
             observed=self.observed[:1],
@@ -184,7 +181,7 @@ class Calibration:
             for side in SIDES
             for field in fields(Marginals)
         }
-        return {"genes.": self.genes, "changed.": self.changed, "shape.": self.shape, **tables}
+        return {"genes.": self.genes, "shape.": self.shape, **tables}
 
     @classmethod
     def from_arrays(
@@ -197,23 +194,22 @@ class Calibration:
         ValueError
             If they are not the distributions of so many genes and strata.
         """
-        groups = grouped(arrays, ".", ("genes", "changed", "shape", *SIDES))
-        for name in ("genes", "changed", "shape"):
+        groups = grouped(arrays, ".", ("genes", "shape", *SIDES))
+        for name in ("genes", "shape"):
             check_names(groups[name], [""], f"calibration.{name}")
-        genes, changed, shape = (groups[name][""] for name in ("genes", "changed", "shape"))
+        genes, shape = groups["genes"][""], groups["shape"][""]
         if len(shape) == 1:
             strata = ()
         check_array(genes, "calibration.genes", (genes.size,), np.int64)
         if genes.size and (genes[0] < 0 or genes[-1] >= n_genes or (np.diff(genes) <= 0).any()):
             raise ValueError(f"the array 'calibration.genes' must ascend from 0 to {n_genes - 1}.")
-        check_array(changed, "calibration.changed", (1 + len(strata), genes.size), bool)
-        check_array(shape, "calibration.shape", (1 + len(strata),))
+        check_array(shape, "calibration.shape", (1 + len(strata), genes.size))
         if ((shape < 0) | (shape > 1)).any():
             raise ValueError("the array 'calibration.shape' has shares that are not from 0 to 1.")
         sides = [
             _checked_tables(groups[side], side, (1 + len(strata), genes.size)) for side in SIDES
         ]
-        return cls(tuple(strata), genes, changed, shape, sides[0], sides[1], seed)
+        return cls(tuple(strata), genes, shape, sides[0], sides[1], seed)
 
 
 def _checked_tables(found: Arrays, side: str, shape: tuple[int, int]) -> tuple[Marginals, ...]:
@@ -313,8 +309,8 @@ def _matched_weights(model: Method, sample: TrainingSample) -> tuple[np.ndarray,
     return matched if min(each.sum() for each in matched) > 0 else weights
 
 
-def _shape(model: Method, sizes: np.ndarray) -> np.ndarray:
-    """Share of predicted changes that ranks are taken with, by the cells of the map, (1 + S,)."""
+def _trust(model: Method, sizes: np.ndarray) -> np.ndarray:
+    """How much the map's differences between cells count, by the cells that it has, (1 + S,)."""
     n_cells = sizes.min(axis=1)
     if not model.problems.separate:
         n_cells[:] = n_cells[0]
@@ -332,8 +328,8 @@ def _changes(model: Method, cells: AnnData) -> np.ndarray:
 
 
 def _scores(own: np.ndarray, change: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """What ranks are taken of, (n, c) float32: values with a share (n,) of their change."""
-    return np.asarray(own + share[:, None] * change, dtype=np.float32)
+    """What ranks are taken of, (n, c) float32: values with a share (n, c) of their change."""
+    return np.asarray(own + share * change, dtype=np.float32)
 
 
 def uniform(cells: np.ndarray, genes: np.ndarray, seed: int) -> np.ndarray:

@@ -72,7 +72,7 @@ PARAMETERS = {
     ``"auto"``: negative predictions are set to zero if the training cells had none. True: always,
     False: never.""",
     "preset": """preset
-    ``"paper"``: the published algorithm with its settings. ``"fast"``: the best we know.
+    ``"paper"``: the published algorithm with its settings. ``"fast"``: what we recommend.
     ``"adversarial"``, of ``w1ot`` alone: rays as in ``"fast"``, and a step size
     that plays against a 1-Lipschitz critic.""",
     "seed": """seed
@@ -90,7 +90,7 @@ PARAMETERS = {
     "n_folds": """n_folds
     Where a condition has fewer than 100 training cells, so many further maps are fitted, each
     without its part of the cells, and held-out figures are means over them. The fit then takes
-    four to six times as long; the map itself is the same. 1 judges it by ``validation_size``
+    two to three times as long; the map itself is the same. 1 judges it by ``validation_size``
     alone.""",
     "checkpoint_dir": """checkpoint_dir
     Folder of checkpoints, from which an interrupted fit continues. None writes none.""",
@@ -188,7 +188,7 @@ data
 source_key, target_key
     Categories of the column it named: where cells start, and whose response is learned.
 preset
-    ``"paper"``: as published. ``"fast"``: the best we know. ``"adversarial"``, of
+    ``"paper"``: as published. ``"fast"``: quick and good. ``"adversarial"``, of
     :class:`~rayot.model.W1OT` alone: rays as in ``"fast"``, and a step size that plays against
     a 1-Lipschitz critic. None takes the method's default.
 representation

@@ -10,7 +10,7 @@ from scipy.stats import false_discovery_control, mannwhitneyu
 
 import rayot as rt
 from rayot.data.matrix import dense
-from rayot.model.calibration import certainty, uniform
+from rayot.model.calibration import _q_values, certainty, uniform
 from rayot.solvers import Marginals
 
 CALIBRATED = {"plan_kwargs": {"decode": "calibrated"}}
@@ -144,6 +144,27 @@ def test_certainty_is_that_of_a_test_of_each_gene():
     assert (found[:30] > 0.9).sum() == (expected[:30] > 0.9).sum()
     assert np.median(found[30:]) < 0.3
     assert not certainty(tables[0], tables[0], np.array([[300.0, 300.0]])).any()
+
+
+def test_strata_of_a_single_cell_say_nothing():
+    rng = np.random.default_rng(0)
+    tables = [
+        [
+            Marginals.of(
+                torch.from_numpy(rng.normal(mean, size=(50, 3)).astype(np.float32)),
+                torch.ones(50, dtype=torch.float64),
+            )
+        ]
+        * 2
+        for mean in (0, 1)
+    ]
+    assert certainty(*tables, np.array([[50.0, 50.0], [1.0, 1.0]])).shape == (2, 3)
+
+
+def test_genes_that_cannot_be_tested_do_not_count():
+    scores = np.array([0.001, 0.02, 0.3])
+    with_constant = np.concatenate([scores, np.ones(1000)])
+    np.testing.assert_array_equal(_q_values(with_constant)[:3], _q_values(scores))
 
 
 def test_no_effect_is_no_change(simulated):

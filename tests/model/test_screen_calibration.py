@@ -7,7 +7,6 @@ import scanpy as sc
 import rayot as rt
 from rayot.data.matrix import dense
 from rayot.model import Screen
-from rayot.model.screen_calibration import bounded
 
 QUICK = {"show_progress_bar": False, "max_steps": 60, "batch_size": 64}
 
@@ -63,27 +62,29 @@ def test_delta_keeps_no_distributions(cells):
 
 
 def test_distributions_are_bounded(screen):
-    total = sum(each.n_bytes for each in screen.calibrations.values())
-    assert bounded(screen.calibrations, total) == screen.calibrations
-    half = bounded(screen.calibrations, total // 2)
-    assert sum(each.n_bytes for each in half.values()) <= total // 2
-    for name, each in half.items():
-        whole = screen.calibrations[name]
-        assert each.n_quantiles < whole.n_quantiles
-        for fewer, all_of_them in zip(each.observed, whole.observed, strict=True):
-            assert (fewer.quantiles[:, -1] == all_of_them.quantiles[:, -1]).all()
-            assert (fewer.quantiles[:, 0] == all_of_them.quantiles[:, 0]).all()
+    whole = next(iter(screen.calibrations.values()))
+    assert whole.within(whole.n_bytes) is whole
+    fewer = whole.within(whole.n_bytes // 2)
+    assert fewer.n_bytes <= whole.n_bytes // 2
+    assert fewer.n_quantiles < whole.n_quantiles and fewer.genes.tolist() == whole.genes.tolist()
+    for few, all_of_them in zip(fewer.observed, whole.observed, strict=True):
+        assert (few.quantiles[:, [0, -1]] == all_of_them.quantiles[:, [0, -1]]).all()
+    least = whole.within(whole.n_bytes // 10)
+    assert least.n_bytes <= whole.n_bytes // 10
+    left_out = ~np.isin(whole.genes, least.genes)
+    assert 0 < len(least.genes) < len(whole.genes)
+    assert least.shape.min() >= whole.shape[:, left_out].max()
 
 
 def test_strata_are_what_goes_first(cells):
     screen = rt.tl.screen(
         cells.copy(), "control", use_rep="X_pca", strata_key="cell_type", fdr=None, **QUICK
     )
-    total = sum(each.n_bytes for each in screen.calibrations.values())
-    pooled = bounded(screen.calibrations, total - 1)
-    for name, each in pooled.items():
-        assert each.strata == () and each.n_quantiles == screen.calibrations[name].n_quantiles
-        assert len(screen.calibrations[name].strata) > 1
+    whole = next(iter(screen.calibrations.values()))
+    pooled = whole.within(whole.n_bytes - 1)
+    assert len(whole.strata) > 1 and pooled.strata == ()
+    assert pooled.n_quantiles == whole.n_quantiles
+    assert pooled.genes.tolist() == whole.genes.tolist()
 
 
 def test_an_interrupted_screen_is_none(cells, monkeypatch):

@@ -170,3 +170,21 @@ def test_values_that_differ_by_rounding_are_equal():
     found = [mapped(source, target, each) for each in (source, source + np.float32(1e-6))]
     assert abs(found[0] - found[1]).max() < 0.05
     assert found[0].std() > 0.2
+
+
+@pytest.mark.parametrize("rate", [1, 3, 10])
+def test_no_more_genes_are_found_among_equal_values_than_the_level_says(rate):
+    rng = np.random.default_rng(rate)
+    source, target = (
+        of(np.log1p(rng.poisson(rate, size=(4096, 300))).astype(np.float32), n_quantiles=32)
+        for _ in range(2)
+    )
+    scores = rank_sum_scores(source, target, 4096, 4096).numpy()
+    assert scores.std() < 1.1
+    assert (abs(scores) > 1.96).mean() < 0.09
+
+
+def test_the_smallest_values_are_not_lost_to_zeros():
+    cells = np.repeat(np.float32([0, 0.5, 1.0, 3.0]), [30, 10, 10, 10])[:, None]
+    ranks = torch.tensor([[0.2, 0.4999, 0.5, 0.75, 1.0]])
+    assert of(cells).at(ranks)[0].tolist() == pytest.approx([0, 0, 0.5, 1.0, 3.0])

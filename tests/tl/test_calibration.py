@@ -79,7 +79,8 @@ def test_genes_that_never_vary_are_left_out():
 
 @pytest.fixture
 def fitted(cells, quick):
-    rt.tl.w1ot(cells, SOURCE, TARGET, use_rep="X_pca", n_seeds=3, **quick)
+    plan = {"decode": "delta"}
+    rt.tl.w1ot(cells, SOURCE, TARGET, use_rep="X_pca", n_seeds=3, plan_kwargs=plan, **quick)
     return cells
 
 
@@ -126,6 +127,7 @@ def test_means_are_those_of_single_members(fitted):
         preset="fast",
         n_seeds=2,
         shrink=False,
+        decode="delta",
     )
     model.train(max_steps=2, batch_size=32, show_progress_bar=False)
     rows = np.flatnonzero(held_out(fitted))

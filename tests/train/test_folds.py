@@ -6,7 +6,7 @@ import torch
 
 from rayot.solvers import Population, TransportMap, W1Settings
 from rayot.train import TrainingOptions, runner, train_transport
-from rayot.train.folds import fold_counts, stacks_of
+from rayot.train.folds import fold_counts, folds_per_problem, stacks_of
 
 QUICK = {"potential_steps": 100, "step_steps": 100, "batch_size": 32, "n_rays": 1}
 
@@ -114,16 +114,27 @@ def test_as_many_folds_as_can_have_two_cells(sizes, n_strata, expected):
         assert fold_counts(*pair, 1) == [1] * len(expected)
 
 
-def test_stacks_hold_whole_problems_and_batches_no_larger_than_those_of_the_problems():
-    assert stacks_of([5, 1, 4], 64) == [[0], [2]]
-    assert stacks_of([1, 1], 64) == []
+def test_stacks_hold_whole_problems_and_no_more_than_the_memory_of_all():
+    assert stacks_of([5, 1, 4], 1) == [[0], [2]]
+    assert stacks_of([1, 1], 1) == []
     counts = [5] * 23
-    stacks = stacks_of(counts, 64)
+    stacks = stacks_of(counts, 1)
     assert [len(each) for each in stacks] == [4] * 5 + [3]
     assert [problem for each in stacks for problem in each] == list(range(23))
-    # Four maps with batches of 64 are as large as one with a batch of 256.
-    assert stacks_of([5, 1, 4], 256) == [[0, 2]]
-    assert [len(each) for each in stacks_of(counts, 256)] == [18, 5]
+    assert stacks_of([5, 1, 4], 4) == [[0, 2]]
+    assert [len(each) for each in stacks_of(counts, 4)] == [18, 5]
+
+
+def test_smaller_batches_make_room_for_folds_but_cells_do_not():
+    def found(n_source, **options):
+        settings = W1Settings.from_preset("fast", **options)
+        stack = TransportMap(20, ["a"], settings, seed=0)
+        one, other = (population(torch.zeros(n, 20), [n]) for n in (n_source, 60))
+        return folds_per_problem(stack, one, other)
+
+    assert found(60) > 2
+    assert found(100_000) == 1
+    assert found(60, batch_size=64) == 1
 
 
 def test_the_smallest_group_is_cross_fitted():

@@ -12,7 +12,7 @@ import torch
 from anndata import AnnData
 from scipy.stats import false_discovery_control, norm
 
-from rayot.data.matrix import row_chunks
+from rayot.data.matrix import chunk_rows, row_chunks
 from rayot.model.potential_values import mass_of
 from rayot.model.saved import Arrays, check_array, check_names, grouped
 from rayot.model.training_sample import TrainingSample
@@ -29,6 +29,12 @@ SHAPE_SHRINKAGE = 200
 
 LEAST_CERTAINTY = 0.05
 """Below it a gene keeps its values."""
+
+LARGEST = 2**26
+"""Bytes of the distributions of a model, or of a screen, at most."""
+
+FEWEST_QUANTILES = 8
+"""Quantiles of a gene that are kept, at least."""
 
 SIDES = ("predicted", "observed")
 
@@ -89,7 +95,7 @@ class Calibration:
         shape = _trust(model, sizes)[:, None] * share[:, genes]
         table = sample.source.strata + (1 if sample.source.n_strata else 0)
         own = sample.source.expression[:, genes]
-        change = _changes(model, sample.source.cells)[:, genes]
+        change = _changes(model, sample.source.cells, genes)
         scores = _scores(own, change, shape[table])
         predicted = sample.source.marginals_of(scores, weights[0])
         chosen = torch.from_numpy(genes)
@@ -154,23 +160,45 @@ class Calibration:
         """What :meth:`arrays` take."""
         return sum(each.nbytes for each in self.arrays().values())
 
-    def pooled(self) -> Calibration:
-        """The same with the distributions of all cells alone."""
-        return replace(
-            self,
-            strata=(),
-            shape=self.shape[:1],
-            predicted=self.predicted[:1],
-            observed=self.observed[:1],
-        )
+    def within(self, n_bytes: int) -> Calibration:
+        """The same in so many bytes, by giving up strata, then quantiles, then uncertain genes."""
+        found = self
+        if found.n_bytes > n_bytes:
+            found = replace(
+                found,
+                strata=(),
+                shape=found.shape[:1],
+                predicted=found.predicted[:1],
+                observed=found.observed[:1],
+            )
+        if found.n_bytes > n_bytes:
+            share = n_bytes / found.n_bytes
+            found = found._coarser(max(FEWEST_QUANTILES, int(share * found.n_quantiles) - 2))
+        if found.n_bytes > n_bytes:
+            n_genes = n_bytes * len(found.genes) // found.n_bytes
+            order = np.argsort(-found.shape[0], kind="stable")
+            found = found._of_genes(np.sort(order[:n_genes]))
+        return found
 
-    def coarser(self, n_quantiles: int) -> Calibration:
-        """The same with fewer quantiles."""
+    def _coarser(self, n_quantiles: int) -> Calibration:
         predicted, observed = (
             tuple(each.coarser(n_quantiles) for each in side)
             for side in (self.predicted, self.observed)
         )
         return replace(self, predicted=predicted, observed=observed)
+
+    def _of_genes(self, places: np.ndarray) -> Calibration:
+        chosen = torch.from_numpy(places)
+        predicted, observed = (
+            tuple(each.take(chosen) for each in side) for side in (self.predicted, self.observed)
+        )
+        return replace(
+            self,
+            genes=self.genes[places],
+            shape=self.shape[:, places],
+            predicted=predicted,
+            observed=observed,
+        )
 
     def arrays(self) -> Arrays:
         """What is saved: of each side, tables of all cells and of each stratum as one array."""
@@ -261,8 +289,9 @@ def certainty(
         for before, after, size in zip(source, target, sizes.clip(1).tolist(), strict=True)
     ]
     if len(scores) > 1:
-        tested = [score for score, size in zip(scores, sizes, strict=True) if min(size) > 1][1:]
-        scores[0] = np.sum(tested, axis=0) / np.sqrt(max(1, len(tested)))
+        tested = [score for score, size in zip(scores[1:], sizes[1:], strict=True) if min(size) > 1]
+        if tested:
+            scores[0] = np.sum(tested, axis=0) / np.sqrt(len(tested))
     found = np.stack([1 - _q_values(2 * norm.sf(np.abs(score))) for score in scores])
     own = _own_shares(sizes)[:, None]
     found = own * found + (1 - own) * found[0]
@@ -270,9 +299,14 @@ def certainty(
 
 
 def _q_values(p_values: np.ndarray) -> np.ndarray:
-    tested = p_values[p_values < 1]
-    unchanged = 2 * (1 + np.count_nonzero(tested > 0.5)) / max(1, len(tested))
-    return min(1.0, unchanged) * false_discovery_control(p_values)
+    """Those of genes that can be tested: constant ones do not count."""
+    found = np.ones_like(p_values)
+    tested = p_values < 1
+    if tested.any():
+        large = 1 + np.count_nonzero(p_values[tested] > 0.5)
+        unchanged = min(1.0, 2 * large / np.count_nonzero(tested))
+        found[tested] = unchanged * false_discovery_control(p_values[tested])
+    return found
 
 
 def _own_shares(sizes: np.ndarray) -> np.ndarray:
@@ -317,13 +351,13 @@ def _trust(model: Method, sizes: np.ndarray) -> np.ndarray:
     return (n_cells / (n_cells + SHAPE_SHRINKAGE)).astype(np.float32)
 
 
-def _changes(model: Method, cells: AnnData) -> np.ndarray:
-    """Predicted change (n, g) of the expression of cells."""
+def _changes(model: Method, cells: AnnData, genes: np.ndarray) -> np.ndarray:
+    """Predicted change (n, c) of some genes of cells."""
     found = []
-    for rows in row_chunks(np.arange(cells.n_obs)):
+    for rows in row_chunks(np.arange(cells.n_obs), chunk_rows(cells.n_vars)):
         start, moves, decoder = model.move(cells, rows, clip=False)
         assert decoder is not None
-        found.append(decoder.change(start + moves.mean.numpy()))
+        found.append(decoder.change(start + moves.mean.numpy())[:, genes])
     return np.concatenate(found)
 
 

@@ -26,7 +26,7 @@ class Decoder:
     representation
         Space of the map, with a decoder.
     decode
-        ``"direct"``, ``"delta"`` or ``"calibrated"``, see :class:`rayot.solvers.W1Settings`.
+        How cells become genes, see :class:`rayot.solvers.W1Settings`.
     adata, rows
         Where the cells are.
     start

@@ -24,7 +24,7 @@ from rayot.data.split import names_kept
 from rayot.data.strata import check_strata, training_strata
 from rayot.model import saved
 from rayot.model.base import TransportModel
-from rayot.model.calibration import Calibration
+from rayot.model.calibration import LARGEST, Calibration
 from rayot.model.fitting import fit
 from rayot.model.problems import Problems
 from rayot.model.schema import fields_of
@@ -264,7 +264,7 @@ class Method(TransportModel):
         }
         self.calibration = None
         if self.sample is not None:
-            self.calibration = Calibration.of(self, self.sample.copy())
+            self.calibration = Calibration.of(self, self.sample.copy()).within(LARGEST)
         self.is_trained_ = True
 
     @property

@@ -26,7 +26,7 @@ from rayot.model.encoding import check_cells
 from rayot.model.fitted_screen import FittedScreen, still
 from rayot.model.methods import method_of
 from rayot.model.problems import Problems, check_names
-from rayot.model.screen_calibration import bounded, calibrations
+from rayot.model.screen_calibration import calibrations
 from rayot.model.screen_cells import ScreenCells
 from rayot.model.screen_fit import (
     chunks_of,
@@ -230,7 +230,7 @@ class Screen(FittedScreen):
             self.data = replace(self.data, nonnegative=cells.nonnegative)
             self.table = self._table(cells, tests, fdr)
             self.training_ = {"fdr": fdr, **options.chosen()}
-            self.calibrations = bounded(dict(calibrations(self, cells)))
+            self.calibrations = dict(calibrations(self, cells, bar))
         del self._cells
 
     def _fit(

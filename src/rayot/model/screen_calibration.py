@@ -2,36 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
+from tqdm.auto import tqdm
 
-from rayot.model.calibration import Calibration
+from rayot.model.calibration import LARGEST, Calibration
 from rayot.model.training_sample import SampledCells, TrainingSample, sampled_rows
 
 if TYPE_CHECKING:
     from rayot.model.screen import Screen
     from rayot.model.screen_cells import ScreenCells
 
-LARGEST = 2**26
-"""Bytes of the distributions of a screen, at most."""
 
-FEWEST_QUANTILES = 8
-"""Quantiles of a gene that are kept, at least."""
-
-
-def calibrations(screen: Screen, cells: ScreenCells) -> Iterator[tuple[str, Calibration]]:
+def calibrations(
+    screen: Screen, cells: ScreenCells, bar: tqdm
+) -> Iterator[tuple[str, Calibration]]:
     """The calibration of each perturbation that was fitted, where the screen has any.
 
-    Control cells are read once for all perturbations that share them.
+    Control cells are read once for all perturbations that share them. Together they take no more
+    than :data:`rayot.model.calibration.LARGEST` bytes. The bar is moved by each.
     """
     decode, representation = screen.settings.decode, screen.representation
     wanted = decode == "calibrated" or (decode == "auto" and cells.nonnegative)
     if not wanted or not representation.has_decoder:
         return
+    names = list(screen.stack.problems)
+    bar.set_description("calibrating")
+    bar.reset(len(names))
     control: dict[bytes, SampledCells] = {}
-    for name in screen.stack.problems:
+    for name in names:
         source, target = sampled_rows(list(cells.groups[name].values()), screen.seed)
         key = np.concatenate([*source, list(map(len, source))]).tobytes()
         if key not in control:
@@ -39,21 +40,6 @@ def calibrations(screen: Screen, cells: ScreenCells) -> Iterator[tuple[str, Cali
         treated = SampledCells.of(cells.adata, screen.data, target, representation)
         sample = TrainingSample(control[key], treated)
         if decode == "calibrated" or sample.sparse:
-            yield name, Calibration.of(screen.uncalibrated(name), sample)
-
-
-def bounded(
-    calibrations: Mapping[str, Calibration], largest: int = LARGEST
-) -> dict[str, Calibration]:
-    """The same in so many bytes: without strata where these are too many, then coarser."""
-    found = dict(calibrations)
-    if sum(each.n_bytes for each in found.values()) > largest:
-        found = {name: each.pooled() for name, each in found.items()}
-    total = sum(each.n_bytes for each in found.values())
-    if total > largest:
-        share = largest / total
-        found = {
-            name: each.coarser(max(FEWEST_QUANTILES, int(share * each.n_quantiles) - 2))
-            for name, each in found.items()
-        }
-    return found
+            found = Calibration.of(screen.uncalibrated(name), sample)
+            yield name, found.within(LARGEST // len(names))
+        bar.update()

@@ -24,7 +24,7 @@ from rayot.model.problems import Problems
 from rayot.model.screen_cells import ScreenCells
 from rayot.solvers import Settings
 from rayot.train import TrainingOptions
-from rayot.train.block import BLOCK_STEPS
+from rayot.train.memory import numbers_held
 
 PERMUTATIONS = (199, 1999, 19999)
 """Permutations of successive rounds of the test."""
@@ -118,8 +118,8 @@ def problems_that_fit(
 ) -> int:
     """Problems of a chunk, at least one.
 
-    Folds of small groups are fitted after them, no more at once than there are problems, or those
-    of one problem.
+    Folds of small groups are fitted after them, in stacks that hold no more, or those of one
+    problem.
 
     Parameters
     ----------
@@ -131,19 +131,7 @@ def problems_that_fit(
         Whether it is fitted on a GPU, which gains from larger chunks than a processor.
     """
     transport = method_of(method).stack_type(n_features, ["size"], settings, seed=0)
-    n_map = sum(values.numel() for values in transport.state_dict().values())
-    r, batch = transport.n_features, settings.batch_size
-    numbers = (
-        # Parameters with gradients, Adam's two moments and the copy of a block's start.
-        5 * n_map
-        # Cells and directions, carried to a ray.
-        + 2 * n_cells * r
-        # Activations of both batches and their gradients, and the distances between cells.
-        + 8 * batch * settings.n_units
-        + 10 * batch**2
-        # Row numbers of a block's draws count twice.
-        + 4 * BLOCK_STEPS * batch
-    )
+    numbers = numbers_held(transport, settings.batch_size, n_cells)
     fitting = math.floor(max_memory * 1e9 / (4 * numbers))
     return max(1, min(fitting, LARGEST_CHUNK_GPU if gpu else LARGEST_CHUNK))
 

@@ -31,7 +31,7 @@ class QuantileSettings(Settings):
     {common_settings}
     """
 
-    presets: ClassVar[dict[str, dict[str, Any]]] = {"paper": {}, "fast": {"decode": "auto"}}
+    presets: ClassVar[dict[str, dict[str, Any]]] = {"paper": {}, "fast": {"decode": "delta"}}
 
 
 @shared

@@ -11,6 +11,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from rayot.solvers import Fold, Population, Stack, generator
+from rayot.train.memory import numbers_held
 from rayot.train.options import TrainingOptions
 from rayot.train.phases import Sides, failures_of, fit_phases, phases_of
 from rayot.train.standardise import standardise
@@ -19,7 +20,7 @@ FEW_CELLS = 100
 """Training cells of a problem's smaller side below which it is cross-fitted."""
 
 BATCH = 64
-"""Cells of a batch of a fold, which has no more than 80 of the smaller side."""
+"""Cells of a batch of a fold, which has fewer than 100 of the smaller side."""
 
 
 @dataclass(frozen=True)
@@ -50,23 +51,23 @@ def fold_counts(source: Population, target: Population, n_folds: int) -> list[in
     return torch.where(smaller < FEW_CELLS, fitting, 1).tolist()
 
 
-def stacks_of(counts: Sequence[int], batch_size: int) -> list[list[int]]:
+def stacks_of(counts: Sequence[int], folds_per_problem: int) -> list[list[int]]:
     """Problems whose folds are fitted in one stack.
 
-    The folds of a problem stay together. Batches of a stack have no more cells than those of the
-    problems, so that memory does not grow, or else the stack has the folds of one problem alone:
-    these then come out bit for bit the same whatever the other problems are.
+    The folds of a problem stay together. A stack holds no more folds than are as large as all
+    problems, so that memory does not grow, or else the folds of one problem alone: these then come
+    out bit for bit the same whatever the other problems are.
 
     Parameters
     ----------
     counts
         Folds of each problem.
-    batch_size
-        Cells of a batch of each problem.
+    folds_per_problem
+        How many folds take the memory of one problem, see :func:`folds_per_problem`.
     """
     stacks: list[list[int]] = []
     room = 0
-    largest = len(counts) * max(1, batch_size // BATCH)
+    largest = len(counts) * folds_per_problem
     for problem, count in enumerate(counts):
         if count == 1:
             continue
@@ -78,9 +79,18 @@ def stacks_of(counts: Sequence[int], batch_size: int) -> list[list[int]]:
     return stacks
 
 
+def folds_per_problem(stack: Stack, source: Population, target: Population) -> int:
+    """How many folds, with their smaller batches, take the memory of one problem."""
+    one, batch = stack.take([0]), stack.settings.batch_size
+    n_cells = int((source.sizes + target.sizes).max())
+    whole, fold = (numbers_held(one, size, n_cells) for size in (batch, min(batch, BATCH)))
+    return max(1, whole // fold)
+
+
 def cross_fit(
     stack: Stack,
     counts: Sequence[int],
+    stacks: Sequence[Sequence[int]],
     source: Population,
     target: Population,
     seed: int,
@@ -90,15 +100,16 @@ def cross_fit(
 ) -> CrossFit:
     """Fit the folds of every problem that has more than one.
 
-    Each fold's map is fitted like the problem's own, on the cells outside of the fold; those inside
-    are what early stopping watches, as it watches the cells set apart from the problem's own map.
+    Each fold's map is fitted like the problem's own, but for smaller batches, on the cells outside
+    of the fold; those inside are what early stopping watches, as it watches the cells set apart
+    from the problem's own map.
 
     Parameters
     ----------
     stack
         The problems' own maps.
-    counts
-        Folds of each problem, of :func:`fold_counts`.
+    counts, stacks
+        Folds of each problem, of :func:`fold_counts`, and which are fitted together.
     source, target
         All training cells of each problem.
     seed, options
@@ -111,7 +122,7 @@ def cross_fit(
     found = CrossFit()
     settings = replace(stack.settings, batch_size=min(stack.settings.batch_size, BATCH))
     names = stack.names
-    for number, problems in enumerate(stacks_of(counts, stack.settings.batch_size), 1):
+    for number, problems in enumerate(stacks, 1):
         owners = [problem for problem in problems for _ in range(counts[problem])]
         of_stack = [f"{names[p]}, fold {k + 1}" for p in problems for k in range(counts[p])]
         outside, inside = _divided(names, problems, counts, (source, target), seed)

@@ -19,7 +19,7 @@ from rayot.solvers import (
 )
 from rayot.train.block import BlockTraining
 from rayot.train.checkpoints import FOLDS, claimed, fingerprint_of
-from rayot.train.folds import cross_fit, fold_counts, stacks_of
+from rayot.train.folds import cross_fit, fold_counts, folds_per_problem, stacks_of
 from rayot.train.options import TrainingOptions
 from rayot.train.phases import failures_of, fit_phases, phases_of
 from rayot.train.standardise import standardise
@@ -104,9 +104,8 @@ def train_transport(
     phases = phases_of(transport, training, validation, settings, seed, options)
     counts = fold_counts(source, target, options.n_folds)
     fingerprint = partial(fingerprint_of, transport, source, target, settings, seed, options)
-    total = sum(phase.n_steps for phase in phases) * (
-        1 + len(stacks_of(counts, settings.batch_size))
-    )
+    together = folds_per_problem(transport, source, target)
+    total = sum(phase.n_steps for phase in phases) * (1 + len(stacks_of(counts, together)))
     n_problems, n_features = source.n_problems, transport.n_features
     largest = n_problems * 2 * settings.batch_size * max(n_features, settings.widest)
     with (
@@ -121,6 +120,7 @@ def train_transport(
         crossed = cross_fit(
             transport,
             counts,
+            stacks_of(counts, together),
             source,
             target,
             seed,

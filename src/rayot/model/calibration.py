@@ -30,7 +30,7 @@ SHAPE_SHRINKAGE = 200
 LEAST_CERTAINTY = 0.05
 """Below it a gene keeps its values."""
 
-LARGEST = 2**26
+LARGEST = 64_000_000
 """Bytes of the distributions of a model, or of a screen, at most."""
 
 FEWEST_QUANTILES = 8

@@ -95,6 +95,7 @@ nitpick_ignore = [
         "solvers.objective.Phase",
         "solvers.problem.Population",
         "solvers.profiles.ProfileMap",
+        "solvers.quantile.MarginalMap",
         "solvers.ray.TransportMap",
         "solvers.shift.IdentityMap",
         "solvers.shift.ShiftMap",

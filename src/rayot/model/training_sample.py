@@ -153,12 +153,20 @@ class TrainingSample:
 def sampled_rows(
     groups: Sequence[Sequence[np.ndarray]], seed: int
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Rows of source and of target, of each stratum, drawn by the seed alone."""
+    """Rows of source and of target, of each stratum, drawn by the seed alone.
+
+    Of source cells eight times as many as target cells say all that can be said of these. Their
+    number is a power of two, so that perturbations of a screen share them.
+    """
     most = max(2, SAMPLE_CELLS // len(groups))
     sides = []
     for side in (0, 1):
         rng = np.random.default_rng([seed, SAMPLE_CELLS, side])
-        sides.append([np.sort(rng.permutation(group[side])[:most]) for group in groups])
+        rows = []
+        for group in groups:
+            enough = 8 * 2 ** int(np.ceil(np.log2(max(1, len(group[1]))))) if side == 0 else most
+            rows.append(np.sort(rng.permutation(group[side])[: min(most, enough)]))
+        sides.append(rows)
     return sides[0], sides[1]
 
 

@@ -90,7 +90,7 @@ def test_displacement_is_the_mean_move_of_each_type(cells, screen):
     assert found.shape == (6, 1 + len(types), 30)
     name = cells.uns["active"][1]
     start = control(cells, 300)
-    moves = screen.uncalibrated(name).predict(start, clip=False).X - start.X.toarray()
+    moves = screen._uncalibrated(name).predict(start, clip=False).X - start.X.toarray()
     row = list(screen).index(name)
     np.testing.assert_allclose(found[row, 0], moves.mean(0), atol=1e-4)
     of_type = (start.obs["cell_type"] == types[1]).to_numpy()

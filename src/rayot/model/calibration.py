@@ -17,6 +17,7 @@ from rayot.model.potential_values import mass_of
 from rayot.model.saved import Arrays, check_array, check_names, grouped
 from rayot.model.training_sample import TrainingSample
 from rayot.solvers import Marginals, Settings, monotone_map, rank_sum_scores
+from rayot.solvers.random import GOLDEN, uniform_of
 
 if TYPE_CHECKING:
     from rayot.model.method import Method
@@ -376,10 +377,5 @@ def uniform(cells: np.ndarray, genes: np.ndarray, seed: int) -> np.ndarray:
         pd.util.hash_array(np.asarray(names, dtype=object), hash_key=key)
         for names in (cells, genes)
     )
-    mixed = of_cells[:, None] ^ (of_genes * np.uint64(0x9E3779B97F4A7C15))
-    # The last steps of SplitMix64 (Steele, Lea and Flood 2014), by which neighbours are unlike.
-    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-        mixed ^= mixed >> np.uint64(shift)
-        mixed *= np.uint64(factor)
-    mixed ^= mixed >> np.uint64(31)
-    return (mixed >> np.uint64(40)).astype(np.float32) * np.float32(2.0**-24)
+    keys = of_cells.view(np.int64)[:, None] ^ (of_genes.view(np.int64) * GOLDEN)
+    return uniform_of(torch.from_numpy(keys)).numpy()

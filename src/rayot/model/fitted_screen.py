@@ -34,6 +34,8 @@ class FittedScreen(PersistentScreen):
         One row a perturbation, see :func:`rayot.tl.screen`.
     cell_types
         Names of the cell types of :meth:`displacement`.
+    calibrations
+        What each perturbation's genes are calibrated by, of those that were fitted.
     """
 
     def parameters(self) -> dict[str, Any]:
@@ -99,11 +101,11 @@ class FittedScreen(PersistentScreen):
     def __getitem__(self, perturbation: str) -> Method:
         """The model of one perturbation; it shares no memory with the screen."""
         self._check_trained()
-        model = self.uncalibrated(str(perturbation))
+        model = self._uncalibrated(str(perturbation))
         model.calibration = self.calibrations.get(str(perturbation))
         return model
 
-    def uncalibrated(self, perturbation: str) -> Method:
+    def _uncalibrated(self, perturbation: str) -> Method:
         """The model of one perturbation, without distributions of genes."""
         found = self.table.loc[self.table["perturbation"] == perturbation]
         if found.empty:

@@ -29,7 +29,7 @@ from rayot.model.fitting import fit
 from rayot.model.problems import Problems
 from rayot.model.schema import fields_of
 from rayot.model.training_cells import training_cells
-from rayot.model.training_sample import TrainingSample
+from rayot.model.training_sample import TrainingSample, may_calibrate
 from rayot.representation import Representation, representation_of
 from rayot.representation.resolve import has_decoder
 from rayot.solvers import Attributes, Settings, Stack
@@ -144,12 +144,9 @@ class Method(TransportModel):
                 known=self._known_in_training,
             )
             self.decode = self.settings.decode
-            if representation.has_decoder and (
-                self.decode == "calibrated" or (self.decode == "auto" and taken.nonnegative)
-            ):
+            if may_calibrate(self.decode, taken.nonnegative, representation):
                 sample = TrainingSample.of(cells, self.data, groups, representation, seed)
-                if self.decode == "calibrated" or sample.sparse:
-                    self.sample = sample
+                self.sample = sample if sample.calibrates(self.decode) else None
         self.source, self.target, self.labels = taken.source, taken.target, taken.labels
         self.components = taken.components
         self.training_cells = names_kept(cells, np.concatenate([training, others]))

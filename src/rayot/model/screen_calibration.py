@@ -9,7 +9,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from rayot.model.calibration import LARGEST, Calibration
-from rayot.model.training_sample import SampledCells, TrainingSample, sampled_rows
+from rayot.model.training_sample import SampledCells, TrainingSample, may_calibrate, sampled_rows
 
 if TYPE_CHECKING:
     from rayot.model.screen import Screen
@@ -25,8 +25,7 @@ def calibrations(
     than :data:`rayot.model.calibration.LARGEST` bytes. The bar is moved by each.
     """
     decode, representation = screen.settings.decode, screen.representation
-    wanted = decode == "calibrated" or (decode == "auto" and cells.nonnegative)
-    if not wanted or not representation.has_decoder:
+    if not may_calibrate(decode, cells.nonnegative, representation):
         return
     names = list(screen.stack.problems)
     bar.set_description("calibrating")
@@ -39,7 +38,7 @@ def calibrations(
             control = {key: SampledCells.of(cells.adata, screen.data, source, representation)}
         treated = SampledCells.of(cells.adata, screen.data, target, representation)
         sample = TrainingSample(control[key], treated)
-        if decode == "calibrated" or sample.sparse:
-            found = Calibration.of(screen.uncalibrated(name), sample)
+        if sample.calibrates(decode):
+            found = Calibration.of(screen._uncalibrated(name), sample)
             yield name, found.within(LARGEST // len(names))
         bar.update()

@@ -145,9 +145,32 @@ class TrainingSample:
         n_others = (values != 0).sum()
         return bool(n_others < (1 - LEAST_ZEROS) * np.prod(values.shape, dtype=np.int64))
 
+    def calibrates(self, decode: str) -> bool:
+        """Whether genes are calibrated by these cells, where :func:`may_calibrate` asked for them.
+
+        ``"auto"`` does so for sparse expression.
+        """
+        return decode == "calibrated" or self.sparse
+
     def copy(self) -> TrainingSample:
         """The same cells, without what was made of them."""
         return TrainingSample(replace(self.source), replace(self.target))
+
+
+def may_calibrate(decode: str, nonnegative: bool, representation: Representation) -> bool:
+    """Whether training cells have to be drawn, to calibrate genes or to see if they are sparse.
+
+    Parameters
+    ----------
+    decode
+        As in :class:`rayot.solvers.Settings`.
+    nonnegative
+        Whether training cells have no expression below zero.
+    representation
+        Of the map.
+    """
+    asked = decode == "calibrated" or (decode == "auto" and nonnegative)
+    return asked and representation.has_decoder
 
 
 def sampled_rows(

@@ -12,6 +12,7 @@ from torch import Tensor
 from rayot._docs import shared
 from rayot.solvers.marginals import N_QUANTILES, Marginals, monotone_map
 from rayot.solvers.problem import Population
+from rayot.solvers.random import GOLDEN, uniform_of
 from rayot.solvers.settings import Settings
 from rayot.solvers.stack import Stack
 
@@ -97,15 +98,6 @@ def _draws(cells: Tensor) -> Tensor:
 
     So the same cell goes to the same place, whatever the cells beside it.
     """
-    features = _mixed(torch.arange(1, cells.shape[-1] + 1, device=cells.device))
+    features = torch.arange(1, cells.shape[-1] + 1, device=cells.device) * GOLDEN
     values = cells.contiguous().view(torch.int32).long()
-    keys = (values * (features | 1)).sum(-1, keepdim=True)
-    return (_mixed(keys ^ features) & 0xFFFFFF).float() * 2.0**-24
-
-
-def _mixed(numbers: Tensor) -> Tensor:
-    """The last steps of SplitMix64 (Steele, Lea and Flood 2014), by which neighbours are unlike."""
-    for shift, factor in ((30, -0x40A7B892E31B1A47), (27, -0x6B2FB644ECCEEE15)):
-        # Signed numbers would be shifted with their sign.
-        numbers = (numbers ^ ((numbers >> shift) & ((1 << (64 - shift)) - 1))) * factor
-    return numbers ^ ((numbers >> 31) & ((1 << 33) - 1))
+    return uniform_of((values * features).sum(-1, keepdim=True) ^ features)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
+from stat import S_ISDIR
 
 from filelock import FileLock, Timeout
 
@@ -37,8 +38,22 @@ def new_file(folder: Path) -> Iterator[Path]:
 
 
 def is_partial(path: Path) -> bool:
-    """Whether this is what a killed process left of :func:`new_file`."""
-    return PARTIAL_NAME.fullmatch(path.name) is not None and path.is_dir() and not path.is_symlink()
+    """Whether this is of :func:`new_file`: of a process that was killed, or of one at work."""
+    if PARTIAL_NAME.fullmatch(path.name) is None:
+        return False
+    mode = mode_of(path)
+    return mode is None or S_ISDIR(mode)
+
+
+def mode_of(path: Path) -> int | None:
+    """Type and rights of what a folder listed; None if it has gone since, as others' work does.
+
+    A link is not followed. One look says all, as what is looked at twice may be gone meanwhile.
+    """
+    try:
+        return path.lstat().st_mode
+    except FileNotFoundError:
+        return None
 
 
 def settle(partial: Path, path: Path) -> None:

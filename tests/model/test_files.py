@@ -183,6 +183,16 @@ def test_writers_wait_for_each_other(tmp_path):
     assert names(tmp_path / "model") == ["arrays", "model.json"]
 
 
+@pytest.mark.parametrize("gone", ["0123456789abcdef.partial", ".lock"])
+def test_what_another_save_removes_while_a_folder_is_looked_at_is_not_foreign(
+    folder, monkeypatch, gone
+):
+    listed = [*folder.iterdir(), folder / gone]
+    monkeypatch.setattr(type(folder), "iterdir", lambda path: iter(listed))
+    assert files.refused(folder, overwrite=True) is None
+    assert "exists" in files.refused(folder, overwrite=False)
+
+
 SCRIPT = """
 import sys
 import numpy as np

@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
-from stat import S_ISREG
+from stat import S_ISLNK, S_ISREG
 from typing import Any, TypeVar
 
 import numpy as np
@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 import rayot
-from rayot._files import LOCK, is_partial, locked, new_file, settle
+from rayot._files import LOCK, is_partial, locked, mode_of, new_file, settle
 from rayot.model.schema import check
 
 FORMAT = 3
@@ -99,8 +99,12 @@ def holds(folder: Path) -> bool:
 
 def _is_ours(entry: Path) -> bool:
     """Whether a save wrote this, or may take its place."""
-    name, is_link = entry.name, entry.is_symlink()
-    if not (is_link or entry.is_file()):
+    name, mode = entry.name, mode_of(entry)
+    if mode is None:
+        # Another save's, which has ended since the folder was listed.
+        return True
+    is_link = S_ISLNK(mode)
+    if not (is_link or S_ISREG(mode)):
         return is_partial(entry)
     if name == LOCK:
         # It is opened, where all else is replaced or removed.

@@ -92,6 +92,10 @@ PARAMETERS = {
     without its part of the cells, and held-out figures are means over them. The fit then takes
     two to three times as long; the map itself is the same. 1 judges it by ``validation_size``
     alone.""",
+    "leave_out_strata": """leave_out_strata
+    With ``strata_key``: whether one stratum after the other, eight at most, is left out of further
+    maps, which are then judged by it. ``model.unseen_strata`` says what the fit does for strata
+    that it has not seen. It takes about as long as the fit; the map itself is the same.""",
     "checkpoint_dir": """checkpoint_dir
     Folder of checkpoints, from which an interrupted fit continues. None writes none.""",
     "checkpoint_every": """checkpoint_every

@@ -57,10 +57,22 @@ class Key:
             """Mass with which unbalanced transport matches each cell, 1 on average."""
             return f"{key}_weight"
 
+        @staticmethod
+        def distance(key: str) -> str:
+            """Distance of a cell to the source cells that the map was fitted on."""
+            return f"{key}_distance"
+
         @classmethod
         def of_map(cls, key: str) -> tuple[str, ...]:
             """All columns that a map of this name may write."""
-            columns = (cls.step, cls.potential, cls.spread, cls.step_sd, cls.weight)
+            columns = (
+                cls.step,
+                cls.potential,
+                cls.distance,
+                cls.spread,
+                cls.step_sd,
+                cls.weight,
+            )
             return tuple(column(key) for column in columns)
 
     class obsm:
@@ -167,6 +179,7 @@ class Key:
         share_clipped = "share_clipped"
         evaluation = "evaluation"
         strata = "strata"
+        unseen_strata = "unseen_strata"
         member_means = "member_means"
         scale = "scale"
         split = "split"

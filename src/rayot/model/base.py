@@ -151,10 +151,14 @@ class TransportModel(PersistentModel):
         """Held-out figures of the fit, see :func:`rayot.solvers.diagnostics.diagnostics`.
 
         Of several maps (an ensemble, separate strata) they are those of the worst one, and
-        :attr:`diagnostics_table` has all.
+        :attr:`diagnostics_table` has all. Where strata were left out of the fit, one after the
+        other, ``unseen_certificate``, ``unseen_reason`` and ``unseen_share_left`` say what it does
+        for strata that it has not seen, means over ``n_strata_left_out`` strata;
+        :attr:`unseen_strata` has each.
         """
         self._check_if_trained(warn=False, message="Train the model first.")
-        return worst(self.diagnostics_)
+        found = worst(self.diagnostics_)
+        return found if self.unseen is None else {**found, **self.unseen.summary}
 
     @property
     def diagnostics_table(self) -> pd.DataFrame:
@@ -162,6 +166,17 @@ class TransportModel(PersistentModel):
         self._check_if_trained(warn=False, message="Train the model first.")
         figures = pd.DataFrame(self.diagnostics_)
         return pd.concat([self.problems.table.drop(columns="name"), figures], axis=1)
+
+    @property
+    def unseen_strata(self) -> pd.DataFrame:
+        """Figures of each stratum by a map that was fitted without it, one row each.
+
+        They are those of :attr:`diagnostics`, and ``distance``: how far source cells of the stratum
+        are from those of the others, in units of ``obs[key + "_distance"]``. It is empty where no
+        stratum was left out.
+        """
+        self._check_if_trained(warn=False, message="Train the model first.")
+        return pd.DataFrame() if self.unseen is None else self.unseen.table
 
     def _encode(
         self, adata: AnnData, rows: np.ndarray
@@ -280,11 +295,14 @@ class TransportModel(PersistentModel):
         Returns
         -------
         An AnnData of the predicted cells: ``X`` (predicted expression, float32), ``obs`` of the
-        cells with ``obs[key + "_step"]`` and ``obs[key + "_potential"]``, and
-        ``obsm["X_" + key]``. If the cells have the column of the conditions, it says
-        ``"predicted <target>"``. Of several maps also ``obs[key + "_step_sd"]`` and
-        ``layers[key + "_sd"]``; with separate strata ``uns[key]["strata"]`` says by which rule, and
-        for how many cells, the maps of all strata were combined. ``adata`` is not changed. With
+        cells with ``obs[key + "_step"]``, ``obs[key + "_potential"]`` and
+        ``obs[key + "_distance"]``, and ``obsm["X_" + key]``. If the cells have the column of the
+        conditions, it says ``"predicted <target>"``. Of several maps also
+        ``obs[key + "_step_sd"]`` and ``layers[key + "_sd"]``; with separate strata
+        ``uns[key]["strata"]`` says by which rule, and for how many cells, the maps of all strata
+        were combined. Of strata that the fit has not seen, ``uns[key]["unseen_strata"]`` says how
+        far they are and what is to be expected of the map there; where that is not good, a warning
+        says so. ``adata`` is not changed. With
         ``write`` the same from the file: backed (``.h5ad``) or lazy (``.zarr``).
 
         Raises
@@ -325,14 +343,39 @@ class TransportModel(PersistentModel):
         prediction = self.transport(cells, rows, write_genes=write_genes, clip=clip)
         obs = predicted_obs(cells, rows, key, self.data.groupby, self.target_key)
         predicted = prediction.to_anndata(obs, self.data.var_names, key)
-        predicted.uns.update(self._result(prediction.combined, key))
+        predicted.uns.update(self._result(cells, rows, prediction, key))
         return predicted
 
-    def _result(self, combined: np.ndarray, key: str) -> dict[str, Any]:
-        """What ``uns`` of predicted cells says; nothing of a single map."""
-        if not self.problems.separate:
+    def _result(
+        self, adata: AnnData, rows: np.ndarray, prediction: Prediction, key: str
+    ) -> dict[str, Any]:
+        """What ``uns`` of predicted cells says: nothing, if they are of strata seen by one map."""
+        found = {}
+        if self.problems.separate:
+            found[Key.result.strata] = self.strata_summary(prediction.combined)
+        new = self.new_strata(adata, rows, prediction)
+        if len(new.get("names", ())):
+            found[Key.result.unseen_strata] = new
+        return {Key.uns.result(key): found} if found else {}
+
+    def new_strata(
+        self, adata: AnnData, rows: np.ndarray, prediction: Prediction
+    ) -> dict[str, np.ndarray]:
+        """What is to be expected of strata that the fit has not seen, as plain values for ``uns``.
+
+        A warning says so of those that ask for care.
+
+        Parameters
+        ----------
+        adata, rows
+            The cells.
+        prediction
+            Of them.
+        """
+        strata, distance = self._strata(adata, rows), prediction.distance
+        if self.unseen is None or strata is None or distance is None:
             return {}
-        return {Key.uns.result(key): {Key.result.strata: self.strata_summary(combined)}}
+        return self.unseen.of_cells(strata, self.problems.strata, distance)
 
     def strata_summary(self, combined: np.ndarray) -> dict[str, Any]:
         """How strata entered a prediction, as plain values for ``uns``.

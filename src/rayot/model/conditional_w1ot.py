@@ -242,6 +242,7 @@ class ConditionalW1OT(FittedConditional):
         options = TrainingOptions.of(
             validation_size=validation_size,
             n_folds=1,
+            leave_out_strata=False,
             early_stopping=early_stopping,
             early_stopping_patience=early_stopping_patience,
             checkpoint_dir=checkpoint_dir,

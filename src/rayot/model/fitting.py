@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from rayot.model.unseen import UnseenStrata
 from rayot.solvers import Settings, Stack, choose_combination
 from rayot.train import TrainingOptions, train_transport
+from rayot.train.left_out import combined_without_strata
 from rayot.train.runner import Fit
 
 if TYPE_CHECKING:
@@ -13,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def fit(model: Method, settings: Settings, options: TrainingOptions) -> tuple[Stack, Fit]:
-    """Fit a new map of cells; sets ``model.combination``.
+    """Fit a new map of cells; sets ``model.combination`` and ``model.unseen``.
 
     Parameters
     ----------
@@ -37,7 +40,12 @@ def fit(model: Method, settings: Settings, options: TrainingOptions) -> tuple[St
     model.combination = None
     if model.problems.separate:
         members = model.problems.members
-        model.combination = choose_combination(fitted, members, model.source, model.target)
+        sides = model.source, model.target
+        model.combination = choose_combination(fitted, members, *sides)
+        if options.leave_out_strata:
+            left_out = combined_without_strata(fitted, members, sides)
+            result = replace(result, left_out=left_out)
     if components is not None:
         model.combination = components.lift(fitted, transport, model.combination)
+    model.unseen = UnseenStrata.of(model, result, labels)
     return transport.eval(), result

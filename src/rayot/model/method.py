@@ -18,6 +18,7 @@ from rayot._docs import shared
 from rayot._public import public
 from rayot.data import checks
 from rayot.data.files import unchanged
+from rayot.data.matrix import dense
 from rayot.data.modality import modality_of
 from rayot.data.spec import DataSpec
 from rayot.data.split import names_kept
@@ -29,6 +30,7 @@ from rayot.model.fitting import fit
 from rayot.model.problems import Problems
 from rayot.model.schema import fields_of
 from rayot.model.training_cells import training_cells
+from rayot.model.training_distance import TrainingDistance
 from rayot.model.training_sample import TrainingSample, may_calibrate
 from rayot.representation import Representation, representation_of
 from rayot.representation.resolve import has_decoder
@@ -143,6 +145,11 @@ class Method(TransportModel):
                 others=others,
                 known=self._known_in_training,
             )
+            self.training_distance = TrainingDistance.of(
+                [group[0] for group in groups],
+                lambda rows: dense(self._encode(cells, rows)[0]),
+                seed,
+            )
             self.decode = self.settings.decode
             if may_calibrate(self.decode, taken.nonnegative, representation):
                 sample = TrainingSample.of(cells, self.data, groups, representation, seed)
@@ -182,6 +189,7 @@ class Method(TransportModel):
         batch_size: int | None = None,
         validation_size: float = 0.1,
         n_folds: int = 5,
+        leave_out_strata: bool = True,
         early_stopping: bool = False,
         early_stopping_patience: int = 10,
         checkpoint_dir: str | Path | None = None,
@@ -201,6 +209,7 @@ class Method(TransportModel):
         {batch_size}
         {validation_size}
         {n_folds}
+        {leave_out_strata}
         {early_stopping}
         {early_stopping_patience}
         {checkpoint_dir}
@@ -231,6 +240,7 @@ class Method(TransportModel):
         options = TrainingOptions.of(
             validation_size=validation_size,
             n_folds=n_folds,
+            leave_out_strata=leave_out_strata,
             early_stopping=early_stopping,
             early_stopping_patience=early_stopping_patience,
             checkpoint_dir=checkpoint_dir,

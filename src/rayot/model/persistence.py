@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -15,8 +16,21 @@ from rayot.data.spec import DataSpec
 from rayot.model import files, saved
 from rayot.model.calibration import Calibration
 from rayot.model.problems import Problems
+from rayot.model.training_distance import TrainingDistance
+from rayot.model.unseen import UnseenStrata
 from rayot.representation import Representation
 from rayot.solvers import Combination, Stack
+
+
+@dataclass(frozen=True)
+class SavedStrata:
+    """What the maps of a model are; files of 0.1.0 say nothing of strata that were left out."""
+
+    names: list[str]
+    mode: Literal["balanced", "separate"]
+    n_seeds: int
+    unseen: dict[str, Any] | None = None
+
 
 SAVED = {
     "model": str,
@@ -24,7 +38,7 @@ SAVED = {
     "source_key": str,
     "target_key": str,
     "seed": int,
-    "strata": {"names": list[str], "mode": Literal["balanced", "separate"], "n_seeds": int},
+    "strata": SavedStrata,
     "combination": saved.SavedCombination | None,
     "data": DataSpec,
     "representation": dict[str, Any],
@@ -48,6 +62,8 @@ class PersistentModel(BaseModelClass):
     problems: Problems
     combination: Combination | None
     calibration: Calibration | None = None
+    training_distance: TrainingDistance | None = None
+    unseen: UnseenStrata | None = None
     training_cells: np.ndarray | None
     diagnostics_: list[dict[str, Any]]
 
@@ -92,6 +108,9 @@ class PersistentModel(BaseModelClass):
         if self.calibration is not None:
             for name, value in self.calibration.arrays().items():
                 arrays[f"calibration.{name}"] = value
+        if self.training_distance is not None:
+            for name, value in self.training_distance.arrays().items():
+                arrays[f"training_distance.{name}"] = value
         if self.training_cells is not None:
             arrays["training_cells"] = self.training_cells
         if self.combination is not None:
@@ -110,6 +129,7 @@ class PersistentModel(BaseModelClass):
                 "names": self.problems.strata,
                 "mode": self.problems.mode,
                 "n_seeds": self.problems.n_seeds,
+                "unseen": self.unseen and self.unseen.to_json(),
             },
             "combination": self.combination and self.combination.to_json(),
             "data": self.data.to_json(),
@@ -157,10 +177,17 @@ class PersistentModel(BaseModelClass):
         representation: Representation | None,
     ) -> Self:
         training_cells = saved.training_cells_of(arrays)
-        groups = ("module", "representation", "calibration", "combination", "history")
-        state, of_representation, of_calibration, of_combination, of_history = saved.grouped(
-            arrays, ".", groups
-        ).values()
+        groups = (
+            "module",
+            "representation",
+            "calibration",
+            "training_distance",
+            "combination",
+            "history",
+        )
+        state, of_representation, of_calibration, of_distance, of_combination, of_history = (
+            saved.grouped(arrays, ".", groups).values()
+        )
         _, n_features = saved.size_of(state)
         data = saved.data_of(values["data"])
         representation = saved.representation_of(
@@ -184,6 +211,12 @@ class PersistentModel(BaseModelClass):
         if of_calibration:
             n_genes, strata = len(data.var_names), problems.strata
             model.calibration = Calibration.from_arrays(of_calibration, strata, n_genes, model.seed)
+        if of_distance:
+            n_strata = len(problems.strata)
+            model.training_distance = TrainingDistance.from_arrays(
+                of_distance, n_strata, n_features
+            )
+        model.unseen = UnseenStrata.from_json(values["strata"].get("unseen"), problems.strata)
         model.history_ = saved.history_of(values["history"], of_history)
         model.training_, model.training_cells = values["training"], training_cells
         model.diagnostics_ = list(map(saved.with_no_effect, values["diagnostics"]))

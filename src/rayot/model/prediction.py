@@ -38,6 +38,9 @@ class Prediction:
         of their standard deviation over features; None where there are none.
     step_sd
         (n,) float32, standard deviation of ‖T(x) − x‖ between maps; None where there is one map.
+    distance
+        (n,) float32, distance of x to the nearest source cell of the fit but itself, over the
+        median distance between these; None for models that did not keep these cells.
     genes_sd
         (n, genes) float32, standard deviation of the predicted expression between maps; None where
         there is one map, or no genes.
@@ -51,6 +54,7 @@ class Prediction:
     genes: np.ndarray | None = None
     spread: np.ndarray | None = None
     step_sd: np.ndarray | None = None
+    distance: np.ndarray | None = None
     genes_sd: np.ndarray | None = None
 
     @classmethod
@@ -84,6 +88,8 @@ class Prediction:
         columns = {Key.obs.step(key): self.step}
         if self.potential is not None:
             columns[Key.obs.potential(key)] = self.potential
+        if self.distance is not None:
+            columns[Key.obs.distance(key)] = self.distance
         if self.spread is not None:
             columns[Key.obs.spread(key)] = self.spread
         if self.step_sd is not None:

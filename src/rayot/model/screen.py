@@ -210,6 +210,7 @@ class Screen(FittedScreen):
         options = TrainingOptions.of(
             validation_size=validation_size,
             n_folds=n_folds,
+            leave_out_strata=False,
             early_stopping=early_stopping,
             early_stopping_patience=early_stopping_patience,
             checkpoint_every=checkpoint_every,

@@ -43,6 +43,8 @@ def predictions(
         start, moves, decoder = model.move(adata, chunk, clip)
         moved = start + moves.mean.numpy()
         found: dict[str, Any] = {}
+        if model.training_distance is not None:
+            found["distance"] = model.training_distance(start)
         if moves.spread is not None:
             found["spread"] = moves.spread.numpy()
         several = len(moves.maps) > 1
@@ -143,7 +145,7 @@ def predict_to_file(
                         writer.append(entry, block)
                 parts.append(part.without_matrices())
         prediction = Prediction.joined(parts)
-        uns = first._result(prediction.combined, key) if not labelled else {}
+        uns = first._result(adata, rows, prediction, key) if not labelled else {}
         writer.finish(prediction.obs(key), uns)
     return open_cells(path)
 

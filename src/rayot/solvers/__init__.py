@@ -10,13 +10,13 @@ from rayot.solvers.conditional import ConditionalMap, ConditionalRay
 from rayot.solvers.conditional_settings import ConditionalW1Settings
 from rayot.solvers.coupling import entropic_plan, exact_plan
 from rayot.solvers.cpa import CPAMap, CPASettings
-from rayot.solvers.diagnostics import diagnostics
+from rayot.solvers.diagnostics import diagnostics, diagnostics_left_out
 from rayot.solvers.discrete import DiscreteMap, DiscreteSettings
 from rayot.solvers.dual import dual_value, matched, unbalanced_dual_value
 from rayot.solvers.energy import energy_distance, energy_loss
 from rayot.solvers.fixed_step import FixedStepMap, FixedStepSettings
 from rayot.solvers.flow import FlowMap, FlowSettings
-from rayot.solvers.fold import Fold
+from rayot.solvers.fold import CombinedFold, Fold
 from rayot.solvers.gaussian import GaussianMap, GaussianSettings
 from rayot.solvers.genot import GenotMap, GenotSettings
 from rayot.solvers.joint import Batch, JointObjective, JointSettings, JointStack
@@ -50,6 +50,7 @@ __all__ = [
     "CinemaMap",
     "CinemaSettings",
     "Combination",
+    "CombinedFold",
     "ConditionalMap",
     "ConditionalRay",
     "ConditionalW1Settings",
@@ -92,6 +93,7 @@ __all__ = [
     "choose_combination",
     "critic_loss",
     "diagnostics",
+    "diagnostics_left_out",
     "dual_value",
     "energy_distance",
     "energy_loss",

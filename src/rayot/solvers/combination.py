@@ -87,7 +87,7 @@ def choose_combination(
     transport
         A fitted map whose problems are strata, of one or more ensemble members.
     members
-        (K, S) int64, problem of each member and stratum.
+        (K, S) int64, problem of each member and stratum; others of the stack are not used.
     source, target
         Training cells of each problem; their weights count.
     """
@@ -105,9 +105,11 @@ def choose_combination(
     if n_strata < 3:
         return candidates[0]
     scores = torch.zeros(len(candidates), dtype=torch.float32)
+    maps = transport.take(members.flatten().tolist())
     for stratum in range(n_strata):
         (cells, v), (truth, w) = (_thinned(*side[stratum]) for side in sides)
-        moves = (transport(cells[None].expand(members.numel(), -1, -1)) - cells)[members].mean(0)
+        moves = maps(cells[None].expand(members.numel(), -1, -1)) - cells
+        moves = moves.unflatten(0, members.shape).mean(0)
         others = torch.cat([moves[:stratum], moves[stratum + 1 :]])
         start = energy_distance(cells[None], truth[None], v, w).clamp_min(1e-6)
         for number, candidate in enumerate(candidates):

@@ -14,10 +14,9 @@ from rayot.solvers.attributes import Attributes
 from rayot.solvers.certificate import MATCH_TYPES, certificate
 from rayot.solvers.dual import dual_value
 from rayot.solvers.energy import distances, energy_distance
-from rayot.solvers.fold import Fold
+from rayot.solvers.fold import CombinedFold, Fold, Map
 from rayot.solvers.problem import Population
 from rayot.solvers.ray import TransportMap
-from rayot.solvers.stack import Stack
 
 LIMIT = 512
 """Cells of each side looked at."""
@@ -31,7 +30,7 @@ Distance = Callable[[Tensor, Tensor, Tensor | None, Tensor | None], Tensor]
 
 @torch.no_grad()
 def diagnostics(
-    folds: Sequence[Sequence[Fold]],
+    folds: Sequence[Sequence[Fold | CombinedFold]],
     p_values: Tensor,
     labels: tuple[Tensor, Tensor] | None = None,
     match_types: str = MATCH_TYPES,
@@ -83,25 +82,63 @@ def diagnostics(
       where the map itself is judged, by the cells set apart from it.
     - ``certificate``, ``reason``: "good", "check", "poor" or "no effect", and why.
     """
-    report = []
-    for p_value, own in zip(p_values.tolist(), folds, strict=True):
-        means = _over_folds([_figures(fold, labels) for fold in own])
-        initial, residual = means["initial_energy_distance"], means["residual_energy_distance"]
-        figures: dict[str, Any] = {
-            **means,
-            "gap": means["mean_step"] - means["held_out_dual"],
-            "floor_energy_distance": abs(means["floor_energy_distance"]),
-            "share_left": residual / initial if initial > 0 else float("nan"),
-            "p_value": p_value,
-            "strength": float(own[0].transport.strength[own[0].number]),
-            "n_folds": len(own),
-        }
-        word, reason = certificate(figures, match_types)
-        report.append({**figures, "certificate": word, "reason": reason})
-    return report
+    return [
+        _report([_figures(fold, labels) for fold in own], own[0].strength, p_value, match_types)
+        for p_value, own in zip(p_values.tolist(), folds, strict=True)
+    ]
 
 
-def _figures(fold: Fold, labels: tuple[Tensor, Tensor] | None) -> dict[str, float]:
+@torch.no_grad()
+def diagnostics_left_out(
+    folds: Sequence[Fold | CombinedFold],
+    p_value: float,
+    labels: tuple[Tensor, Tensor] | None = None,
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Figures of a map on strata that it has not seen.
+
+    Parameters
+    ----------
+    folds
+        Of each stratum that was left out.
+    p_value
+        Of the fit.
+    labels
+        As in :func:`diagnostics`.
+
+    Returns
+    -------
+    The figures that :func:`diagnostics` names: means over strata, which count alike, and those of
+    each stratum.
+    """
+    figures = [_figures(fold, labels) for fold in folds]
+    strengths = [fold.strength for fold in folds]
+    own = zip(figures, strengths, strict=True)
+    return (
+        _report(figures, sum(strengths) / len(folds), p_value, MATCH_TYPES),
+        [_report([each], strength, p_value, MATCH_TYPES) for each, strength in own],
+    )
+
+
+def _report(
+    figures: Sequence[dict[str, float]], strength: float, p_value: float, match_types: str
+) -> dict[str, Any]:
+    """Figures of one problem, by those of its folds, with the word about them."""
+    means = _over_folds(figures)
+    initial, residual = means["initial_energy_distance"], means["residual_energy_distance"]
+    found: dict[str, Any] = {
+        **means,
+        "gap": means["mean_step"] - means["held_out_dual"],
+        "floor_energy_distance": abs(means["floor_energy_distance"]),
+        "share_left": residual / initial if initial > 0 else float("nan"),
+        "p_value": p_value,
+        "strength": strength,
+        "n_folds": len(figures),
+    }
+    word, reason = certificate(found, match_types)
+    return {**found, "certificate": word, "reason": reason}
+
+
+def _figures(fold: Fold | CombinedFold, labels: tuple[Tensor, Tensor] | None) -> dict[str, float]:
     """Figures of one fold that can be averaged: no ratios, and the floor with its sign."""
     first, second = _Side.of(fold.source, fold.number), _Side.of(fold.target, fold.number)
     cells, truth = first.cells, second.cells
@@ -120,7 +157,7 @@ def _figures(fold: Fold, labels: tuple[Tensor, Tensor] | None) -> dict[str, floa
     }
 
 
-def _potential(transport: Stack, first: "_Side", second: "_Side") -> dict[str, float]:
+def _potential(transport: Map, first: "_Side", second: "_Side") -> dict[str, float]:
     """Figures of the first ray's potential; NaN where the method has none."""
     names = ("held_out_dual", "smallest_gradient_norm", "largest_gradient_norm")
     if not isinstance(transport, TransportMap):

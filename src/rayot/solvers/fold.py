@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
+from torch import Tensor
+
+from rayot.solvers.attributes import Attributes
+from rayot.solvers.combination import Combination
 from rayot.solvers.problem import Population
 from rayot.solvers.stack import Stack
+
+Map: TypeAlias = Callable[[Tensor, Attributes | None], Tensor]
+"""Where cells (1, n, d) go, by what is known of them."""
 
 
 @dataclass(frozen=True)
@@ -39,3 +48,49 @@ class Fold:
     def map(self) -> Stack:
         """A copy of the map alone."""
         return self.transport.take([self.number])
+
+    @property
+    def strength(self) -> float:
+        """Share of its way that a cell goes."""
+        return float(self.transport.strength[self.number])
+
+
+@dataclass(frozen=True)
+class CombinedFold:
+    """Cells of a stratum, and the maps of other strata that stand for its own.
+
+    Attributes
+    ----------
+    transport
+        The stack that has the maps.
+    source, target
+        Cells of each problem of the stack.
+    number
+        Of the stratum's own problem, whose map is not used.
+    others
+        (K, S) int64, problem of each member of an ensemble and other stratum.
+    combination
+        How the moves of their maps become one.
+    """
+
+    transport: Stack
+    source: Population
+    target: Population
+    number: int
+    others: Tensor
+    combination: Combination
+
+    @property
+    def map(self) -> Map:
+        """The combination of the others."""
+        return self._moved
+
+    def _moved(self, cells: Tensor, known: Attributes | None) -> Tensor:
+        stack = cells.expand(len(self.transport.names), -1, -1)
+        moves = (self.transport(stack, known) - stack)[self.others].mean(0)
+        return cells + self.combination.apply(moves, cells[0])
+
+    @property
+    def strength(self) -> float:
+        """Share of their way that cells go by the maps of the others, on average."""
+        return float(self.transport.strength[self.others].mean())

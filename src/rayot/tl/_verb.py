@@ -50,6 +50,7 @@ class Verb(Protocol):
     {batch_size}
     {validation_size}
     {n_folds}
+    {leave_out_strata}
     {early_stopping}
     {early_stopping_patience}
     {checkpoint_dir}
@@ -74,6 +75,8 @@ class Verb(Protocol):
     - ``obsm["X_" + key]``: predicted representation, where ``use_rep`` is given; NaN likewise.
     - ``obs[key + "_step"]``: ‖T(x) − x‖ in the space of the map.
     - ``obs[key + "_potential"]``: f(x) of the first ray, of methods with a 1-Lipschitz potential.
+    - ``obs[key + "_distance"]``: distance of each cell to the nearest source cell of the fit but
+      itself, over the median distance between these.
     - ``obs[key + "_step_sd"]`` and ``layers[key + "_sd"]``: standard deviation of the step and of
       the predicted expression between the maps of an ensemble, or of separate strata.
     - ``obs[key + "_weight"]``: mass with which each source and target cell is matched, 1 on
@@ -119,6 +122,7 @@ class Verb(Protocol):
         batch_size: int | None = None,
         validation_size: float = 0.1,
         n_folds: int = 5,
+        leave_out_strata: bool = True,
         early_stopping: bool = False,
         early_stopping_patience: int = 10,
         checkpoint_dir: str | Path | None = None,

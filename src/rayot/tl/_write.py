@@ -106,6 +106,9 @@ def write_result(
     }
     if model.problems.strata:
         result[Key.result.strata] = model.strata_summary(prediction.combined)
+    new = model.new_strata(adata, rows, prediction)
+    if len(new.get("names", ())):
+        result[Key.result.unseen_strata] = new
     check()
     if copy:
         adata = adata.to_memory() if adata.isbacked else adata.copy()

@@ -20,7 +20,8 @@ from rayot.train.options import TrainingOptions
 
 RUN_FILE = "run.json"
 FOLDS = "folds"
-OURS = (FOLDS, "chunk-", "running-")
+LEFT_OUT = "left-out"
+OURS = (FOLDS, LEFT_OUT, "chunk-", "running-")
 """How the names of our folders in a folder of checkpoints start."""
 
 
@@ -138,8 +139,9 @@ def _claim(folder: Path, fingerprint: dict[str, Any], phases: Sequence[str], res
         return
     for phase in phases:
         checkpoint_path(folder, phase).unlink(missing_ok=True)
-    if (folder / FOLDS).is_dir():
-        shutil.rmtree(folder / FOLDS)
+    for name in (FOLDS, LEFT_OUT):
+        if (folder / name).is_dir():
+            shutil.rmtree(folder / name)
     with replacing(path) as partial:
         partial.write_text(json.dumps(fingerprint, indent=1), encoding="utf-8")
 

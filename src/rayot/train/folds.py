@@ -128,22 +128,57 @@ def cross_fit(
         outside, inside = _divided(names, problems, counts, (source, target), seed)
         own = None if folder is None else folder / str(number)
         maps = type(stack)(source.cells.shape[1], of_stack, settings, seed)
-        if settings.standardise or maps.basis is not None:
-            standardise(maps, *outside)
-        phases = phases_of(maps, outside, inside, settings, seed, options)
         try:
-            folds = fit_phases(maps, phases, outside, inside, own, options, bar)
+            folds, failures = fit_folds(maps, outside, inside, own, options, bar)
         except FloatingPointError as error:
             # The problems' own maps are fitted, and are judged by the cells set apart from them.
             found.failures.update(dict.fromkeys(problems, str(error)))
             continue
         for owner, fold in zip(owners, folds, strict=True):
             found.folds.setdefault(owner, []).append(fold)
-        found.failures.update({owners[n]: what for n, what in failures_of(phases).items()})
+        found.failures.update({owners[n]: what for n, what in failures.items()})
+    return found
+
+
+def fit_folds(
+    maps: Stack,
+    outside: Sides,
+    inside: Sides,
+    folder: Path | None,
+    options: TrainingOptions,
+    bar: tqdm,
+) -> tuple[list[Fold], dict[int, str]]:
+    """Fit maps on some cells, to be judged on others.
+
+    Parameters
+    ----------
+    maps
+        Not fitted yet, changed in place.
+    outside, inside
+        For each map, cells that it is fitted on, and cells that judge it.
+    folder, options, bar
+        As in :func:`rayot.train.phases.fit_phases`.
+
+    Returns
+    -------
+    The fold of each map, and what happened to maps whose loss was not finite.
+
+    Raises
+    ------
+    FloatingPointError
+        If that stopped the fit.
+    """
+    settings = maps.settings
+    if settings.standardise or maps.basis is not None:
+        standardise(maps, *outside)
+    phases = phases_of(maps, outside, inside, settings, maps.seed, options)
+    try:
+        folds = fit_phases(maps, phases, outside, inside, folder, options, bar)
+        return folds, failures_of(phases)
+    finally:
         del phases
         # Trainer and module hold each other and the cells on the device.
         gc.collect()
-    return found
 
 
 def _divided(

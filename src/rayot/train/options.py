@@ -40,6 +40,8 @@ class TrainingOptions:
     n_folds
         Folds that a problem with fewer than 100 training cells of a side is cross-fitted on; 1
         turns that off.
+    leave_out_strata
+        Whether a fit with strata leaves out one after the other, to say what it does for others.
     early_stopping
         Whether a phase ends when its held-out value has not improved.
     early_stopping_patience
@@ -64,6 +66,7 @@ class TrainingOptions:
 
     validation_size: float = 0.1
     n_folds: int = 5
+    leave_out_strata: bool = True
     early_stopping: bool = False
     early_stopping_patience: int = 10
     checkpoint_dir: str | Path | None = None
@@ -95,7 +98,13 @@ class TrainingOptions:
 
     def chosen(self) -> dict[str, Any]:
         """What decides the result of a fit, and not only how it runs."""
-        names = ("validation_size", "n_folds", "early_stopping", "early_stopping_patience")
+        names = (
+            "validation_size",
+            "n_folds",
+            "leave_out_strata",
+            "early_stopping",
+            "early_stopping_patience",
+        )
         return {name: getattr(self, name) for name in names}
 
     def check(self) -> None:

@@ -1,6 +1,6 @@
 """Fit a stack of maps and what judges them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -18,8 +18,9 @@ from rayot.solvers import (
     shrink,
 )
 from rayot.train.block import BlockTraining
-from rayot.train.checkpoints import FOLDS, claimed, fingerprint_of
+from rayot.train.checkpoints import FOLDS, LEFT_OUT, claimed, fingerprint_of
 from rayot.train.folds import cross_fit, fold_counts, folds_per_problem, stacks_of
+from rayot.train.left_out import LeftOut, fit_without_strata, strata_left_out
 from rayot.train.options import TrainingOptions
 from rayot.train.phases import failures_of, fit_phases, phases_of
 from rayot.train.standardise import standardise
@@ -36,10 +37,13 @@ class Fit:
         For each phase, "step" and its values, the mean over problems, one a block: (blocks,).
     diagnostics
         Held-out figures of each problem.
+    left_out
+        Maps of the first problem without one of its strata each.
     """
 
     history: dict[str, dict[str, np.ndarray]]
     diagnostics: list[dict[str, Any]]
+    left_out: LeftOut = field(default_factory=LeftOut)
 
 
 def train_transport(
@@ -105,7 +109,9 @@ def train_transport(
     counts = fold_counts(source, target, options.n_folds)
     fingerprint = partial(fingerprint_of, transport, source, target, settings, seed, options)
     together = folds_per_problem(transport, source, target)
-    total = sum(phase.n_steps for phase in phases) * (1 + len(stacks_of(counts, together)))
+    strata = strata_left_out(transport, source, target, options)
+    n_fits = 1 + len(stacks_of(counts, together)) + bool(strata)
+    total = sum(phase.n_steps for phase in phases) * n_fits
     n_problems, n_features = source.n_problems, transport.n_features
     largest = n_problems * 2 * settings.batch_size * max(n_features, settings.widest)
     with (
@@ -135,9 +141,18 @@ def train_transport(
         if settings.shrink:
             shrink(transport, folds, p_values)
         report = diagnostics(folds, p_values, labels)
+        left_out = fit_without_strata(
+            transport,
+            strata,
+            (source, target),
+            seed,
+            options,
+            None if folder is None else folder / LEFT_OUT,
+            bar,
+        )
     for problem, message in (failures | crossed.failures).items():
         report[problem].update(certificate="poor", reason=message)
-    return Fit({phase.name: columns_of(phase) for phase in phases}, report)
+    return Fit({phase.name: columns_of(phase) for phase in phases}, report, left_out)
 
 
 def columns_of(phase: BlockTraining) -> dict[str, np.ndarray]:

@@ -1,0 +1,173 @@
+"""What a fit says of strata that it has not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from torch import Tensor
+
+from rayot._public import warn
+from rayot.model.schema import check
+from rayot.solvers import CERTIFICATES, diagnostics_left_out
+from rayot.train.runner import Fit
+
+if TYPE_CHECKING:
+    from rayot.model.method import Method
+
+NEXT = {
+    "balanced": "Try strata='separate', more strata, or a few treated cells of the new stratum.",
+    "separate": "Try more strata, or a few treated cells of the new stratum.",
+}
+"""What helps where strata differ, by how they are fitted."""
+
+SAVED = {"figures": dict[str, Any], "strata": dict[str, dict[str, Any]]}
+"""Types of what a saved model keeps."""
+
+
+@dataclass(frozen=True)
+class UnseenStrata:
+    """Held-out figures of strata that were left out of the fit, one after the other.
+
+    Attributes
+    ----------
+    figures
+        Means over strata, with the word about them and its reason.
+    strata
+        By name of the stratum: its figures, and ``distance``, how far its source cells are from
+        those of the others, see :class:`rayot.model.training_distance.TrainingDistance`.
+    """
+
+    figures: dict[str, Any]
+    strata: dict[str, dict[str, Any]]
+
+    @classmethod
+    def of(
+        cls, model: Method, fitted: Fit, labels: tuple[Tensor, Tensor] | None
+    ) -> UnseenStrata | None:
+        """Judge what a fit left out; None where it left out nothing."""
+        left_out = fitted.left_out
+        if not left_out.folds:
+            return None
+        p_value = float(fitted.diagnostics[0]["p_value"])
+        figures, of_strata = diagnostics_left_out(left_out.folds, p_value, labels)
+        names = [model.problems.strata[number] for number in left_out.strata]
+        distance = model.training_distance
+        for number, each in zip(left_out.strata, of_strata, strict=True):
+            each["distance"] = np.nan if distance is None else distance.between(number)
+        found = dict(zip(names, of_strata, strict=True))
+        word, reason = _word(figures, found, NEXT[model.problems.mode])
+        if left_out.failure:
+            word, reason = "poor", left_out.failure
+        return cls({**figures, "certificate": word, "reason": reason}, found)
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row a stratum that was left out."""
+        return pd.DataFrame.from_dict(self.strata, orient="index").rename_axis("stratum")
+
+    @property
+    def farthest(self) -> float:
+        """Largest distance of a stratum to the others."""
+        return max(each["distance"] for each in self.strata.values())
+
+    def word(self, distance: float) -> tuple[str, str]:
+        """The word about a new stratum, and its reason.
+
+        Parameters
+        ----------
+        distance
+            Mean distance of its cells to those of the fit.
+        """
+        word, reason = self.figures["certificate"], self.figures["reason"]
+        if distance > self.farthest and word == "good":
+            return "check", (
+                f"Its cells are farther from those of the fit ({distance:.2f}) than cells of any "
+                f"stratum are from those of the others (up to {self.farthest:.2f}), so "
+                "nothing says how good the map is there. Try a few treated cells of it."
+            )
+        return word, reason
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """What the diagnostics of the model say of strata that were left out."""
+        names = ("certificate", "reason", "share_left")
+        found = {f"unseen_{name}": self.figures[name] for name in names}
+        return {**found, "n_strata_left_out": len(self.strata)}
+
+    def of_cells(
+        self, strata: np.ndarray, known: Sequence[str], distance: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        """What is to be expected of cells of new strata, as columns with a row for each stratum.
+
+        Of words that ask for care a warning says the reason.
+
+        Parameters
+        ----------
+        strata
+            (n,) stratum of each cell.
+        known
+            Strata of the fit.
+        distance
+            (n,) of :class:`rayot.model.training_distance.TrainingDistance`.
+        """
+        rows = []
+        for name in sorted(set(strata) - set(known)):
+            own = distance[strata == name]
+            rows.append((name, len(own), float(own.mean()), *self.word(float(own.mean()))))
+        by_reason: dict[tuple[str, str], list[str]] = {}
+        for name, _, _, word, reason in rows:
+            by_reason.setdefault((word, reason), []).append(repr(name))
+        for (word, reason), names in by_reason.items():
+            if word in ("poor", "check"):
+                shown = ", ".join(names[:3]) + (" and others" if names[3:] else "")
+                warn(f"The fit has not seen {shown} ({word!r}). {reason}")
+        columns = ("names", "n_cells", "distance", "certificate", "reason")
+        values = zip(*rows, strict=True) if rows else [[] for _ in columns]
+        kinds = (str, np.int64, np.float32, str, str)
+        return {
+            column: np.asarray(list(each), dtype=kind)
+            for column, each, kind in zip(columns, values, kinds, strict=True)
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        return {"figures": self.figures, "strata": self.strata}
+
+    @classmethod
+    def from_json(cls, values: Any, strata: Sequence[str]) -> UnseenStrata | None:  # noqa: ANN401
+        """What was saved; None where nothing was.
+
+        Raises
+        ------
+        ValueError
+            If it is not of these strata.
+        """
+        if values is None:
+            return None
+        check(values, SAVED, "strata.unseen")
+        if not values["strata"] or set(values["strata"]) - set(strata):
+            raise ValueError("strata.unseen must be of strata of the fit.")
+        for report in (values["figures"], *values["strata"].values()):
+            check({"certificate": report.get("certificate")}, {"certificate": str}, "strata.unseen")
+        return cls(values["figures"], values["strata"])
+
+
+def _word(
+    figures: dict[str, Any], strata: dict[str, dict[str, Any]], advice: str
+) -> tuple[str, str]:
+    """By the mean over strata; "check" where it is good and the worst of them is poor."""
+    word, reason = figures["certificate"], figures["reason"]
+    share = {name: each["share_left"] for name, each in strata.items()}
+    worst = max(share, key=lambda name: share[name])
+    said = f"Of {len(strata)} strata, each left out of a fit once: {reason[0].lower()}{reason[1:]}"
+    if word == "no effect":
+        return word, said
+    first, _, _ = said.partition(". ")
+    found = f"{first.rstrip('.')} ({max(0.0, share[worst]):.0%} of {worst!r}, the most)."
+    if word == "good" and strata[worst]["certificate"] == CERTIFICATES[0]:
+        word = "check"
+    return word, found if word == "good" else f"{found} {advice}"

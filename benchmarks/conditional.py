@@ -93,7 +93,7 @@ def pooled(strata: bool = False) -> Callable:
         parts = what[0].split("+") if task == "double" else [what[0]]
         key = SETS[SET_OF[task]].group if strata and task in SET_OF else None
         of_target = adata.obs["perturbation"].isin(parts).to_numpy()
-        return pair(adata, of_target, seed, strata_key=key).predict(source).X
+        return pair(adata, of_target, seed, strata_key=key).predict(source).to_df().to_numpy()
 
     return predict
 
@@ -144,7 +144,7 @@ def conditional(**options: object) -> Callable:
             model = rt.model.ConditionalW1OT(adata, data, "control", **given)
             model.train(show_progress_bar=False)
             fitted.update(cells=adata, model=model)
-        return fitted["model"].predict(source, what[0], dose=what[1]).X
+        return fitted["model"].predict(source, what[0], dose=what[1]).to_df().to_numpy()
 
     return predict
 
@@ -156,7 +156,7 @@ def profiles(kind: type) -> Callable:
         data = kind.setup_anndata(adata, use_rep="X_pca")
         model = kind(adata, data, "control", what[0])
         model.train()
-        return model.predict(source).X
+        return model.predict(source).to_df().to_numpy()
 
     return predict
 

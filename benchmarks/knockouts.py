@@ -44,7 +44,7 @@ def measure(target: str, seed: int) -> dict:
     table = rt.tl.evaluate(adata, metrics=METRICS, seed=seed)
     is_source = (adata.obs["perturbation"] == "control").to_numpy()
     raw = adata.copy()
-    raw.layers["w1ot"][is_source] = model.predict(adata[is_source], clip=False).X
+    raw.layers["w1ot"][is_source] = model.predict(adata[is_source], clip=False).to_df().to_numpy()
     table.loc["w1ot, not clipped"] = rt.tl.evaluate(raw, metrics=METRICS, seed=seed).loc["w1ot"]
     row: dict = {
         "p_value": round(model.diagnostics["p_value"], 3),

@@ -61,8 +61,11 @@ def compare(adata: AnnData, screens: dict[str, rt.model.Screen], target: str) ->
     for seed in (0, 1):
         options = {"preset": "fast", "seed": seed, "write_genes": False, **DELTA}
         model = rt.tl.w1ot(adata, "control", target, show_progress_bar=False, **options)
-        singles.append(model.predict(pair.control).X)
-    predicted = {name: each.predict(pair.control, target).X for name, each in screens.items()}
+        singles.append(model.predict(pair.control).to_df().to_numpy())
+    predicted = {
+        name: each.predict(pair.control, target).to_df().to_numpy()
+        for name, each in screens.items()
+    }
     row = screens["fdr 0.05"].table.set_index("perturbation").loc[target]
     return {
         "cells": int(row["n_cells"]),

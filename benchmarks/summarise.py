@@ -74,6 +74,28 @@ def unseen() -> None:
     found.join(seeds).reset_index().to_csv(RESULTS / "unseen_summary.csv", index=False)
 
 
+def unseen_word() -> None:
+    """What fits said of new groups beside the truth, means over groups, and how often each word."""
+    table = pd.read_csv(RESULTS / "unseen_word.csv")
+    setting = ["data", "strata"]
+    figures = ["share left", "expected share left", "share left, seen"]
+    distances = ["distance", "farthest stratum", "distance, seen", "distance, shuffled"]
+    grouped = table.groupby(setting, sort=False)
+    found = grouped[[*figures, *distances]].mean().round(2)
+    for column in ("word", "word, seen"):
+        counts = grouped[column].value_counts().unstack(fill_value=0)
+        words = [word for word in ("good", "check", "poor") if word in counts]
+        found[column] = [
+            ", ".join(f"{row[word]} {word}" for word in words if row[word])
+            for _, row in counts.loc[found.index].iterrows()
+        ]
+    seconds = grouped[["seconds", "seconds without"]].mean()
+    found["times the time"] = (seconds["seconds"] / seconds["seconds without"]).round(1)
+    found.join(grouped["seed"].nunique().rename("seeds")).reset_index().to_csv(
+        RESULTS / "unseen_word_summary.csv", index=False
+    )
+
+
 def conditional() -> None:
     """Mean over seeds and held-out conditions, and the worst condition, of each task and method."""
     table = pd.read_csv(RESULTS / "conditional.csv")
@@ -126,6 +148,7 @@ if __name__ == "__main__":
         ("pairs", pairs),
         ("pairs", side_by_side),
         ("unseen", unseen),
+        ("unseen_word", unseen_word),
         ("conditional", conditional),
         ("knockouts", knockouts),
         ("composition", composition),

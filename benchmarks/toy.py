@@ -35,7 +35,7 @@ def measure(data: str, seed: int) -> dict:
     fresh = getattr(rt.datasets, data)(N_TEST, seed=1000 + seed)
     source = fresh[fresh.obs["perturbation"] == "control"]
     target = np.asarray(fresh[fresh.obs["perturbation"] == "perturbed"].X)
-    moved = np.asarray(model.predict(source).X)
+    moved = np.asarray(model.predict(source).to_df().to_numpy())
     row = {
         "energy_distance": round(float(rt.metrics.energy_distance(moved, target)), 5),
         "seconds": round(seconds, 1),

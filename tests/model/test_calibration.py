@@ -47,7 +47,7 @@ def test_genes_have_the_zeros_and_the_spread_of_observed_cells(simulated, verb, 
     adata = simulated.copy()
     model = fit(adata, verb, use_rep=use_rep)
     observed = dense(of(adata, "perturbed").X)
-    predicted = model.predict(of(adata, "control")).X
+    predicted = model.predict(of(adata, "control")).to_df().to_numpy()
     # Of one gene two samples of 120 cells differ by .065, of which the largest of 60 may be 3.5.
     assert abs((predicted == 0).mean(0) - (observed == 0).mean(0)).max() < 0.23
     assert abs((predicted == 0).mean() - (observed == 0).mean()) < 0.02
@@ -65,9 +65,10 @@ def test_cells_keep_their_ranks(simulated):
     share = np.zeros(own.shape[1])
     share[calibrated.calibration.genes] = calibrated.calibration.shape[0]
     plain = own + share * (
-        fit(adata, plan_kwargs={"decode": "delta"}).predict(cells, clip=False).X - own
+        fit(adata, plan_kwargs={"decode": "delta"}).predict(cells, clip=False).to_df().to_numpy()
+        - own
     )
-    found = calibrated.predict(cells).X
+    found = calibrated.predict(cells).to_df().to_numpy()
     for gene in range(found.shape[1]):
         order = plain[:, gene].argsort()
         apart = np.diff(plain[order, gene]) > 2e-3
@@ -87,7 +88,7 @@ def test_what_does_not_change_keeps_its_values(simulated):
     sc.pp.pca(adata, n_comps=10)
     model = fit(adata)
     cells = of(adata, "control")
-    changed = np.abs(model.predict(cells).X - dense(cells.X)).mean(0)
+    changed = np.abs(model.predict(cells).to_df().to_numpy() - dense(cells.X)).mean(0)
     assert changed[0::2].mean() < 0.5 * changed[1::2].mean()
     assert set(np.flatnonzero(changed > 0)) <= set(model.calibration.genes)
 
@@ -174,14 +175,16 @@ def test_no_effect_is_no_change(simulated):
     adata.obs["perturbation"] = np.where(is_control, "control", "perturbed")
     model = fit(adata)
     assert model.diagnostics["strength"] == 0
-    np.testing.assert_array_equal(model.predict(simulated[:50]).X, dense(simulated[:50].X))
+    np.testing.assert_array_equal(
+        model.predict(simulated[:50]).to_df().to_numpy(), dense(simulated[:50].X)
+    )
 
 
 def test_neither_blocks_nor_order_matter(simulated):
     model = fit(simulated.copy())
-    whole = model.predict(simulated).X
+    whole = model.predict(simulated).to_df().to_numpy()
     order = np.random.default_rng(0).permutation(simulated.n_obs)
-    shuffled = model.predict(simulated[order, ::-1]).X
+    shuffled = model.predict(simulated[order, ::-1]).to_df().to_numpy()
     np.testing.assert_allclose(shuffled, whole[order], atol=1e-3)
     assert ((shuffled == 0) == (whole[order] == 0)).mean() > 0.9999
 
@@ -202,13 +205,45 @@ def test_it_is_saved_and_written(simulated, tmp_path, options):
     model.save(tmp_path / "model")
     loaded = rt.model.W1OT.load(tmp_path / "model")
     found = loaded.predict(simulated[:80])
-    np.testing.assert_array_equal(found.X, expected.X)
+    expected = expected.to_df().to_numpy()
+    np.testing.assert_array_equal(found.to_df().to_numpy(), expected)
     written = loaded.predict(simulated[:80], write=tmp_path / "cells.h5ad").to_memory()
-    np.testing.assert_array_equal(written.X, expected.X)
+    np.testing.assert_array_equal(written.to_df().to_numpy(), expected)
     if "n_seeds" in options:
         assert np.isfinite(found.layers["w1ot_sd"]).all()
     rows = np.flatnonzero(adata.obs["perturbation"] == "control")
-    np.testing.assert_allclose(adata.layers["w1ot"][rows], model.predict(adata[rows]).X, atol=1e-3)
+    np.testing.assert_allclose(
+        adata.layers["w1ot"][rows], model.predict(adata[rows]).to_df().to_numpy(), atol=1e-3
+    )
+
+
+@pytest.mark.parametrize("ending", ["h5ad", "zarr"])
+def test_predictions_of_sparse_cells_are_sparse(simulated, tmp_path, monkeypatch, ending):
+    model = fit(simulated.copy())
+    expected = model.predict(simulated)
+    assert sparse.issparse(expected.X) and expected.X.dtype == np.float32
+    assert expected.X.nnz == np.count_nonzero(expected.X.toarray())
+    # Block by block, the first of which makes the matrix on disk.
+    monkeypatch.setattr(rt.model.streaming, "chunk_rows", lambda n_features: 64)
+    written = model.predict(simulated, write=tmp_path / f"cells.{ending}").to_memory()
+    assert sparse.issparse(written.X)
+    assert written.X.indptr[-1] == written.X.nnz
+    np.testing.assert_array_equal(written.X.toarray(), expected.X.toarray())
+
+
+def test_predictions_are_held_as_the_cells_are(simulated):
+    adata = simulated.copy()
+    model = fit(adata)
+    assert sparse.issparse(rt.get.predicted(adata).X)
+    dense_cells = simulated.copy()
+    dense_cells.X = simulated.X.toarray()
+    found = model.predict(dense_cells).X
+    assert isinstance(found, np.ndarray)
+    # Components of dense cells are rounded otherwise, which parts equal ranks otherwise.
+    assert np.abs(found - model.predict(simulated).X.toarray()).mean() < 1e-3
+    # Without calibration genes have no zeros worth the room.
+    plain = fit(simulated.copy(), plan_kwargs={"decode": "delta"}).predict(simulated[:20])
+    assert isinstance(plain.X, np.ndarray)
 
 
 def test_strata_have_distributions_of_their_own(simulated):
@@ -222,14 +257,14 @@ def test_strata_have_distributions_of_their_own(simulated):
     adata.X = sparse.csr_matrix(x)
     model = fit(adata, strata_key="cell_type", use_rep=None)
     cells = adata[~treated & (adata.obs["split"] == "test").to_numpy()]
-    found = model.predict(cells).X[:, 0]
+    found = model.predict(cells).to_df().to_numpy()[:, 0]
     in_first = (cells.obs["cell_type"] == adata.obs["cell_type"].cat.categories[0]).to_numpy()
     assert (found[in_first] > 0).mean() > 0.7
     assert (found[~in_first] > 0).mean() < 0.3
     # A stratum that training has not seen takes the distribution of all.
     cells = cells.copy()
     cells.obs["cell_type"] = "new"
-    share = (model.predict(cells).X[:, 0] > 0).mean()
+    share = (model.predict(cells).to_df().to_numpy()[:, 0] > 0).mean()
     assert 0.1 < share < 0.6
 
 
@@ -242,9 +277,11 @@ def test_weights_enter(simulated):
     adata.X = sparse.csr_matrix(x)
     adata.obs["weight"] = 1.0
     adata.obs.iloc[treated[::2], adata.obs.columns.get_loc("weight")] = 1e-6
-    unweighted = fit(adata.copy(), use_rep=None).predict(of(adata, "control")).X[:, 0]
+    unweighted = (
+        fit(adata.copy(), use_rep=None).predict(of(adata, "control")).to_df().to_numpy()[:, 0]
+    )
     model = fit(adata.copy(), weights_key="weight", use_rep=None)
-    weighted = model.predict(of(adata, "control")).X[:, 0]
+    weighted = model.predict(of(adata, "control")).to_df().to_numpy()[:, 0]
     assert unweighted.max() == 30
     assert weighted.max() < 20
 
@@ -253,7 +290,7 @@ def test_proteins_may_be_negative(simulated):
     adata = simulated.copy()
     adata.X = (dense(adata.X) - 1.0).astype(np.float32)
     sc.pp.pca(adata, n_comps=10)
-    predicted = fit(adata).predict(of(adata, "control")).X
+    predicted = fit(adata).predict(of(adata, "control")).to_df().to_numpy()
     observed = of(adata, "perturbed").X
     assert predicted.min() == pytest.approx(-1.0)
     assert abs((predicted < 0).mean() - (observed < 0).mean()) < 0.02
@@ -263,19 +300,21 @@ def test_clipping_can_still_be_asked_for(simulated):
     adata = simulated.copy()
     adata.X = (dense(adata.X) - 1.0).astype(np.float32)
     model = fit(adata, use_rep=None)
-    assert model.predict(adata[:50], clip=True).X.min() == 0
+    assert model.predict(adata[:50], clip=True).to_df().to_numpy().min() == 0
 
 
 def test_views_and_files_of_cells_are_taken(simulated, tmp_path):
-    expected = fit(simulated.copy(), use_rep=None).predict(simulated[:20]).X
+    expected = fit(simulated.copy(), use_rep=None).predict(simulated[:20]).to_df().to_numpy()
     reversed_view = simulated[::-1, ::-1]
-    found = fit(reversed_view, use_rep=None, copy=True).predict(simulated[:20]).X
+    found = fit(reversed_view, use_rep=None, copy=True).predict(simulated[:20]).to_df().to_numpy()
     assert abs((found == 0).mean() - (expected == 0).mean()) < 0.05
     simulated.write_h5ad(tmp_path / "cells.h5ad")
     backed = ad.read_h5ad(tmp_path / "cells.h5ad", backed="r")
     rows = np.flatnonzero(simulated.obs["split"] == "train")
     fitted = [fit(each[rows], use_rep=None, copy=True) for each in (backed, simulated)]
-    np.testing.assert_array_equal(*[each.predict(simulated[:20]).X for each in fitted])
+    np.testing.assert_array_equal(
+        *[each.predict(simulated[:20]).to_df().to_numpy() for each in fitted]
+    )
 
 
 def test_a_model_holds_no_more_of_its_cells_than_expression(simulated):

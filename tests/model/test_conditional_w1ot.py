@@ -77,14 +77,16 @@ def test_a_target_is_written_as_its_prediction(screen):
 def test_predictions_depend_on_dose_and_cell_type(screen):
     model = fit(screen, max_steps=60)
     cells = screen[:40].copy()
-    low, high = (model.predict(cells, "drug_001", dose=dose).X for dose in (3, 300))
+    low, high = (
+        model.predict(cells, "drug_001", dose=dose).to_df().to_numpy() for dose in (3, 300)
+    )
     assert not np.allclose(low, high)
     other = cells.copy()
     names = {"type_0": "type_1", "type_1": "type_0"}
     other.obs["cell_type"] = other.obs["cell_type"].astype(str).map(names)
-    assert not np.allclose(model.predict(other, "drug_001", dose=3).X, low)
+    assert not np.allclose(model.predict(other, "drug_001", dose=3).to_df().to_numpy(), low)
     order = np.random.default_rng(0).permutation(40)
-    shuffled = model.predict(cells[order].copy(), "drug_001", dose=3).X
+    shuffled = model.predict(cells[order].copy(), "drug_001", dose=3).to_df().to_numpy()
     np.testing.assert_allclose(shuffled, low[order], atol=1e-5)
 
 
@@ -106,11 +108,14 @@ def test_one_condition_is_a_model_like_any_other(screen, tmp_path):
     model = fit(screen, condition_keys=[])
     one = model.given("drug_001", dose=5)
     np.testing.assert_array_equal(
-        one.predict(screen[:30]).X, model.predict(screen[:30], "drug_001", dose=5).X
+        one.predict(screen[:30]).to_df().to_numpy(),
+        model.predict(screen[:30], "drug_001", dose=5).to_df().to_numpy(),
     )
     one.save(tmp_path / "one")
     again = rt.model.W1OT.load(tmp_path / "one")
-    np.testing.assert_array_equal(again.predict(screen[:30]).X, one.predict(screen[:30]).X)
+    np.testing.assert_array_equal(
+        again.predict(screen[:30]).to_df().to_numpy(), one.predict(screen[:30]).to_df().to_numpy()
+    )
     assert one.diagnostics["certificate"] == "check"
     assert "Try some of its own: rayot.tl.evaluate" in one.diagnostics["reason"]
     seen = model.given("drug_001", dose=10)
@@ -128,7 +133,9 @@ def test_unseen_combinations_add_moves_or_vectors(screen):
         np.testing.assert_allclose(both.X - start, moves, atol=1e-4)
         assert "conditional_w1ot_potential" not in both.obs
         other = fit(screen, plan_kwargs={"combination": "vectors"}, **options)
-        found = other.predict(cells, "drug_000+drug_001", dose=5, clip=False).X - start
+        found = (
+            other.predict(cells, "drug_000+drug_001", dose=5, clip=False).to_df().to_numpy() - start
+        )
         assert not np.allclose(found, moves, atol=1e-2)
 
 
@@ -138,12 +145,24 @@ def test_a_map_that_reads_covariates_is_not_saved_alone(screen, tmp_path):
 
 
 def test_equal_seeds_repeat_a_fit_and_checkpoints_continue_it(screen, tmp_path):
-    first = fit(screen).predict(screen[:30], "drug_001", dose=3).X
-    again = fit(screen, checkpoint_dir=tmp_path).predict(screen[:30], "drug_001", dose=3).X
+    first = fit(screen).predict(screen[:30], "drug_001", dose=3).to_df().to_numpy()
+    again = (
+        fit(screen, checkpoint_dir=tmp_path)
+        .predict(screen[:30], "drug_001", dose=3)
+        .to_df()
+        .to_numpy()
+    )
     np.testing.assert_array_equal(first, again)
-    resumed = fit(screen, checkpoint_dir=tmp_path).predict(screen[:30], "drug_001", dose=3).X
+    resumed = (
+        fit(screen, checkpoint_dir=tmp_path)
+        .predict(screen[:30], "drug_001", dose=3)
+        .to_df()
+        .to_numpy()
+    )
     np.testing.assert_array_equal(first, resumed)
-    assert not np.array_equal(fit(screen, seed=1).predict(screen[:30], "drug_001", dose=3).X, first)
+    assert not np.array_equal(
+        fit(screen, seed=1).predict(screen[:30], "drug_001", dose=3).to_df().to_numpy(), first
+    )
     with pytest.raises(ValueError, match="conditions"):
         fit(screen, checkpoint_dir=tmp_path, embedding_key="fingerprints")
 

@@ -77,18 +77,18 @@ def of_modality(cells):
     sides = {"rna": ad.AnnData(cells.X[:60].toarray()), "atac": ad.AnnData(cells.obsm["X_pca"])}
     model = rt.model.ModalityGENOT(MuData(sides), "rna", "atac", width=8, integration_steps=3)
     model.train(max_steps=10, show_progress_bar=False)
-    return model, lambda loaded: loaded.predict(sides["rna"][:5]).X
+    return model, lambda loaded: loaded.predict(sides["rna"][:5]).to_df().to_numpy()
 
 
 def of_screen(cells):
     model = rt.tl.screen(cells.copy(), "control", **QUICK, **SMALL["screen"])
-    return model, lambda loaded: loaded.predict(cells[:5], "drug_000").X
+    return model, lambda loaded: loaded.predict(cells[:5], "drug_000").to_df().to_numpy()
 
 
 def of_conditional(cells):
     quick = {name: value for name, value in QUICK.items() if name != "n_folds"}
     model = rt.tl.conditional_w1ot(cells.copy(), "control", **quick, **SMALL["conditional"])
-    return model, lambda loaded: loaded.predict(cells[:5], "drug_000", dose=3.0).X
+    return model, lambda loaded: loaded.predict(cells[:5], "drug_000", dose=3.0).to_df().to_numpy()
 
 
 def of_method(cells, name):
@@ -101,7 +101,7 @@ def of_method(cells, name):
         )
     options = {**QUICK, "use_rep": "X_pca", **SMALL.get(name, {})}
     model = getattr(rt.tl, name)(cells.copy(), "control", target, **options)
-    return model, lambda loaded: loaded.predict(cells[:5]).X
+    return model, lambda loaded: loaded.predict(cells[:5]).to_df().to_numpy()
 
 
 class Case:

@@ -20,7 +20,9 @@ def test_a_saved_model_predicts_the_same(cells, funnels, tmp_path):
     assert model.diagnostics["largest_gradient_norm"] <= 1 + 1e-3
     model.save(tmp_path / "model")
     again = W1OT.load(tmp_path / "model")
-    np.testing.assert_array_equal(again.predict(cells).X, model.predict(cells).X)
+    np.testing.assert_array_equal(
+        again.predict(cells).to_df().to_numpy(), model.predict(cells).to_df().to_numpy()
+    )
 
 
 def test_an_interrupted_fit_goes_on_where_it_was(cells, funnels, tmp_path):
@@ -39,7 +41,9 @@ def test_an_interrupted_fit_goes_on_where_it_was(cells, funnels, tmp_path):
         rt.tl.w1ot(cells, "control", "perturbed", callbacks=[StopAfter()], **options)
     resumed = rt.tl.w1ot(cells, "control", "perturbed", **options)
     plain = rt.tl.w1ot(cells, "control", "perturbed", **{**funnels, "max_steps": 300})
-    np.testing.assert_array_equal(resumed.predict(cells).X, plain.predict(cells).X)
+    np.testing.assert_array_equal(
+        resumed.predict(cells).to_df().to_numpy(), plain.predict(cells).to_df().to_numpy()
+    )
 
 
 def test_more_centres_than_cells_repeat_them(cells, funnels):

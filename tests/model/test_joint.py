@@ -56,20 +56,24 @@ def test_what_is_written_is_read_again(screen, method, tmp_path):
     loaded = type(model).load(tmp_path / "model")
     assert loaded.settings == model.settings
     for one, other in ((loaded, model), (loaded.at("drug_002"), model.at("drug_002"))):
-        np.testing.assert_array_equal(one.predict(screen).X, other.predict(screen).X)
+        np.testing.assert_array_equal(
+            one.predict(screen).to_df().to_numpy(), other.predict(screen).to_df().to_numpy()
+        )
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_other_conditions_and_doses_are_predicted_by_the_same_model(screen, method):
     model = fit(screen, method, dose_key="dose", max_steps=300)
     cells = screen[screen.obs["perturbation"] == "control"]
-    low, high = (model.at(dose=dose).predict(cells).X for dose in (1.0, 100.0))
+    low, high = (model.at(dose=dose).predict(cells).to_df().to_numpy() for dose in (1.0, 100.0))
     assert not np.allclose(low, high)
     other = model.at("drug_001")
     assert (other.target_key, model.target_key) == ("drug_001", "drug_000")
     assert "to drug_001" in other._model_summary_string
     assert "to drug_000" in model._model_summary_string
-    assert not np.allclose(other.predict(cells).X, model.predict(cells).X)
+    assert not np.allclose(
+        other.predict(cells).to_df().to_numpy(), model.predict(cells).to_df().to_numpy()
+    )
     assert other.diagnostics["certificate"] == "check"
     assert "Try cells of this one: rayot.tl.evaluate" in other.diagnostics["reason"]
     truth = screen[screen.obs["perturbation"] == "drug_001"].obsm["X_pca"].mean(0)
@@ -89,24 +93,26 @@ def test_other_conditions_and_doses_are_predicted_by_the_same_model(screen, meth
 
 @pytest.mark.parametrize("method", METHODS)
 def test_cells_set_apart_are_not_learned_from(screen, method):
-    first = fit(screen, method).predict(screen).X
+    first = fit(screen, method).predict(screen).to_df().to_numpy()
     changed = screen.copy()
     test = (changed.obs["split"] == "test").to_numpy() & (changed.obs["perturbation"] != "control")
     changed.X = changed.X.toarray()
     changed.X[test] = 1
     centre = changed.X[~test].mean(0) - changed.obsm["X_pca"][~test].mean(0) @ changed.varm["PCs"].T
     changed.obsm["X_pca"][test] = (changed.X[test] - centre) @ changed.varm["PCs"]
-    again = fit(changed, method).predict(screen).X
+    again = fit(changed, method).predict(screen).to_df().to_numpy()
     # The map is the same but for rounding, which ranks of genes may turn into some more.
     np.testing.assert_allclose(again, first, atol=1e-3)
     kept = changed[~test].copy()
-    np.testing.assert_allclose(fit(kept, method).predict(screen).X, first, atol=1e-3)
+    np.testing.assert_allclose(
+        fit(kept, method).predict(screen).to_df().to_numpy(), first, atol=1e-3
+    )
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_an_interrupted_fit_continues(screen, method, tmp_path):
     options = {"max_steps": 200, "checkpoint_every": 100}
-    whole = fit(screen, method, **options).predict(screen).X
+    whole = fit(screen, method, **options).predict(screen).to_df().to_numpy()
 
     import lightning.pytorch as pl
 
@@ -119,7 +125,7 @@ def test_an_interrupted_fit_continues(screen, method, tmp_path):
         fit(screen, method, checkpoint_dir=tmp_path, callbacks=[Stop()], **options)
     for _ in range(2):
         model = fit(screen, method, checkpoint_dir=tmp_path, **options)
-        np.testing.assert_array_equal(model.predict(screen).X, whole)
+        np.testing.assert_array_equal(model.predict(screen).to_df().to_numpy(), whole)
 
 
 def test_weights_reach_the_other_conditions(screen):
@@ -226,7 +232,11 @@ def test_scgen_counts_cell_types_alike_where_there_are_any(screen):
     plain = rt.tl.mean_shift(
         screen, "control", "drug_000", **{**options, "plan_kwargs": {"decode": "delta"}}
     )
-    np.testing.assert_allclose(model.predict(screen).X, plain.predict(screen).X, atol=1e-4)
+    np.testing.assert_allclose(
+        model.predict(screen).to_df().to_numpy(),
+        plain.predict(screen).to_df().to_numpy(),
+        atol=1e-4,
+    )
     del screen.obs["cell_type"]
     model = rt.tl.scgen(screen, "control", "drug_000", **FAST, key_added="pooled")
     assert model.problems.strata == () and "autoencoder" in model.history
@@ -236,7 +246,9 @@ def test_scgen_in_genes_is_saved_with_its_autoencoder(screen, tmp_path):
     model = rt.tl.scgen(screen, "control", "drug_000", n_seeds=2, **FAST)
     model.save(tmp_path / "model")
     again = ScGen.load(tmp_path / "model")
-    np.testing.assert_array_equal(again.predict(screen).X, model.predict(screen).X)
+    np.testing.assert_array_equal(
+        again.predict(screen).to_df().to_numpy(), model.predict(screen).to_df().to_numpy()
+    )
     many = rt.tl.screen(screen, "control", method="scgen", fdr=None, **FAST)
     assert many["drug_001"].predict(screen[:5]).shape == (5, 20)
     many = rt.tl.screen(

@@ -33,21 +33,28 @@ def test_every_method_writes_the_same_keys_and_is_loaded_as_it_was(name, cells, 
     assert (f"{name}_potential" in cells.obs) == isinstance(model.module, TransportMap)
     model.save(tmp_path / "model")
     loaded = type(model).load(tmp_path / "model")
-    np.testing.assert_array_equal(loaded.predict(cells[:7]).X, model.predict(cells[:7]).X)
+    np.testing.assert_array_equal(
+        loaded.predict(cells[:7]).to_df().to_numpy(), model.predict(cells[:7]).to_df().to_numpy()
+    )
     assert name in rt.tl.evaluate(cells, name, metrics=("energy_distance",)).index
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_cells_prediction_does_not_depend_on_the_others(name, cells, quick):
     model = fit(name, cells, quick)
-    together, alone = model.predict(cells[:20]).X, model.predict(cells[3:6]).X
+    together, alone = (
+        model.predict(cells[:20]).to_df().to_numpy(),
+        model.predict(cells[3:6]).to_df().to_numpy(),
+    )
     np.testing.assert_allclose(together[3:6], alone, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_equal_seeds_repeat_a_fit_bit_for_bit(name, cells, quick):
-    first = fit(name, cells.copy(), quick).predict(cells[:9]).X
-    np.testing.assert_array_equal(first, fit(name, cells.copy(), quick).predict(cells[:9]).X)
+    first = fit(name, cells.copy(), quick).predict(cells[:9]).to_df().to_numpy()
+    np.testing.assert_array_equal(
+        first, fit(name, cells.copy(), quick).predict(cells[:9]).to_df().to_numpy()
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -64,7 +71,7 @@ def test_strata_and_ensembles(name, cells, quick):
 @pytest.mark.parametrize("name", NAMES)
 def test_genes_beyond_the_components_are_handled(name, cells, quick):
     model = getattr(rt.tl, name)(cells, SOURCE, TARGET, **quick, plan_kwargs={"n_components": 4})
-    assert model.predict(cells[:3]).X.shape == (3, 30)
+    assert model.predict(cells[:3]).to_df().to_numpy().shape == (3, 30)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -92,7 +99,9 @@ def test_a_screen_of_any_method_is_its_single_fits(name, cells, quick, tmp_path)
     )
     alone = fit(name, cells, quick)
     np.testing.assert_allclose(
-        screen[TARGET].predict(cells[:5]).X, alone.predict(cells[:5]).X, atol=1e-5
+        screen[TARGET].predict(cells[:5]).to_df().to_numpy(),
+        alone.predict(cells[:5]).to_df().to_numpy(),
+        atol=1e-5,
     )
     screen.save(tmp_path / "screen")
     loaded = rt.model.Screen.load(tmp_path / "screen")
@@ -108,7 +117,9 @@ def test_a_cost_of_the_users_own(cells, quick, tmp_path):
     cells.write_h5ad(tmp_path / "cells.h5ad")
     model.save(tmp_path / "model")
     loaded = rt.model.GENOT.load(tmp_path / "model")
-    np.testing.assert_array_equal(loaded.predict(cells[:4]).X, model.predict(cells[:4]).X)
+    np.testing.assert_array_equal(
+        loaded.predict(cells[:4]).to_df().to_numpy(), model.predict(cells[:4]).to_df().to_numpy()
+    )
 
 
 @pytest.mark.parametrize(

@@ -61,10 +61,13 @@ def test_an_isometry_is_found(modalities, fused_keys, coupling, tmp_path):
     loaded = rt.model.ModalityGENOT.load(tmp_path / "model")
     turned = modalities["rna"][:5, ::-1]
     np.testing.assert_allclose(
-        loaded.predict(turned).X, model.predict(turned[:, ::-1]).X, atol=1e-5
+        loaded.predict(turned).to_df().to_numpy(),
+        model.predict(turned[:, ::-1]).to_df().to_numpy(),
+        atol=1e-5,
     )
     np.testing.assert_array_equal(
-        loaded.predict(modalities["rna"][:5]).X, model.predict(modalities["rna"][:5]).X
+        loaded.predict(modalities["rna"][:5]).to_df().to_numpy(),
+        model.predict(modalities["rna"][:5]).to_df().to_numpy(),
     )
     np.testing.assert_equal(loaded.diagnostics, model.diagnostics)
     assert loaded.diagnostics["certificate"] == "good"

@@ -52,7 +52,11 @@ def test_cells_on_disk_predict_as_cells_in_memory(cells, in_components, many, tm
             rt.data.checks.column(adata, "w1ot_step"), cells.obs["w1ot_step"], err_msg=name
         )
         found = model.predict(adata, write=tmp_path / "predicted.h5ad", overwrite=True)
-        np.testing.assert_array_equal(found.X[:], expected.predict(cells).X, err_msg=name)
+        np.testing.assert_array_equal(
+            found.to_memory().to_df().to_numpy(),
+            expected.predict(cells).to_df().to_numpy(),
+            err_msg=name,
+        )
         np.testing.assert_allclose(rt.tl.evaluate(adata, model), scores, rtol=1e-5)
 
 
@@ -70,7 +74,7 @@ def test_sharded_cells_are_read_and_predictions_read_back(
         model = rt.tl.w1ot(lazy, SOURCE, TARGET, **in_components)
         model.predict(lazy, write=tmp_path / "predicted.zarr")
     read = ad.read_zarr(tmp_path / "predicted.zarr")
-    np.testing.assert_array_equal(read.X, model.predict(cells).X)
+    np.testing.assert_array_equal(read.to_df().to_numpy(), model.predict(cells).to_df().to_numpy())
     np.testing.assert_allclose(rt.tl.evaluate(lazy, model), rt.tl.evaluate(cells, model), rtol=1e-5)
 
 
@@ -196,7 +200,7 @@ def test_a_file_holds_what_predict_returns(cells, quick, tmp_path, suffix, use_r
     opened = model.predict(cells, key="new", write=str(path))
     assert opened.isbacked == (suffix == "h5ad")
     found = opened.to_memory()
-    np.testing.assert_array_equal(found.X, expected.X)
+    np.testing.assert_array_equal(found.to_df().to_numpy(), expected.to_df().to_numpy())
     np.testing.assert_array_equal(found.layers["new_sd"], expected.layers["new_sd"])
     assert ("X_new" in found.obsm) == (use_rep is not None)
     assert sorted(found.obs) == sorted(expected.obs)

@@ -37,7 +37,8 @@ def test_a_combination_is_the_sum_of_its_parts(combinations, tmp_path):
     model.save(tmp_path / "model")
     loaded = rt.model.Additive.load(tmp_path / "model")
     np.testing.assert_array_equal(
-        loaded.predict(combinations[:4]).X, model.predict(combinations[:4]).X
+        loaded.predict(combinations[:4]).to_df().to_numpy(),
+        model.predict(combinations[:4]).to_df().to_numpy(),
     )
 
 

@@ -41,7 +41,7 @@ def test_only_perturbations_with_an_effect_move_cells(cells, screen):
     assert table.loc[table["detectable"], "perturbation"].tolist() == cells.uns["active"]
     start = control(cells)
     for name in screen:
-        moved = np.abs(screen.predict(start, name).X - start.X.toarray()).max()
+        moved = np.abs(screen.predict(start, name).to_df().to_numpy() - start.X.toarray()).max()
         assert (moved > 0.1) == (name in cells.uns["active"])
     still = table.loc[~table["detectable"]]
     assert (still["strength"] == 0).all()
@@ -60,7 +60,9 @@ def test_a_perturbation_alone_in_its_chunk_is_fitted_as_by_w1ot(cells):
     alone = rt.tl.screen(adata, "control", perturbations=[name], **QUICK)[name]
     single = rt.tl.w1ot(adata, "control", name, preset="fast", **QUICK)
     start = control(cells)
-    np.testing.assert_array_equal(alone.predict(start).X, single.predict(start).X)
+    np.testing.assert_array_equal(
+        alone.predict(start).to_df().to_numpy(), single.predict(start).to_df().to_numpy()
+    )
     assert alone.diagnostics == single.diagnostics
 
 
@@ -90,7 +92,9 @@ def test_displacement_is_the_mean_move_of_each_type(cells, screen):
     assert found.shape == (6, 1 + len(types), 30)
     name = cells.uns["active"][1]
     start = control(cells, 300)
-    moves = screen._uncalibrated(name).predict(start, clip=False).X - start.X.toarray()
+    moves = (
+        screen._uncalibrated(name).predict(start, clip=False).to_df().to_numpy() - start.X.toarray()
+    )
     row = list(screen).index(name)
     np.testing.assert_allclose(found[row, 0], moves.mean(0), atol=1e-4)
     of_type = (start.obs["cell_type"] == types[1]).to_numpy()
@@ -104,8 +108,8 @@ def test_saved_and_loaded_it_predicts_the_same(cells, screen, tmp_path):
     pd.testing.assert_frame_equal(loaded.problems, screen.problems)
     start = control(cells)
     for name in screen:
-        expected = screen.predict(start, name).X
-        np.testing.assert_array_equal(loaded.predict(start, name).X, expected)
+        expected = screen.predict(start, name).to_df().to_numpy()
+        np.testing.assert_array_equal(loaded.predict(start, name).to_df().to_numpy(), expected)
     with pytest.raises(RuntimeError, match="trained already"):
         loaded.train()
 
@@ -187,7 +191,7 @@ def test_strata_may_differ_between_perturbations(cells, strata, caplog):
     expected = {"balanced": [2, 2], "separate": [6, 4]}[strata]
     assert problems[[first, second]].tolist() == expected
     predicted = found.predict(control(adata), second)
-    assert np.isfinite(predicted.X).all()
+    assert np.isfinite(predicted.to_df().to_numpy()).all()
     assert "w1ot_step_sd" in predicted.obs
 
 
@@ -366,7 +370,7 @@ def test_a_loss_that_is_not_finite_stops_one_problem_alone(cells, monkeypatch):
     alone = rt.tl.screen(cells.copy(), "control", perturbations=[bad], **QUICK)
     assert alone.table["certificate"].tolist() == ["poor"]
     start = control(cells)
-    np.testing.assert_array_equal(alone.predict(start, bad).X, start.X.toarray())
+    np.testing.assert_array_equal(alone.predict(start, bad).to_df().to_numpy(), start.X.toarray())
 
 
 def test_many_cells_are_held_in_their_components(cells, monkeypatch):
@@ -379,7 +383,7 @@ def test_many_cells_are_held_in_their_components(cells, monkeypatch):
     assert found.stack.state["centre"].shape[-1] == 10
     name = cells.uns["active"][0]
     start = control(cells, 300)
-    moves = found.predict(start, name, clip=False).X - start.X.toarray()
+    moves = found.predict(start, name, clip=False).to_df().to_numpy() - start.X.toarray()
     assert np.linalg.matrix_rank(moves, tol=1e-3) <= 10
     row = list(found).index(name)
     expected = adata.uns["screen"]["displacement"][row, 0]
@@ -411,7 +415,7 @@ def test_all_perturbations_stream_to_one_file(cells, tmp_path, suffix):
         part = read[(read.obs["perturbation"] == f"predicted {name}").to_numpy()]
         expected = found.predict(start, name)
         assert expected.obs["perturbation"].unique().tolist() == [f"predicted {name}"]
-        np.testing.assert_array_equal(part.X, expected.X)
+        np.testing.assert_array_equal(part.to_df().to_numpy(), expected.to_df().to_numpy())
         np.testing.assert_array_equal(part.obs["w1ot_step"], expected.obs["w1ot_step"])
         np.testing.assert_array_equal(part.layers["w1ot_sd"], expected.layers["w1ot_sd"])
     with pytest.raises(FileExistsError, match="overwrite=True"):
@@ -428,8 +432,8 @@ def test_cells_on_disk_give_the_screen_of_cells_in_memory(cells, screen, tmp_pat
     pd.testing.assert_frame_equal(found.table, screen.table)
     start = control(cells)
     for name in found:
-        expected = screen.predict(start, name).X
-        np.testing.assert_array_equal(found.predict(start, name).X, expected)
+        expected = screen.predict(start, name).to_df().to_numpy()
+        np.testing.assert_array_equal(found.predict(start, name).to_df().to_numpy(), expected)
 
 
 def test_a_file_that_is_written_to_meanwhile_is_an_error(cells, tmp_path, monkeypatch):
@@ -466,7 +470,7 @@ def test_perturbations_with_one_and_with_several_maps_share_a_file(cells, tmp_pa
         for name, label in zip(order, labels, strict=True):
             part = read[(read.obs["perturbation"] == label).to_numpy()]
             expected = found.predict(start, name)
-            np.testing.assert_array_equal(part.X, expected.X)
+            np.testing.assert_array_equal(part.to_df().to_numpy(), expected.to_df().to_numpy())
             if name == names[0]:
                 np.testing.assert_array_equal(part.layers["w1ot_sd"], expected.layers["w1ot_sd"])
             else:
@@ -512,7 +516,10 @@ def test_whole_numbers_name_perturbations_too(cells):
     assert 1 in found
     assert 0 not in found
     assert found == found
-    np.testing.assert_array_equal(found.predict(adata[:3], 1).X, found[1].predict(adata[:3]).X)
+    np.testing.assert_array_equal(
+        found.predict(adata[:3], 1).to_df().to_numpy(),
+        found[1].predict(adata[:3]).to_df().to_numpy(),
+    )
 
 
 def test_options_of_the_file_are_checked_before_the_fit(cells, tmp_path):
@@ -534,5 +541,5 @@ def test_a_chunk_that_fails_leaves_cells_of_strata_where_they_are(cells, monkeyp
     options = {"strata_key": "cell_type", "strata": "separate", **QUICK}
     found = rt.tl.screen(cells.copy(), "control", perturbations=[name], **options)
     start = control(cells)
-    np.testing.assert_array_equal(found.predict(start, name).X, start.X.toarray())
+    np.testing.assert_array_equal(found.predict(start, name).to_df().to_numpy(), start.X.toarray())
     assert found[name].diagnostics["certificate"] == "poor"

@@ -35,7 +35,7 @@ def test_each_perturbation_is_calibrated_as_by_its_own_fit(cells, screen):
         np.testing.assert_array_equal(calibration.genes, expected.genes)
         for mine, theirs in zip(calibration.observed, expected.observed, strict=True):
             np.testing.assert_array_equal(mine.quantiles, theirs.quantiles)
-        found = screen.predict(start, name).X
+        found = screen.predict(start, name).to_df().to_numpy()
         observed = dense(cells[(cells.obs["perturbation"] == name).to_numpy()].X)
         assert abs((found == 0).mean() - (observed == 0).mean()) < 0.05
         changed = np.abs(found - dense(start.X)).max(0) > 0
@@ -50,7 +50,8 @@ def test_it_is_saved_and_loaded(cells, strata, tmp_path):
     loaded = Screen.load(tmp_path / "screen")
     for name in found:
         np.testing.assert_array_equal(
-            loaded.predict(control(cells), name).X, found.predict(control(cells), name).X
+            loaded.predict(control(cells), name).to_df().to_numpy(),
+            found.predict(control(cells), name).to_df().to_numpy(),
         )
 
 

@@ -70,8 +70,8 @@ def results(name, adata):
     if name == "autoencoder":
         return {"latent": adata.obsm["X_autoencoder"]}
     if name in ("screen", "conditional_w1ot"):
-        return found | {"predicted": model.predict(adata[:20].copy(), TARGET).X}
-    return found | {"predicted": np.asarray(model.predict(adata[:20].copy()).X)}
+        return found | {"predicted": model.predict(adata[:20].copy(), TARGET).to_df().to_numpy()}
+    return found | {"predicted": np.asarray(model.predict(adata[:20].copy()).to_df().to_numpy())}
 
 
 @pytest.fixture(scope="module")
@@ -125,12 +125,14 @@ def settings_of_torch():
 def test_saved_and_loaded_under_another_default(prepared, tmp_path):
     adata = prepared.copy()
     model = fit("w1ot", adata)
-    plain = model.predict(adata[:20].copy()).X
+    plain = model.predict(adata[:20].copy()).to_df().to_numpy()
     for state, change in STATES.items():
         with change():
             model.save(tmp_path / state)
             loaded = rt.model.W1OT.load(tmp_path / state)
-            np.testing.assert_array_equal(loaded.predict(adata[:20].copy()).X, plain)
+            np.testing.assert_array_equal(
+                loaded.predict(adata[:20].copy()).to_df().to_numpy(), plain
+            )
             rt.pl.diagnostics(adata, "w1ot", show=False)
 
 

@@ -31,7 +31,7 @@ def test_the_class_and_the_verb_agree(cells, quick):
     source = cells[cells.obs["perturbation"] == "control"]
     expected = rt.get.predicted(cells)
     found = model.predict(source)
-    np.testing.assert_array_equal(found.X, expected.X)
+    np.testing.assert_array_equal(found.to_df().to_numpy(), expected.to_df().to_numpy())
     np.testing.assert_array_equal(found.obsm["X_w1ot"], expected.obsm["X_w1ot"])
     assert list(found.obs_names) == list(expected.obs_names)
 
@@ -39,7 +39,11 @@ def test_the_class_and_the_verb_agree(cells, quick):
 def test_new_cells_need_nothing_but_their_genes(cells, model):
     bare = ad.AnnData(cells.X[:9].copy(), var=cells.var[[]])
     before = sorted(bare.obsm), sorted(bare.uns), list(bare.obs)
-    np.testing.assert_allclose(model.predict(bare).X, model.predict(cells[:9]).X, atol=1e-5)
+    np.testing.assert_allclose(
+        model.predict(bare).to_df().to_numpy(),
+        model.predict(cells[:9]).to_df().to_numpy(),
+        atol=1e-5,
+    )
     assert before == (sorted(bare.obsm), sorted(bare.uns), list(bare.obs))
 
 
@@ -47,7 +51,9 @@ def test_genes_in_another_order_are_aligned(cells, model):
     shuffled = cells[:9, np.random.default_rng(0).permutation(cells.n_vars)].copy()
     found = model.predict(shuffled)
     assert list(found.var_names) == list(cells.var_names)
-    np.testing.assert_allclose(found.X, model.predict(cells[:9]).X, atol=1e-5)
+    np.testing.assert_allclose(
+        found.to_df().to_numpy(), model.predict(cells[:9]).to_df().to_numpy(), atol=1e-5
+    )
 
 
 def test_missing_genes_are_listed(cells, model):
@@ -58,7 +64,9 @@ def test_missing_genes_are_listed(cells, model):
 def test_save_and_load(cells, model, tmp_path):
     model.save(tmp_path / "model")
     again = W1OT.load(tmp_path / "model")
-    np.testing.assert_array_equal(again.predict(cells).X, model.predict(cells).X)
+    np.testing.assert_array_equal(
+        again.predict(cells).to_df().to_numpy(), model.predict(cells).to_df().to_numpy()
+    )
     assert again.diagnostics == model.diagnostics
     assert again.parameters() == json.loads(json.dumps(model.parameters())) or (
         again.settings == model.settings
@@ -186,10 +194,10 @@ def test_a_loaded_model_predicts_but_does_not_train(model, tmp_path):
 
 
 def test_a_bad_option_leaves_a_fitted_model_as_it_was(cells, model):
-    before = model.predict(cells[:3]).X
+    before = model.predict(cells[:3]).to_df().to_numpy()
     with pytest.raises(ValueError, match="validation_size"):
         model.train(validation_size=3)
-    np.testing.assert_array_equal(model.predict(cells[:3]).X, before)
+    np.testing.assert_array_equal(model.predict(cells[:3]).to_df().to_numpy(), before)
 
 
 def test_training_again_takes_the_presets_steps(cells):
@@ -266,7 +274,9 @@ def test_the_default_has_a_lipschitz_potential_and_an_adversary(cells, quick):
     expected = rt.tl.w1ot(
         cells, "control", "perturbed", use_rep="X_pca", **{**chosen, "preset": "adversarial"}
     )
-    np.testing.assert_array_equal(model.predict(cells[:9]).X, expected.predict(cells[:9]).X)
+    np.testing.assert_array_equal(
+        model.predict(cells[:9]).to_df().to_numpy(), expected.predict(cells[:9]).to_df().to_numpy()
+    )
 
 
 @pytest.mark.parametrize(
@@ -292,15 +302,17 @@ def test_the_adversarial_preset_works_for_all_that_presets_work_for(
     model.save(tmp_path / "model")
     loaded = rt.model.W1OT.load(tmp_path / "model")
     assert loaded.preset == "adversarial"
-    np.testing.assert_array_equal(loaded.predict(cells[:9]).X, model.predict(cells[:9]).X)
+    np.testing.assert_array_equal(
+        loaded.predict(cells[:9]).to_df().to_numpy(), model.predict(cells[:9]).to_df().to_numpy()
+    )
 
 
 def test_a_screen_takes_the_adversarial_preset_as_single_maps_do(cells, quick, tmp_path):
     options = {**quick, "preset": "adversarial", "use_rep": "X_pca"}
     screen = rt.tl.screen(cells, "control", fdr=None, **options)
     single = rt.tl.w1ot(cells, "control", "perturbed", **options)
-    found = screen.predict(cells[:9], "perturbed").X
-    np.testing.assert_allclose(found, single.predict(cells[:9]).X, atol=1e-4)
+    found = screen.predict(cells[:9], "perturbed").to_df().to_numpy()
+    np.testing.assert_allclose(found, single.predict(cells[:9]).to_df().to_numpy(), atol=1e-4)
     screen.save(tmp_path / "screen")
     loaded = rt.model.Screen.load(tmp_path / "screen")
-    np.testing.assert_array_equal(loaded.predict(cells[:9], "perturbed").X, found)
+    np.testing.assert_array_equal(loaded.predict(cells[:9], "perturbed").to_df().to_numpy(), found)

@@ -172,7 +172,9 @@ def test_source_cells_alone_are_enough(cells, quick, draw, use_rep):
     cells.obsm["X_umap"] = np.asarray(cells.obsm["X_pca"])[:, :2].copy()
     rt.tl.w1ot(cells, "control", "perturbed", use_rep=use_rep, **quick)
     alone = cells[cells.obs["perturbation"] == "control"].copy()
-    np.testing.assert_array_equal(rt.get.predicted(cells).X, rt.get.predicted(alone).X)
+    np.testing.assert_array_equal(
+        rt.get.predicted(cells).to_df().to_numpy(), rt.get.predicted(alone).to_df().to_numpy()
+    )
     in_space = {"basis": "pca"} if draw == "transport_rays" and use_rep else {}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

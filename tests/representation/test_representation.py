@@ -197,12 +197,16 @@ def test_a_map_in_the_latent_space_of_scvi(cells, vae, quick, tmp_path):
     representation = SCVI(vae)
     model = rt.tl.w1ot(cells, "control", "perturbed", use_rep=representation, **quick)
     assert cells.obsm["X_w1ot"].shape == (cells.n_obs, 4)
-    assert np.isfinite(rt.get.predicted(cells).X).all()
+    assert np.isfinite(rt.get.predicted(cells).to_df().to_numpy()).all()
     model.save(tmp_path / "model")
     with pytest.raises(ValueError, match="pass it again"):
         rt.model.W1OT.load(tmp_path / "model")
     again = rt.model.W1OT.load(tmp_path / "model", representation=representation)
-    np.testing.assert_allclose(again.predict(cells[:7]).X, model.predict(cells[:7]).X, atol=1e-5)
+    np.testing.assert_allclose(
+        again.predict(cells[:7]).to_df().to_numpy(),
+        model.predict(cells[:7]).to_df().to_numpy(),
+        atol=1e-5,
+    )
 
 
 def test_an_untrained_scvi_model_is_refused():
@@ -263,7 +267,10 @@ def test_loadings_in_every_container_are_the_same(cells, quick):
         other = cells.copy()
         other.varm["PCs"] = convert(loadings)
         model = rt.tl.w1ot(other, "control", "perturbed", use_rep="X_pca", **quick)
-        np.testing.assert_array_equal(model.predict(cells[:9]).X, expected.predict(cells[:9]).X)
+        np.testing.assert_array_equal(
+            model.predict(cells[:9]).to_df().to_numpy(),
+            expected.predict(cells[:9]).to_df().to_numpy(),
+        )
 
 
 @pytest.mark.parametrize("target_sum", [None, 1e4, 7.0])
@@ -295,7 +302,7 @@ def test_scvi_decodes_to_the_scale_of_the_cells(quick, target_sum, decode):
             stack.enter_context(pytest.warns(UserWarning, match="is not what the cells have, 500"))
         model = rt.tl.mean_shift(cells, "control", "perturbed", **options)
     source = cells[cells.obs["perturbation"] == "control"].copy()
-    predicted = model.predict(source).X
+    predicted = model.predict(source).to_df().to_numpy()
     if decode == "direct":
         np.testing.assert_allclose((2.0**predicted - 1).sum(1), 500, rtol=1e-3)
     assert np.mean(predicted) == pytest.approx(np.mean(source.X.toarray()), rel=0.2)

@@ -101,7 +101,7 @@ def test_identical_populations_do_not_move(shifted):
     assert report["p_value"] > 0.5
     assert report["certificate"] == "no effect"
     assert "no detectable effect" in report["reason"]
-    np.testing.assert_array_equal(model.predict(shifted).X, shifted.X)
+    np.testing.assert_array_equal(model.predict(shifted).to_df().to_numpy(), shifted.X)
 
 
 @pytest.mark.parametrize("preset", ["paper", "fast"])
@@ -112,7 +112,7 @@ def test_constant_features_stay(shifted, preset, wrap):
     values[:, 3] = 0
     shifted.X = wrap(values)
     fit(shifted, preset=preset)
-    predicted = rt.get.predicted(shifted).X
+    predicted = rt.get.predicted(shifted).to_df().to_numpy()
     assert np.isfinite(predicted).all()
     if preset == "fast":
         np.testing.assert_allclose(predicted[:, 2:], values[:60, 2:], atol=0.5)
@@ -122,7 +122,7 @@ def test_constant_features_stay(shifted, preset, wrap):
 def test_cells_that_are_all_the_same(shifted, preset):
     shifted.X[:] = 1.5
     fit(shifted, preset=preset)
-    assert np.isfinite(rt.get.predicted(shifted).X).all()
+    assert np.isfinite(rt.get.predicted(shifted).to_df().to_numpy()).all()
     assert "no detectable effect" in shifted.uns["w1ot"]["diagnostics"]["reason"]
 
 
@@ -140,7 +140,7 @@ def test_duplicated_cells(shifted):
 def test_the_fewest_cells_allowed(shifted, n):
     few = shifted[np.r_[0:n, 60 : 60 + n]].copy()
     fit(few)
-    assert np.isfinite(rt.get.predicted(few).X).all()
+    assert np.isfinite(rt.get.predicted(few).to_df().to_numpy()).all()
     report = few.uns["w1ot"]["diagnostics"]
     assert report["certificate"] == "check"
     assert report["reason"].startswith(f"Only {n} held-out cells")

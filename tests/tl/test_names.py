@@ -53,7 +53,8 @@ def test_perturbations_of_any_name_are_fitted_and_written(cells, quick, name, tm
     screen.save(tmp_path / "screen")
     loaded = rt.model.Screen.load(tmp_path / "screen")
     np.testing.assert_array_equal(
-        loaded.predict(cells[:3].copy(), name).X, screen.predict(cells[:3].copy(), name).X
+        loaded.predict(cells[:3].copy(), name).to_df().to_numpy(),
+        screen.predict(cells[:3].copy(), name).to_df().to_numpy(),
     )
     for suffix in ("h5ad", "zarr"):
         path = tmp_path / f"cells.{suffix}"

@@ -69,7 +69,7 @@ def same(first, second):
     if isinstance(first, pd.DataFrame):
         pd.testing.assert_frame_equal(first, second, check_dtype=False)
     elif isinstance(first, ad.AnnData):
-        np.testing.assert_array_equal(first.X, second.X)
+        np.testing.assert_array_equal(*(each.to_df().to_numpy() for each in (first, second)))
 
 
 @pytest.mark.parametrize("suffix", READ)

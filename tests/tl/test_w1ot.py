@@ -250,7 +250,7 @@ def test_values_that_are_not_finite(cells, quick, split, kind):
 def test_integers_are_taken_if_they_are_allowed(cells, quick):
     cells.X = sparse.csr_matrix(cells.layers["counts"], dtype=np.int64)
     rt.tl.w1ot(cells, SOURCE, TARGET, allow_counts=True, **quick)
-    assert np.isfinite(rt.get.predicted(cells).X).all()
+    assert np.isfinite(rt.get.predicted(cells).to_df().to_numpy()).all()
 
 
 def test_columns_and_names_that_no_file_takes_are_refused(cells, quick):

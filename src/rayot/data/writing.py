@@ -16,9 +16,10 @@ import numpy as np
 import pandas as pd
 from anndata._io.specs.registry import IORegistryError
 from anndata.io import write_elem
+from scipy import sparse
 
 import rayot
-from rayot.data.matrix import chunk_rows
+from rayot.data.matrix import chunk_rows, dense
 
 MARK = "rayot"
 """Attribute of what rayot wrote, and may replace: the version that did."""
@@ -151,7 +152,7 @@ def _can_write(table: pd.DataFrame, suffix: str) -> bool:
 
 
 class CellWriter:
-    """Dense entries of an AnnData on disk that grow by blocks of rows.
+    """Entries of an AnnData on disk that grow by blocks of rows, dense or sparse.
 
     Parameters
     ----------
@@ -181,14 +182,28 @@ class CellWriter:
         if "raw" in root:
             del root["raw"]
 
-    def append(self, entry: str, block: np.ndarray) -> None:
+    def append(self, entry: str, block: np.ndarray | sparse.csr_matrix) -> None:
         """Write the next rows (n, d) float32 of an entry such as ``"X"`` or ``"obsm/X_pca"``."""
         start = self._n_written.get(entry, 0)
-        if not start:
-            self._create(entry, (self.n_cells, block.shape[1]))
-        self.root[entry][start : start + len(block)] = block
+        # What was written first says how an entry is held.
+        is_sparse = hasattr(self.root[entry], "keys") if start else sparse.issparse(block)
+        if is_sparse:
+            self._append_sparse(entry, sparse.csr_matrix(block), new=not start)
+        else:
+            if not start:
+                self._create(entry, (self.n_cells, block.shape[1]))
+            self.root[entry][start : start + block.shape[0]] = dense(block)
         self.check()
-        self._n_written[entry] = start + len(block)
+        self._n_written[entry] = start + block.shape[0]
+
+    def _append_sparse(self, entry: str, block: sparse.csr_matrix, *, new: bool) -> None:
+        if new:
+            # All blocks together may have more values than 32 bits count.
+            block = block.copy()
+            block.indptr = block.indptr.astype(np.int64)
+            write_elem(self.root, entry, block)
+        else:
+            anndata.io.sparse_dataset(self.root[entry]).append(block)
 
     def _create(self, entry: str, shape: tuple[int, int]) -> None:
         if isinstance(self.root, h5py.Group):

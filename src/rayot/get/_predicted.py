@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 from anndata import AnnData
+from scipy import sparse
 
 from rayot._docs import shared
 from rayot._public import public
@@ -35,8 +36,9 @@ def predicted(
 
     Returns
     -------
-    One row for each transported cell: ``X`` predicted expression, float32 (no ``X`` where the
-    representation has no decoder), ``obs`` and ``var`` as in ``adata``, ``obsm["X_" + key]`` the
+    One row for each transported cell: ``X`` predicted expression, float32 (sparse where that of
+    ``adata`` is and at least half of it is zero; no ``X`` where the representation has no decoder),
+    ``obs`` and ``var`` as in ``adata``, ``obsm["X_" + key]`` the
     predicted representation, ``uns[key]``. The column of the conditions, ``uns[key]["groupby"]``,
     says ``"predicted <target>"``, so that beside observed cells they are a group of their own.
 
@@ -69,7 +71,7 @@ def predicted(
     obs = checks.table_of(cells).iloc[rows].copy()
     obs[fitted.groupby] = pd.Categorical([Key.obs.predicted(fitted.target)] * len(obs))
     result = AnnData(
-        X=cells.layers[layer][rows] if decoded else None,
+        X=_held_as(cells, fitted, cells.layers[layer][rows]) if decoded else None,
         obs=obs,
         var=cells.var.copy() if decoded else None,
     )
@@ -77,3 +79,15 @@ def predicted(
         result.obsm[representation] = cells.obsm[representation][rows]
     result.uns[key] = cells.uns[key]
     return result
+
+
+def _held_as(
+    cells: AnnData, fitted: FittedMap, genes: np.ndarray
+) -> np.ndarray | sparse.csr_matrix:
+    """Predicted genes, sparse where those of the cells are and that takes less room."""
+    if not isinstance(genes, np.ndarray) or 2 * np.count_nonzero(genes) >= genes.size:
+        return genes
+    # A view copies its whole matrix whenever it is asked for it.
+    whole = cells._adata_ref if cells.is_view else cells
+    expression = whole.X if fitted.layer is None else whole.layers.get(fitted.layer)
+    return sparse.csr_matrix(genes) if sparse.issparse(expression) else genes

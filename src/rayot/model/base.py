@@ -294,15 +294,15 @@ class TransportModel(PersistentModel):
 
         Returns
         -------
-        An AnnData of the predicted cells: ``X`` (predicted expression, float32), ``obs`` of the
-        cells with ``obs[key + "_step"]``, ``obs[key + "_potential"]`` and
-        ``obs[key + "_distance"]``, and ``obsm["X_" + key]``. If the cells have the column of the
-        conditions, it says ``"predicted <target>"``. Of several maps also
-        ``obs[key + "_step_sd"]`` and ``layers[key + "_sd"]``; with separate strata
-        ``uns[key]["strata"]`` says by which rule, and for how many cells, the maps of all strata
-        were combined. Of strata that the fit has not seen, ``uns[key]["unseen_strata"]`` says how
-        far they are and what is to be expected of the map there; where that is not good, a warning
-        says so. ``adata`` is not changed. With
+        An AnnData of the predicted cells: ``X`` (predicted expression, float32; sparse where that
+        of ``adata`` is and genes are calibrated), ``obs`` of the cells with
+        ``obs[key + "_step"]``, ``obs[key + "_potential"]`` and ``obs[key + "_distance"]``, and
+        ``obsm["X_" + key]``. If the cells have the column of the conditions, it says
+        ``"predicted <target>"``. Of several maps also ``obs[key + "_step_sd"]`` and
+        ``layers[key + "_sd"]``; with separate strata ``uns[key]["strata"]`` says by which rule, and
+        for how many cells, the maps of all strata were combined. Of strata that the fit has not
+        seen, ``uns[key]["unseen_strata"]`` says how far they are and what is to be expected of the
+        map there; where that is not good, a warning says so. ``adata`` is not changed. With
         ``write`` the same from the file: backed (``.h5ad``) or lazy (``.zarr``).
 
         Raises

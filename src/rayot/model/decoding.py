@@ -51,6 +51,11 @@ class Decoder:
     calibration: Calibration | None = None
     strata: np.ndarray | None = None
 
+    @property
+    def is_sparse(self) -> bool:
+        """Whether predicted genes have the zeros of cells, which are held sparse."""
+        return self.calibration is not None and sparse.issparse(self.expression)
+
     @cached_property
     def _decoded_start(self) -> np.ndarray:
         return self.representation.decode(self.start, self.adata, self.rows)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from anndata import AnnData
+from scipy import sparse
 
 from rayot.data import checks
 from rayot.data.keys import Key
@@ -31,8 +32,9 @@ class Prediction:
     n_clipped
         How many of the predicted values were negative and set to zero.
     genes
-        (n, genes) float32 predicted expression; None where the representation has no decoder or
-        genes were not asked for.
+        (n, genes) float32 predicted expression, sparse where that of the cells is and genes are
+        calibrated, so that most are zero; None where the representation has no decoder or genes
+        were not asked for.
     spread
         (n,) float32, spread of the samples that a prediction is the mean of, the root mean square
         of their standard deviation over features; None where there are none.
@@ -51,7 +53,7 @@ class Prediction:
     potential: np.ndarray | None
     combined: np.ndarray
     n_clipped: int = 0
-    genes: np.ndarray | None = None
+    genes: np.ndarray | sparse.csr_matrix | None = None
     spread: np.ndarray | None = None
     step_sd: np.ndarray | None = None
     distance: np.ndarray | None = None
@@ -64,19 +66,19 @@ class Prediction:
         for field in fields(cls):
             if field.name != "n_clipped":
                 found = [getattr(part, field.name) for part in parts]
-                values[field.name] = None if found[0] is None else np.concatenate(found)
+                values[field.name] = None if found[0] is None else _stacked(found)
         return cls(**values)
 
     @property
     def share_clipped(self) -> float:
         """Share of the predicted values that were set to zero."""
-        return 0.0 if self.genes is None else self.n_clipped / self.genes.size
+        return 0.0 if self.genes is None else self.n_clipped / np.prod(self.genes.shape)
 
     def with_spread(self) -> Prediction:
         """The same, with a spread that is NaN where there is one map."""
         if self.step_sd is not None:
             return self
-        genes_sd = None if self.genes is None else np.full_like(self.genes, np.nan)
+        genes_sd = None if self.genes is None else np.full(self.genes.shape, np.nan, np.float32)
         return replace(self, step_sd=np.full_like(self.step, np.nan), genes_sd=genes_sd)
 
     def without_matrices(self) -> Prediction:
@@ -110,6 +112,13 @@ class Prediction:
         if self.genes_sd is not None:
             predicted.layers[Key.layers.spread(key)] = self.genes_sd
         return predicted
+
+
+def _stacked(parts: Sequence[Any]) -> Any:  # noqa: ANN401
+    """Arrays, or sparse matrices, of successive cells as one."""
+    if any(map(sparse.issparse, parts)):
+        return sparse.vstack(parts, format="csr")
+    return np.concatenate(parts)
 
 
 def predicted_obs(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from anndata import AnnData
+from scipy import sparse
 
 from rayot.data.files import check_new_file, unchanged, whole_file
 from rayot.data.keys import Key
@@ -51,7 +52,8 @@ def predictions(
         if several:
             found["step_sd"] = moves.maps.norm(dim=2).std(0).numpy()
         if write_genes and decoder is not None:
-            found["genes"], found["n_clipped"] = decoder.genes(moved)
+            genes, found["n_clipped"] = decoder.genes(moved)
+            found["genes"] = sparse.csr_matrix(genes) if decoder.is_sparse else genes
             if several:
                 found["genes_sd"] = decoder.spread(moves.maps.numpy())
         yield Prediction(
@@ -77,7 +79,9 @@ def check_target(
     """
     width = 0
     if write_genes and model.representation.has_decoder:
-        width += len(model.data.var_names) * (2 if len(model.problems) > 1 else 1)
+        # Of calibrated genes most may be zero, which take no room.
+        matrices = (model.calibration is None) + (len(model.problems) > 1)
+        width += len(model.data.var_names) * matrices
     if model.representation.name is not None:
         width += model.representation.n_features
     return check_new_file(path, overwrite, 4 * width * n_cells, adata)

@@ -161,10 +161,13 @@ def _word(
 ) -> tuple[str, str]:
     """By the mean over strata; "check" where it is good and the worst of them is poor."""
     word, reason = figures["certificate"], figures["reason"]
-    share = {name: each["share_left"] for name, each in strata.items()}
-    worst = max(share, key=lambda name: share[name])
     said = f"Of {len(strata)} strata, each left out of a fit once: {reason[0].lower()}{reason[1:]}"
     if word == "no effect":
+        return word, said
+    # A stratum without an effect has nothing to be left.
+    share = {n: each["share_left"] for n, each in strata.items() if np.isfinite(each["share_left"])}
+    worst = max(share, key=lambda name: share[name], default=None)
+    if worst is None:
         return word, said
     first, _, _ = said.partition(". ")
     found = f"{first.rstrip('.')} ({max(0.0, share[worst]):.0%} of {worst!r}, the most)."

@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from rayot.data.fitted import FittedMap
+from rayot.data.matrix import dense
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -71,4 +72,4 @@ def predicted_by(
             f"The model works in obsm[{model.data.use_rep!r}], which has no way back to genes, so "
             "its predictions cannot be scored in genes."
         )
-    return genes[:, positions].astype(np.float64)
+    return dense(genes[:, positions]).astype(np.float64)

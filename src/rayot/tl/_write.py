@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from anndata import AnnData
+from scipy.sparse import csr_matrix
 
 import rayot
 from rayot.data import checks
@@ -222,9 +223,10 @@ def _member_means(
     }
 
 
-def _scatter(values: np.ndarray, rows: np.ndarray, n_obs: int) -> np.ndarray:
+def _scatter(values: np.ndarray | csr_matrix, rows: np.ndarray, n_obs: int) -> np.ndarray:
+    """Values of some rows among all, the others NaN: dense, as a NaN is not sparse."""
     full = np.full((n_obs, *values.shape[1:]), np.nan, dtype=np.float32)
-    full[rows] = values
+    full[rows] = dense(values)
     return full
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,6 +14,8 @@ from rayot.solvers import CombinedFold, Fold, JointStack, Population, Stack, cho
 from rayot.train.folds import fit_folds
 from rayot.train.options import TrainingOptions
 from rayot.train.phases import Sides
+
+logger = logging.getLogger(__name__)
 
 MOST_STRATA = 8
 """Strata left out at most, those with the most cells."""
@@ -93,7 +96,8 @@ def fit_without_strata(
             maps, (outside[0], outside[1]), (inside[0], inside[1]), folder, options, bar
         )
     except FloatingPointError as error:
-        return LeftOut(failure=str(error))
+        logger.warning("Nothing is known of strata that were not seen: %s", error)
+        return LeftOut()
     # How far cells go is one number for all strata, found on held-out cells of all of them.
     for fold in folds:
         maps.strength[fold.number] = stack.strength[0]

@@ -66,6 +66,10 @@ PARAMETERS = {
     "n_seeds": """n_seeds
     Members of an ensemble, fitted in one stack. The prediction is their mean; their spread is
     written beside it.""",
+    "n_seeds_of_map": """n_seeds
+    Members of an ensemble, fitted in one stack. The prediction is their mean; their spread is
+    written beside it. None takes five of ``w1ot`` with ``preset="fast"``, as where a single map
+    sends a cell depends on the seed, but one where strata are separate, and one of any other.""",
     "write_genes": """write_genes
     Whether predictions are decoded to genes, a dense matrix of all cells.""",
     "clip": """clip
@@ -205,7 +209,8 @@ small_strata
     warning. ``"raise"``: they are an error.
 n_seeds
     Members of an ensemble, fitted in one stack. The prediction is their mean; their spread is
-    written beside it.
+    written beside it. None takes five of ``w1ot`` with ``preset="fast"``, as where a single map
+    sends a cell depends on the seed, but one where strata are separate, and one of any other.
 seed
     Keys every draw.
 **plan_kwargs

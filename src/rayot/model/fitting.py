@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rayot.solvers import Settings, Stack, choose_combination
+from rayot.solvers import Settings, Stack, choose_combination, instability
 from rayot.train import TrainingOptions, train_transport
 from rayot.train.runner import Fit
 
@@ -34,9 +34,12 @@ def fit(model: Method, settings: Settings, options: TrainingOptions) -> tuple[St
     result = train_transport(
         fitted, model.source, model.target, settings, model.seed, options, labels
     )
+    members = model.problems.members
+    if len(members) > 1:
+        for problem, value in instability(fitted, members, model.source).items():
+            result.diagnostics[problem]["instability"] = value
     model.combination = None
     if model.problems.separate:
-        members = model.problems.members
         model.combination = choose_combination(fitted, members, model.source, model.target)
     if components is not None:
         model.combination = components.lift(fitted, transport, model.combination)

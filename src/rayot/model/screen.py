@@ -123,7 +123,9 @@ class Screen(FittedScreen):
                 f"into chunks; call rayot.tl.{method} for one of them."
             )
         settings_type = kind.stack_type.settings_type
-        self.method, self.settings = method, settings_type.from_preset(preset, **plan_kwargs)
+        self.method, self.settings = method, settings_type.from_preset(
+            preset, n_seeds, **plan_kwargs
+        )
         self.control, self.preset, self.seed = str(control), preset, seed
         self.strata, self.n_seeds = strata, n_seeds
         cells = modality_of(adata, modality)

@@ -19,6 +19,7 @@ from rayot.solvers.flow import FlowMap, FlowSettings
 from rayot.solvers.fold import Fold
 from rayot.solvers.gaussian import GaussianMap, GaussianSettings
 from rayot.solvers.genot import GenotMap, GenotSettings
+from rayot.solvers.instability import instability
 from rayot.solvers.joint import Batch, JointObjective, JointSettings, JointStack
 from rayot.solvers.latent_shift import LatentShiftMap, ScGenSettings
 from rayot.solvers.marginals import Marginals, monotone_map, rank_sum_scores
@@ -99,6 +100,7 @@ __all__ = [
     "exact_plan",
     "generator",
     "generator_loss",
+    "instability",
     "matched",
     "monotone_map",
     "permutation_test",

@@ -45,7 +45,7 @@ class Verb(Protocol):
     {preset}
     {key_added}
     {seed}
-    {n_seeds}
+    {n_seeds_of_map}
     {max_steps}
     {batch_size}
     {validation_size}
@@ -114,7 +114,7 @@ class Verb(Protocol):
         preset: str = "fast",
         key_added: str = "",
         seed: int = 0,
-        n_seeds: int = 1,
+        n_seeds: int | None = None,
         max_steps: int | None = None,
         batch_size: int | None = None,
         validation_size: float = 0.1,

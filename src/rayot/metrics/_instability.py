@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from rayot._public import public
-from rayot.metrics._cells import as_pair, same_cells
+from rayot.metrics._cells import as_cells, in_one_order, same_cells
 
 
 @public()
@@ -42,11 +42,12 @@ def instability(first: ArrayLike, second: ArrayLike) -> float:
     >>> instability([[5.0, 0.0]], [[3.0, 4.0]]) == 20**0.5 / 5
     True
     """
-    moves, others = as_pair(*same_cells(first, second), other="second")
-    if len(moves) != len(others):
+    first, second = same_cells(*in_one_order((first, "first"), (second, "second")))
+    moves, others = as_cells(first, "first"), as_cells(second, "second")
+    if moves.shape != others.shape:
         raise ValueError(
-            f"first has {len(moves)} cells and second has {len(others)}; both need the moves of "
-            "the same cells."
+            f"first has shape {moves.shape} and second has {others.shape}; both need the moves of "
+            "the same cells in the same features."
         )
     apart = np.linalg.norm(moves - others, axis=1).mean()
     length = (np.linalg.norm(moves, axis=1).mean() + np.linalg.norm(others, axis=1).mean()) / 2

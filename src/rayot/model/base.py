@@ -32,7 +32,7 @@ from rayot.model.prediction import Prediction, predicted_obs
 from rayot.model.problems import Problems
 from rayot.model.streaming import check_target, predict_to_file, predictions
 from rayot.representation import Representation
-from rayot.solvers import CERTIFICATES, Attributes, Combination
+from rayot.solvers import Attributes, Combination, ensemble_report, worst
 from rayot.train.threads import threads_for
 
 
@@ -150,11 +150,12 @@ class TransportModel(PersistentModel):
     def diagnostics(self) -> dict[str, Any]:
         """Held-out figures of the fit, see :func:`rayot.solvers.diagnostics.diagnostics`.
 
-        Of several maps (an ensemble, separate strata) they are those of the worst one, and
-        :attr:`diagnostics_table` has all.
+        Of an ensemble they are means over its members, and ``instability`` says how far the moves
+        of another one would be from these, over their mean length. Of separate strata they are
+        those of the worst one. :attr:`diagnostics_table` has a row of each map.
         """
         self._check_if_trained(warn=False, message="Train the model first.")
-        return worst(self.diagnostics_)
+        return together(self.diagnostics_, self.problems.n_seeds)
 
     @property
     def diagnostics_table(self) -> pd.DataFrame:
@@ -355,6 +356,15 @@ class TransportModel(PersistentModel):
         return summary
 
 
-def worst(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The diagnostics of the map that is to be trusted least; one without an effect comes last."""
-    return min(reports, key=lambda each: CERTIFICATES.index(each["certificate"]))
+def together(reports: Sequence[dict[str, Any]], n_seeds: int) -> dict[str, Any]:
+    """Diagnostics of one prediction: of each stratum those of all members, then the worst.
+
+    Parameters
+    ----------
+    reports
+        Of each map, all strata of one member after the other; or a single one.
+    n_seeds
+        Number of members.
+    """
+    n_maps = max(1, len(reports) // n_seeds)
+    return worst([ensemble_report(reports[number::n_maps]) for number in range(n_maps)])

@@ -10,7 +10,7 @@ from rayot.solvers.conditional import ConditionalMap, ConditionalRay
 from rayot.solvers.conditional_settings import ConditionalW1Settings
 from rayot.solvers.coupling import entropic_plan, exact_plan
 from rayot.solvers.cpa import CPAMap, CPASettings
-from rayot.solvers.diagnostics import diagnostics
+from rayot.solvers.diagnostics import diagnostics, ensemble_report, worst
 from rayot.solvers.discrete import DiscreteMap, DiscreteSettings
 from rayot.solvers.dual import dual_value, matched, unbalanced_dual_value
 from rayot.solvers.energy import energy_distance, energy_loss
@@ -96,6 +96,7 @@ __all__ = [
     "dual_value",
     "energy_distance",
     "energy_loss",
+    "ensemble_report",
     "entropic_plan",
     "exact_plan",
     "generator",
@@ -107,4 +108,5 @@ __all__ = [
     "rank_sum_scores",
     "shrink",
     "unbalanced_dual_value",
+    "worst",
 ]

@@ -98,9 +98,9 @@ class W1Settings(Settings):
         },
     }
 
-    # Where a map sends a cell depends on the seed, whatever else is set; a mean of five does so less
-    # than half as much. Five batches of 64 take little longer than one of 256, and as their noise is
-    # averaged too, the mean is as close to the target.
+    # Where one map sends a cell depends on the seed, whatever else is set; the mean of five does
+    # less than half as much. Five batches of 64 take little longer than one of 256, and the mean
+    # averages their noise too.
     members: ClassVar[dict[str, int]] = {"fast": 5}
     of_members: ClassVar[dict[str, dict[str, Any]]] = {"fast": {"batch_size": 64}}
 

@@ -89,6 +89,8 @@ def diagnostics(
     - ``n_folds``: maps that were fitted to judge this one, each without a part of the cells; 1
       where the map itself is judged, by the cells set apart from it.
     - ``certificate``, ``reason``: "good", "check", "poor" or "no effect", and why.
+
+    Members of an ensemble also have an ``instability``, see :func:`rayot.solvers.instability`.
     """
     report = []
     for p_value, own in zip(p_values.tolist(), folds, strict=True):
@@ -140,8 +142,10 @@ def worst(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _follows(report: dict[str, Any]) -> bool:
+    # Members are judged before they are compared with each other.
+    figures = {name: value for name, value in report.items() if name != "instability"}
     try:
-        return certificate(report) == (report["certificate"], report["reason"])
+        return certificate(figures) == (report["certificate"], report["reason"])
     except KeyError:
         return False
 

@@ -79,7 +79,8 @@ class Verb(Protocol):
     - ``obs[key + "_weight"]``: mass with which each source and target cell is matched, 1 on
       average, where ``plan_kwargs`` leave mass unmatched.
     - ``uns[key]``: conditions, parameters, package version, seed, history, diagnostics with a
-      certificate ("good", "check", "poor" or "no effect") and its reason, the share of predicted
+      certificate ("good", "check", "poor" or "no effect") and its reason, of several members their
+      ``instability``, the share of predicted
       values that was clipped; strata and how their maps were combined; what each member of an
       ensemble predicts on average; for 2-D data the potential on a grid.
 

@@ -49,6 +49,7 @@ def fit(adata: AnnData, data: str, space: str, seed: int, verb: str, **options: 
         use_rep="X_pca" if space == "pca" else None,
         key_added="map",
         seed=seed,
+        n_seeds=1,
         show_progress_bar=False,
         **options,
     )

@@ -69,6 +69,7 @@ def measure(data: str, fit: str, seed: int) -> dict:
         "control",
         "perturbed",
         preset="fast",
+        n_seeds=1,
         seed=seed,
         max_steps=STEPS[fit],
         show_progress_bar=False,

@@ -44,7 +44,10 @@ def dying(seed: int) -> tuple[AnnData, np.ndarray]:
 def methods(share: float) -> dict[str, dict]:
     return {
         "all cells": DELTA,
-        "unbalanced": {"plan_kwargs": {"unmatched_source": share, **DELTA["plan_kwargs"]}},
+        "unbalanced": {
+            **DELTA,
+            "plan_kwargs": {"unmatched_source": share, **DELTA["plan_kwargs"]},
+        },
         "within cell types": {"strata_key": "cell_type", **DELTA},
     }
 

@@ -145,7 +145,8 @@ def fitted(data: str, seed: int, method: str, decode: str, strata_key: str | Non
     model = getattr(rt.model, METHODS[method])
     use_rep = None if method == "quantile_map" else "X_pca"
     spec = model.setup_anndata(adata, use_rep=use_rep, strata_key=strata_key)
-    fit = model(adata, spec, "control", SETS[data].target, preset="fast", seed=seed, decode=decode)
+    options = {"preset": "fast", "seed": seed, "n_seeds": 1, "decode": decode}
+    fit = model(adata, spec, "control", SETS[data].target, **options)
     fit.train(show_progress_bar=False)
     return fit
 

@@ -116,6 +116,7 @@ def child(folder: Path, reader: str, preset: str, n_cells: int, n_genes: int) ->
             "control",
             "perturbed",
             preset=preset,
+            n_seeds=1,
             max_steps=MAX_STEPS[preset],
             write_genes=False,
             show_progress_bar=False,

@@ -33,9 +33,13 @@ SETTINGS = {
     "genes": ("kang18",),
 }
 METHODS = {
-    "w1ot": {"preset": "fast"},
+    "w1ot": {"preset": "fast", "n_seeds": 1},
     "w1ot, paper": {"preset": "paper"},
-    "w1ot, all genes": {"preset": "fast", "plan_kwargs": {"n_components": None}},
+    "w1ot, all genes": {
+        "preset": "fast",
+        "n_seeds": 1,
+        "plan_kwargs": {"n_components": None},
+    },
     "w2ot": {},
     "w2ot, paper": {"preset": "paper"},
     "w2ot, all genes": {"plan_kwargs": {"n_components": None}},

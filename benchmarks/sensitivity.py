@@ -23,7 +23,7 @@ from sets import DELTA, prepare
 import rayot as rt
 
 METHODS = {
-    "w1ot": {"preset": "fast"},
+    "w1ot": {"preset": "fast", "n_seeds": 1},
     "w1ot, paper": {"preset": "paper"},
     "w2ot": {},
     "otcfm": {},

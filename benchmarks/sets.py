@@ -10,8 +10,8 @@ import rayot as rt
 
 SPACES = ("genes", "pca")
 
-DELTA = {"plan_kwargs": {"decode": "delta"}}
-"""Predictions as the map makes them: tables of maps are not of calibrated genes."""
+DELTA = {"plan_kwargs": {"decode": "delta"}, "n_seeds": 1}
+"""Predictions as one map makes them: tables of maps are not of calibrated genes or ensembles."""
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,7 @@ def measure(data: str, space: str, seed: int, variant: str) -> dict:
             SETS[data].target,
             use_rep="X_pca" if space == "pca" else None,
             preset="fast",
+            n_seeds=1,
             seed=seed,
             show_progress_bar=False,
             early_stopping=chosen.early_stopping,

@@ -33,7 +33,9 @@ CONTROLS = ("unseen", "half seen")
 
 def fast(**options: object) -> Callable[..., None]:
     return lambda *cells, group: ours(
-        *cells, preset="fast", **DELTA, **{**options, **({"strata_key": group} if options else {})}
+        *cells,
+        preset="fast",
+        **{**DELTA, **options, **({"strata_key": group} if options else {})},
     )
 
 

@@ -212,6 +212,10 @@ def calls(adata, models):
             {"cells": np.eye(4, 3), "control": np.ones((4, 3))},
         ),
         "metrics.log_fold_change_error": (rt.metrics.log_fold_change_error, with_control),
+        "metrics.instability": (
+            rt.metrics.instability,
+            {"first": np.ones((4, 3)), "second": np.eye(4, 3)},
+        ),
         "metrics.score": (rt.metrics.score, with_control),
         "metrics.get_metrics": (rt.metrics.get_metrics, {}),
         "metrics.foscttm": (rt.metrics.foscttm, paired),

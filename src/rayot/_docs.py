@@ -66,6 +66,12 @@ PARAMETERS = {
     "n_seeds": """n_seeds
     Members of an ensemble, fitted in one stack. The prediction is their mean; their spread is
     written beside it.""",
+    "n_seeds_of_map": """n_seeds
+    Members of an ensemble, fitted in one stack. The prediction is their mean; their spread is
+    written beside it. None takes five of ``w1ot`` with ``preset="fast"``, as where a single map
+    sends a cell depends on the seed, and writes the spread of their steps, but not that of genes,
+    which takes several times as long as the prediction. It takes one where strata are separate,
+    and one of any other.""",
     "write_genes": """write_genes
     Whether predictions are decoded to genes, a dense matrix of all cells.""",
     "clip": """clip
@@ -209,7 +215,10 @@ small_strata
     warning. ``"raise"``: they are an error.
 n_seeds
     Members of an ensemble, fitted in one stack. The prediction is their mean; their spread is
-    written beside it.
+    written beside it. None takes five of ``w1ot`` with ``preset="fast"``, as where a single map
+    sends a cell depends on the seed, and writes the spread of their steps, but not that of genes,
+    which takes several times as long as the prediction. It takes one where strata are separate,
+    and one of any other.
 seed
     Keys every draw.
 **plan_kwargs

@@ -58,7 +58,7 @@ def test_a_perturbation_alone_in_its_chunk_is_fitted_as_by_w1ot(cells):
     name = cells.uns["active"][0]
     adata = cells.copy()
     alone = rt.tl.screen(adata, "control", perturbations=[name], **QUICK)[name]
-    single = rt.tl.w1ot(adata, "control", name, preset="fast", **QUICK)
+    single = rt.tl.w1ot(adata, "control", name, preset="fast", n_seeds=1, **QUICK)
     start = control(cells)
     np.testing.assert_array_equal(
         alone.predict(start).to_df().to_numpy(), single.predict(start).to_df().to_numpy()
@@ -77,7 +77,7 @@ def test_small_groups_are_cross_fitted_as_by_w1ot(cells, tmp_path):
     both = rt.tl.screen(adata, "control", checkpoint_dir=folder, **options)
     assert len(list(folder.iterdir())) == 1
     for name in names:
-        single = rt.tl.w1ot(adata, "control", name, preset="fast", **options)
+        single = rt.tl.w1ot(adata, "control", name, preset="fast", n_seeds=1, **options)
         alone = rt.tl.screen(adata, "control", perturbations=[name], **options)[name]
         assert single.diagnostics["n_folds"] == 3
         assert single.diagnostics["n_cells"] == 45

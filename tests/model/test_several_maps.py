@@ -90,7 +90,7 @@ def _as_patient(model, cells, patient):
 
 
 def test_balanced_strata_share_one_map(patients):
-    model = fit(patients, strata_key="patient")
+    model = fit(patients, strata_key="patient", n_seeds=1)
     assert len(model.diagnostics_table) == 1
     assert patients.uns["w1ot"]["strata"]["mode"] == "balanced"
     assert "w1ot_sd" not in patients.layers
@@ -116,7 +116,7 @@ def test_an_ensemble_is_its_members(cells, quick, tmp_path):
     # Few steps: the last bits of a product depend on its shape, and training amplifies them.
     quick |= {"max_steps": 3, "plan_kwargs": {"shrink": False}, "use_rep": "X_pca"}
     single, several = cells.copy(), cells.copy()
-    rt.tl.w1ot(single, SOURCE, TARGET, **quick)
+    rt.tl.w1ot(single, SOURCE, TARGET, n_seeds=1, **quick)
     model = rt.tl.w1ot(several, SOURCE, TARGET, n_seeds=3, **quick)
     source = (cells.obs["perturbation"] == SOURCE).to_numpy()
 

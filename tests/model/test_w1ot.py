@@ -11,9 +11,9 @@ import torch
 
 import rayot as rt
 from rayot.model import W1OT
-from rayot.model.base import worst
 from rayot.model.files import FORMAT
 from rayot.model.saved import with_no_effect
+from rayot.solvers import worst
 
 
 @pytest.fixture

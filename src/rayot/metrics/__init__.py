@@ -6,6 +6,7 @@ from rayot._lazy import attach
 
 if TYPE_CHECKING:
     from rayot.metrics._energy_distance import energy_distance
+    from rayot.metrics._instability import instability
     from rayot.metrics._log_fold_change import (
         log_fold_change,
         log_fold_change_error,
@@ -27,6 +28,7 @@ __getattr__, __dir__, __all__ = attach(
         "energy_distance": "_energy_distance",
         "foscttm": "_translation",
         "get_metrics": "_registry",
+        "instability": "_instability",
         "l2": "_mean",
         "label_transfer_accuracy": "_translation",
         "log_fold_change": "_log_fold_change",

@@ -32,7 +32,7 @@ from rayot.model.prediction import Prediction, predicted_obs
 from rayot.model.problems import Problems
 from rayot.model.streaming import check_target, predict_to_file, predictions
 from rayot.representation import Representation
-from rayot.solvers import CERTIFICATES, Attributes, Combination
+from rayot.solvers import Attributes, Combination, ensemble_report, worst
 from rayot.train.threads import threads_for
 
 
@@ -150,14 +150,15 @@ class TransportModel(PersistentModel):
     def diagnostics(self) -> dict[str, Any]:
         """Held-out figures of the fit, see :func:`rayot.solvers.diagnostics.diagnostics`.
 
-        Of several maps (an ensemble, separate strata) they are those of the worst one, and
-        :attr:`diagnostics_table` has all. Where strata were left out of the fit, one after the
-        other, ``unseen_certificate``, ``unseen_reason`` and ``unseen_share_left`` say what it does
-        for strata that it has not seen, means over ``n_strata_left_out`` strata;
-        :attr:`unseen_strata` has each.
+        Of an ensemble they are means over its members, and ``instability`` says how far the moves
+        of another one would be from these, over their mean length. Of separate strata they are
+        those of the worst one. :attr:`diagnostics_table` has a row of each map. Where strata were
+        left out of the fit, one after the other, ``unseen_certificate``, ``unseen_reason`` and
+        ``unseen_share_left`` say what it does for strata that it has not seen, means over
+        ``n_strata_left_out`` strata; :attr:`unseen_strata` has each.
         """
         self._check_if_trained(warn=False, message="Train the model first.")
-        found = worst(self.diagnostics_)
+        found = together(self.diagnostics_, self.problems.n_seeds)
         return found if self.unseen is None else {**found, **self.unseen.summary}
 
     @property
@@ -398,6 +399,15 @@ class TransportModel(PersistentModel):
         return summary
 
 
-def worst(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The diagnostics of the map that is to be trusted least; one without an effect comes last."""
-    return min(reports, key=lambda each: CERTIFICATES.index(each["certificate"]))
+def together(reports: Sequence[dict[str, Any]], n_seeds: int) -> dict[str, Any]:
+    """Diagnostics of one prediction: of each stratum those of all members, then the worst.
+
+    Parameters
+    ----------
+    reports
+        Of each map, all strata of one member after the other; or a single one.
+    n_seeds
+        Number of members.
+    """
+    n_maps = max(1, len(reports) // n_seeds)
+    return worst([ensemble_report(reports[number::n_maps]) for number in range(n_maps)])

@@ -22,6 +22,7 @@ from rayot.solvers import (
     Stack,
     choose_combination,
     generator,
+    instability,
     permutation_test,
 )
 from rayot.train import train_transport
@@ -204,6 +205,11 @@ def fit_chunk(chunk: Chunk, p_values: Sequence[float] | None) -> FittedChunk:
         if known is not None:
             for report, p_value in zip(fit.diagnostics, found.tolist(), strict=True):
                 report["p_value"] = p_value
+        for problems, size, last in zip(chunk.problems, sizes, np.cumsum(sizes), strict=True):
+            if problems.n_seeds > 1:
+                own = instability(transport, last - size + problems.members, source)
+                for problem, value in own.items():
+                    fit.diagnostics[problem]["instability"] = value
         combinations = [
             choose_combination(transport.take(range(last - size, last)), problems.members, *pair)
             if problems.separate

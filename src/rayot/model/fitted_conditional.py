@@ -22,14 +22,13 @@ from rayot.data.condition_columns import dose_of
 from rayot.data.conditions import Condition, Conditions
 from rayot.data.spec import DataSpec
 from rayot.model import saved
-from rayot.model.base import worst
 from rayot.model.given_condition import GivenCondition
 from rayot.model.persistence import PersistentModel
 from rayot.model.problems import Problems
 from rayot.model.schema import check_unique
 from rayot.model.w1ot import W1OT
 from rayot.representation import Representation
-from rayot.solvers import ConditionalMap, ConditionalW1Settings, TransportMap
+from rayot.solvers import ConditionalMap, ConditionalW1Settings, TransportMap, worst
 
 UNSEEN = {
     "certificate": "check",

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rayot.model.unseen import UnseenStrata
-from rayot.solvers import Settings, Stack, choose_combination
+from rayot.solvers import Settings, Stack, choose_combination, instability
 from rayot.train import TrainingOptions, train_transport
 from rayot.train.left_out import combined_without_strata
 from rayot.train.runner import Fit
@@ -37,9 +37,12 @@ def fit(model: Method, settings: Settings, options: TrainingOptions) -> tuple[St
     result = train_transport(
         fitted, model.source, model.target, settings, model.seed, options, labels
     )
+    members = model.problems.members
+    if len(members) > 1:
+        for problem, value in instability(fitted, members, model.source).items():
+            result.diagnostics[problem]["instability"] = value
     model.combination = None
     if model.problems.separate:
-        members = model.problems.members
         sides = model.source, model.target
         model.combination = choose_combination(fitted, members, *sides)
         if options.leave_out_strata:

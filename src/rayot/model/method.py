@@ -96,7 +96,7 @@ class Method(TransportModel):
         modality: str | None = None,
         strata: str = "balanced",
         small_strata: str = "drop",
-        n_seeds: int = 1,
+        n_seeds: int | None = None,
         seed: int = 0,
         **plan_kwargs: Any,  # noqa: ANN401
     ) -> None:
@@ -108,7 +108,14 @@ class Method(TransportModel):
                 "be; name the column by covariate_key instead."
             )
         self.preset = self.default_preset if preset is None else preset
-        self.settings = self.stack_type.settings_type.from_preset(self.preset, **plan_kwargs)
+        kind = self.stack_type.settings_type
+        # Genes of every member take several times as long as those of their mean.
+        self.spread_of_genes = n_seeds is not None or strata == "separate"
+        if n_seeds is None:
+            # Maps of strata are several already.
+            alone = data.strata_key is None or strata == "balanced"
+            n_seeds = kind.members.get(self.preset, 1) if alone else 1
+        self.settings = kind.from_preset(self.preset, n_seeds, **plan_kwargs)
         cells = modality_of(adata, modality)
         by_condition = {
             str(category): data.training_rows(cells, category)

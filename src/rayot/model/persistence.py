@@ -24,12 +24,13 @@ from rayot.solvers import Combination, Stack
 
 @dataclass(frozen=True)
 class SavedStrata:
-    """What the maps of a model are; files of 0.1.0 say nothing of strata that were left out."""
+    """What the maps of a model are; files of 0.1.0 lack what has a default."""
 
     names: list[str]
     mode: Literal["balanced", "separate"]
     n_seeds: int
     unseen: dict[str, Any] | None = None
+    spread_of_genes: bool = True
 
 
 SAVED = {
@@ -64,6 +65,7 @@ class PersistentModel(BaseModelClass):
     calibration: Calibration | None = None
     training_distance: TrainingDistance | None = None
     unseen: UnseenStrata | None = None
+    spread_of_genes: bool = True
     training_cells: np.ndarray | None
     diagnostics_: list[dict[str, Any]]
 
@@ -130,6 +132,7 @@ class PersistentModel(BaseModelClass):
                 "mode": self.problems.mode,
                 "n_seeds": self.problems.n_seeds,
                 "unseen": self.unseen and self.unseen.to_json(),
+                "spread_of_genes": self.spread_of_genes,
             },
             "combination": self.combination and self.combination.to_json(),
             "data": self.data.to_json(),
@@ -217,6 +220,7 @@ class PersistentModel(BaseModelClass):
                 of_distance, n_strata, n_features
             )
         model.unseen = UnseenStrata.from_json(values["strata"].get("unseen"), problems.strata)
+        model.spread_of_genes = values["strata"].get("spread_of_genes", True)
         model.history_ = saved.history_of(values["history"], of_history)
         model.training_, model.training_cells = values["training"], training_cells
         model.diagnostics_ = list(map(saved.with_no_effect, values["diagnostics"]))

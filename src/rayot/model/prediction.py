@@ -44,8 +44,8 @@ class Prediction:
         (n,) float32, distance of x to the nearest source cell of the fit but itself, over the
         median distance between these; None for models that did not keep these cells.
     genes_sd
-        (n, genes) float32, standard deviation of the predicted expression between maps; None where
-        there is one map, or no genes.
+        (n, genes) float32, standard deviation of the predicted expression between maps, sparse as
+        ``genes``; None where there is one map, or no genes, or members were not asked for.
     """
 
     representation: np.ndarray | None
@@ -57,7 +57,7 @@ class Prediction:
     spread: np.ndarray | None = None
     step_sd: np.ndarray | None = None
     distance: np.ndarray | None = None
-    genes_sd: np.ndarray | None = None
+    genes_sd: np.ndarray | sparse.csr_matrix | None = None
 
     @classmethod
     def joined(cls, parts: Sequence[Prediction]) -> Prediction:

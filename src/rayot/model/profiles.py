@@ -79,7 +79,7 @@ class ProfileMethod(Method):
         modality: str | None = None,
         strata: str = "balanced",
         small_strata: str = "drop",
-        n_seeds: int = 1,
+        n_seeds: int | None = None,
         seed: int = 0,
         **plan_kwargs: Any,  # noqa: ANN401
     ) -> None:
@@ -97,7 +97,7 @@ class ProfileMethod(Method):
         known = set(checks.categories(cells, data.groupby, rows))
         vectors = self._vectors(cells, (known | {str(target_key)}) - {str(source_key)})
         data.training_rows(cells, str(source_key))
-        problems = Problems(str(target_key), (), "balanced", n_seeds)
+        problems = Problems(str(target_key), (), "balanced", n_seeds or 1)
         with unchanged(cells):
             data = data.with_scale_of(cells, rows)
             representation = representation_of(cells, data, rows, representation)

@@ -21,7 +21,7 @@ from rayot.data.modality import modality_of
 from rayot.data.spec import DataSpec
 from rayot.data.split import names_kept
 from rayot.data.strata import check_strata
-from rayot.model.base import worst
+from rayot.model.base import together
 from rayot.model.encoding import check_cells
 from rayot.model.fitted_screen import FittedScreen, still
 from rayot.model.methods import method_of
@@ -123,7 +123,10 @@ class Screen(FittedScreen):
                 f"into chunks; call rayot.tl.{method} for one of them."
             )
         settings_type = kind.stack_type.settings_type
-        self.method, self.settings = method, settings_type.from_preset(preset, **plan_kwargs)
+        self.method, self.settings = (
+            method,
+            settings_type.from_preset(preset, n_seeds, **plan_kwargs),
+        )
         self.control, self.preset, self.seed = str(control), preset, seed
         self.strata, self.n_seeds = strata, n_seeds
         cells = modality_of(adata, modality)
@@ -275,11 +278,13 @@ class Screen(FittedScreen):
     def _table(
         self, cells: ScreenCells, tests: dict[str, tuple[float, float, float]], fdr: float | None
     ) -> pd.DataFrame:
-        """One row a perturbation; figures are those of its worst map."""
+        """One row a perturbation; figures are those of its members, or of its worst stratum."""
         rows = []
         for name, (distance, p_value, q_value) in tests.items():
             fitted = name in self.stack.problems
-            report = worst(self._reports(name)) if fitted else still(p_value, q_value)
+            report = (
+                together(self._reports(name), self.n_seeds) if fitted else still(p_value, q_value)
+            )
             rows.append(
                 {
                     "perturbation": name,

@@ -54,8 +54,9 @@ def predictions(
         if write_genes and decoder is not None:
             genes, found["n_clipped"] = decoder.genes(moved)
             found["genes"] = sparse.csr_matrix(genes) if decoder.is_sparse else genes
-            if several:
-                found["genes_sd"] = decoder.spread(moves.maps.numpy())
+            if several and model.spread_of_genes:
+                spread = decoder.spread(moves.maps.numpy())
+                found["genes_sd"] = sparse.csr_matrix(spread) if decoder.is_sparse else spread
         yield Prediction(
             representation=moved if write_representation else None,
             step=moves.mean.norm(dim=1).numpy(),
@@ -80,8 +81,9 @@ def check_target(
     width = 0
     if write_genes and model.representation.has_decoder:
         # Of calibrated genes most may be zero, which take no room.
-        matrices = (model.calibration is None) + (len(model.problems) > 1)
-        width += len(model.data.var_names) * matrices
+        if model.calibration is None:
+            spread = model.spread_of_genes and len(model.problems) > 1
+            width += len(model.data.var_names) * (2 if spread else 1)
     if model.representation.name is not None:
         width += model.representation.n_features
     return check_new_file(path, overwrite, 4 * width * n_cells, adata)

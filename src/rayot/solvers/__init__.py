@@ -10,7 +10,12 @@ from rayot.solvers.conditional import ConditionalMap, ConditionalRay
 from rayot.solvers.conditional_settings import ConditionalW1Settings
 from rayot.solvers.coupling import entropic_plan, exact_plan
 from rayot.solvers.cpa import CPAMap, CPASettings
-from rayot.solvers.diagnostics import diagnostics, diagnostics_left_out
+from rayot.solvers.diagnostics import (
+    diagnostics,
+    diagnostics_left_out,
+    ensemble_report,
+    worst,
+)
 from rayot.solvers.discrete import DiscreteMap, DiscreteSettings
 from rayot.solvers.dual import dual_value, matched, unbalanced_dual_value
 from rayot.solvers.energy import energy_distance, energy_loss
@@ -19,6 +24,7 @@ from rayot.solvers.flow import FlowMap, FlowSettings
 from rayot.solvers.fold import CombinedFold, Fold
 from rayot.solvers.gaussian import GaussianMap, GaussianSettings
 from rayot.solvers.genot import GenotMap, GenotSettings
+from rayot.solvers.instability import instability
 from rayot.solvers.joint import Batch, JointObjective, JointSettings, JointStack
 from rayot.solvers.latent_shift import LatentShiftMap, ScGenSettings
 from rayot.solvers.marginals import Marginals, monotone_map, rank_sum_scores
@@ -97,14 +103,17 @@ __all__ = [
     "dual_value",
     "energy_distance",
     "energy_loss",
+    "ensemble_report",
     "entropic_plan",
     "exact_plan",
     "generator",
     "generator_loss",
+    "instability",
     "matched",
     "monotone_map",
     "permutation_test",
     "rank_sum_scores",
     "shrink",
     "unbalanced_dual_value",
+    "worst",
 ]

@@ -36,8 +36,8 @@ def certificate(figures: Mapping[str, Any], match_types: str = MATCH_TYPES) -> t
     ----------
     figures
         Of one problem, as :func:`rayot.solvers.diagnostics.diagnostics` names them. Without
-        ``changed_type``, ``floor_changed_type`` and ``n_folds`` there are no cell types and no
-        folds.
+        ``changed_type``, ``floor_changed_type``, ``n_folds`` and ``instability`` there are no cell
+        types, no folds and no members.
     match_types
         Arguments that match cells within their types, which is advised where types are mixed up.
 
@@ -124,9 +124,19 @@ def _by_what_is_left(figures: Mapping[str, Any], match_types: str) -> tuple[str,
     if figures["gap"] > DETOUR * figures["mean_step"]:
         return "check", (
             f"{share}, but cells go much farther than the lower bound asks, so which cell goes "
-            "where is not sure. Try n_seeds=5, whose spread shows where."
+            f"where is not sure{_where_it_is_not(figures)}"
         )
     return "good", f"{share}."
+
+
+def _where_it_is_not(figures: Mapping[str, Any]) -> str:
+    """What members of an ensemble say of single cells, or how to have some."""
+    if "instability" not in figures:
+        return ". Try n_seeds=5, whose spread shows where."
+    return (
+        f", and other seeds move cells {figures['instability']:.0%} of a mean step elsewhere. The "
+        "spread between members (step_sd) shows which."
+    )
 
 
 def _by_chance(first: float, second: float, n: int) -> float:

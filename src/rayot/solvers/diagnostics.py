@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from rayot.solvers.attributes import Attributes
-from rayot.solvers.certificate import MATCH_TYPES, certificate
+from rayot.solvers.certificate import CERTIFICATES, MATCH_TYPES, certificate
 from rayot.solvers.dual import dual_value
 from rayot.solvers.energy import distances, energy_distance
 from rayot.solvers.fold import CombinedFold, Fold, Map
@@ -24,6 +24,13 @@ LIMIT = 512
 EXACT_LIMIT = 200
 """Cells of each side in an exact Wasserstein-1 distance."""
 
+RULES: dict[str, Callable[[list[float]], float]] = {
+    "smallest_gradient_norm": min,
+    "largest_gradient_norm": max,
+    "n_cells": sum,
+    "n_cells_wasserstein": min,
+}
+"""What figures of several folds are together, where it is not their mean."""
 
 Distance = Callable[[Tensor, Tensor, Tensor | None, Tensor | None], Tensor]
 
@@ -81,6 +88,8 @@ def diagnostics(
     - ``n_folds``: maps that were fitted to judge this one, each without a part of the cells; 1
       where the map itself is judged, by the cells set apart from it.
     - ``certificate``, ``reason``: "good", "check", "poor" or "no effect", and why.
+
+    Members of an ensemble also have an ``instability``, see :func:`rayot.solvers.instability`.
     """
     return [
         _report([_figures(fold, labels) for fold in own], own[0].strength, p_value, match_types)
@@ -138,6 +147,46 @@ def _report(
     return {**found, "certificate": word, "reason": reason}
 
 
+def ensemble_report(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Diagnostics of members' mean: means of their figures, and the word that follows from them.
+
+    Each member is judged by other held-out cells, as folds are. The worst of five words would be a
+    worse one with each member, though their mean is closer to the target than any of them.
+
+    Parameters
+    ----------
+    reports
+        Of the members of one ensemble, as :func:`diagnostics` returns them. Where the word of one
+        does not follow from its figures, as its loss was not finite, the worst is returned.
+    """
+    if len(reports) == 1 or not all(map(_follows, reports)):
+        return worst(reports)
+    rules: dict[str, Callable[[list[float]], float]] = {**RULES, "n_cells": min, "n_folds": max}
+    means = {
+        name: rules.get(name, _mean_of_known)([each[name] for each in reports])
+        for name in reports[0]
+        if name not in ("certificate", "reason")
+    }
+    initial, residual = means["initial_energy_distance"], means["residual_energy_distance"]
+    means["share_left"] = residual / initial if initial > 0 else float("nan")
+    word, reason = certificate(means)
+    return {**means, "certificate": word, "reason": reason}
+
+
+def worst(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The diagnostics of the map that is to be trusted least; one without an effect comes last."""
+    return min(reports, key=lambda each: CERTIFICATES.index(each["certificate"]))
+
+
+def _follows(report: dict[str, Any]) -> bool:
+    # Members are judged before they are compared with each other.
+    figures = {name: value for name, value in report.items() if name != "instability"}
+    try:
+        return certificate(figures) == (report["certificate"], report["reason"])
+    except KeyError:
+        return False
+
+
 def _figures(fold: Fold | CombinedFold, labels: tuple[Tensor, Tensor] | None) -> dict[str, float]:
     """Figures of one fold that can be averaged: no ratios, and the floor with its sign."""
     first, second = _Side.of(fold.source, fold.number), _Side.of(fold.target, fold.number)
@@ -170,14 +219,8 @@ def _potential(transport: Map, first: "_Side", second: "_Side") -> dict[str, flo
 
 def _over_folds(found: Sequence[dict[str, float]]) -> dict[str, float]:
     """Means over folds, of those that have the figure; what is no mean by its own rule."""
-    rules: dict[str, Callable[[list[float]], float]] = {
-        "smallest_gradient_norm": min,
-        "largest_gradient_norm": max,
-        "n_cells": sum,
-        "n_cells_wasserstein": min,
-    }
     return {
-        name: rules.get(name, _mean_of_known)([each[name] for each in found]) for name in found[0]
+        name: RULES.get(name, _mean_of_known)([each[name] for each in found]) for name in found[0]
     }
 
 

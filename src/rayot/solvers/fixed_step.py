@@ -27,6 +27,10 @@ class FixedStepSettings(W1Settings):
         "fast": {**W1Settings.presets["fast"], "n_rays": 1, "step": "fixed"},
     }
 
+    # As published, a single map.
+    members: ClassVar[dict[str, int]] = {}
+    of_members: ClassVar[dict[str, dict[str, Any]]] = {}
+
     def check(self) -> None:
         """Raise a ValueError that names the first setting out of range."""
         super().check()

@@ -41,6 +41,12 @@ class Settings:
     presets: ClassVar[dict[str, dict[str, Any]]] = {"paper": {}}
     """What each preset changes."""
 
+    members: ClassVar[dict[str, int]] = {}
+    """By preset, the members of a single map where their number is not given; 1 of others."""
+
+    of_members: ClassVar[dict[str, dict[str, Any]]] = {}
+    """What a preset changes further where several members are averaged."""
+
     phase_steps: ClassVar[tuple[str, ...]] = ()
     """Settings that count the optimisation steps of a phase."""
 
@@ -69,8 +75,8 @@ class Settings:
         return 1
 
     @classmethod
-    def from_preset(cls, preset: str, **changes: Any) -> Self:  # noqa: ANN401
-        """Settings of a preset, with some of them changed.
+    def from_preset(cls, preset: str, n_seeds: int = 1, /, **changes: Any) -> Self:  # noqa: ANN401
+        """Settings of a preset for so many members, with some of them changed.
 
         Raises
         ------
@@ -84,7 +90,8 @@ class Settings:
             raise ValueError(
                 f"plan_kwargs names unknown settings {unknown}; known are {sorted(known)}."
             )
-        settings = cls(**{**cls.presets[preset], **cls._plain(changes)})
+        of_members = cls.of_members.get(preset, {}) if n_seeds > 1 else {}
+        settings = cls(**{**cls.presets[preset], **of_members, **cls._plain(changes)})
         settings.check()
         return settings
 

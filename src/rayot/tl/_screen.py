@@ -135,8 +135,8 @@ def screen(
     - ``uns[key]["table"]``: one row a perturbation. ``n_cells``: its training cells;
       ``energy_distance``: from the control, unbiased, on training cells; ``p_value`` of the
       permutation test, ``q_value`` over the screen, ``detectable``: whether it passes ``fdr``. Then
-      the diagnostics of its worst map (``strength``, ``mean_step``, ``held_out_dual``, energy
-      distances, ``certificate``, ``reason``), see
+      the diagnostics of its map, of separate strata those of the worst (``strength``,
+      ``mean_step``, ``held_out_dual``, energy distances, ``certificate``, ``reason``), see
       :func:`rayot.solvers.diagnostics.diagnostics`. The certificate of what has no detectable
       effect is ``"no effect"``.
     - ``uns[key]["displacement"]``: mean move of the control's training cells under each

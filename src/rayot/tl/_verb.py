@@ -45,7 +45,7 @@ class Verb(Protocol):
     {preset}
     {key_added}
     {seed}
-    {n_seeds}
+    {n_seeds_of_map}
     {max_steps}
     {batch_size}
     {validation_size}
@@ -82,7 +82,8 @@ class Verb(Protocol):
     - ``obs[key + "_weight"]``: mass with which each source and target cell is matched, 1 on
       average, where ``plan_kwargs`` leave mass unmatched.
     - ``uns[key]``: conditions, parameters, package version, seed, history, diagnostics with a
-      certificate ("good", "check", "poor" or "no effect") and its reason, the share of predicted
+      certificate ("good", "check", "poor" or "no effect") and its reason, of several members their
+      ``instability``, the share of predicted
       values that was clipped; strata and how their maps were combined; what each member of an
       ensemble predicts on average; for 2-D data the potential on a grid.
 
@@ -117,7 +118,7 @@ class Verb(Protocol):
         preset: str = "fast",
         key_added: str = "",
         seed: int = 0,
-        n_seeds: int = 1,
+        n_seeds: int | None = None,
         max_steps: int | None = None,
         batch_size: int | None = None,
         validation_size: float = 0.1,

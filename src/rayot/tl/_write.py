@@ -86,7 +86,8 @@ def write_result(
         grid = potential_grid(model, corners)
         if grid is not None:
             result[Key.result.potential_grid] = grid
-    if prediction.genes is not None and model.problems.n_seeds > 1:
+    members = model.problems.n_seeds > 1 and model.spread_of_genes
+    if prediction.genes is not None and members:
         result[Key.result.member_means] = _member_means(adata, model, rows, clip)
     n_obs = adata.n_obs
     obs = {name: _scatter(values, rows, n_obs) for name, values in prediction.obs(key).items()}

@@ -83,7 +83,8 @@ def fit_without_strata(
         return LeftOut()
     n_strata = sides[0].n_strata
     settings = stack.settings
-    settings = replace(settings, batch_size=max(2 * n_strata, settings.batch_size // len(strata)))
+    of_fit = settings.batch_size * len(stack.names)
+    settings = replace(settings, batch_size=max(2 * n_strata, of_fit // len(strata)))
     names = [f"{stack.names[0]}, without stratum {number + 1}" for number in strata]
     maps = type(stack)(sides[0].cells.shape[1], names, settings, seed)
     others = [each for number in strata for each in range(n_strata) if each != number]

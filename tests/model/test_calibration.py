@@ -210,7 +210,7 @@ def test_it_is_saved_and_written(simulated, tmp_path, options):
     written = loaded.predict(simulated[:80], write=tmp_path / "cells.h5ad").to_memory()
     np.testing.assert_array_equal(written.to_df().to_numpy(), expected)
     if "n_seeds" in options:
-        assert np.isfinite(found.layers["w1ot_sd"]).all()
+        assert np.isfinite(found.to_df(layer="w1ot_sd").to_numpy()).all()
     rows = np.flatnonzero(adata.obs["perturbation"] == "control")
     np.testing.assert_allclose(
         adata.layers["w1ot"][rows], model.predict(adata[rows]).to_df().to_numpy(), atol=1e-3

@@ -201,7 +201,9 @@ def test_a_file_holds_what_predict_returns(cells, quick, tmp_path, suffix, use_r
     assert opened.isbacked == (suffix == "h5ad")
     found = opened.to_memory()
     np.testing.assert_array_equal(found.to_df().to_numpy(), expected.to_df().to_numpy())
-    np.testing.assert_array_equal(found.layers["new_sd"], expected.layers["new_sd"])
+    np.testing.assert_array_equal(
+        found.to_df(layer="new_sd").to_numpy(), expected.to_df(layer="new_sd").to_numpy()
+    )
     assert ("X_new" in found.obsm) == (use_rep is not None)
     assert sorted(found.obs) == sorted(expected.obs)
     assert found.obs["new_step"].tolist() == expected.obs["new_step"].tolist()

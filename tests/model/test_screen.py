@@ -417,7 +417,9 @@ def test_all_perturbations_stream_to_one_file(cells, tmp_path, suffix):
         assert expected.obs["perturbation"].unique().tolist() == [f"predicted {name}"]
         np.testing.assert_array_equal(part.to_df().to_numpy(), expected.to_df().to_numpy())
         np.testing.assert_array_equal(part.obs["w1ot_step"], expected.obs["w1ot_step"])
-        np.testing.assert_array_equal(part.layers["w1ot_sd"], expected.layers["w1ot_sd"])
+        np.testing.assert_array_equal(
+            part.to_df(layer="w1ot_sd").to_numpy(), expected.to_df(layer="w1ot_sd").to_numpy()
+        )
     with pytest.raises(FileExistsError, match="overwrite=True"):
         rt.tl.screen(adata, "control", **options)
     with pytest.raises(ValueError, match="go to a file"):
@@ -472,9 +474,12 @@ def test_perturbations_with_one_and_with_several_maps_share_a_file(cells, tmp_pa
             expected = found.predict(start, name)
             np.testing.assert_array_equal(part.to_df().to_numpy(), expected.to_df().to_numpy())
             if name == names[0]:
-                np.testing.assert_array_equal(part.layers["w1ot_sd"], expected.layers["w1ot_sd"])
+                np.testing.assert_array_equal(
+                    part.to_df(layer="w1ot_sd").to_numpy(),
+                    expected.to_df(layer="w1ot_sd").to_numpy(),
+                )
             else:
-                assert np.isnan(part.layers["w1ot_sd"]).all()
+                assert np.isnan(part.to_df(layer="w1ot_sd").to_numpy()).all()
 
 
 def test_displacement_is_of_cells_drawn_at_random(cells, monkeypatch):

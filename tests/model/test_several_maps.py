@@ -62,7 +62,9 @@ def test_separate_strata_have_maps_of_their_own(patients, tmp_path):
     again = W1OT.load(tmp_path / "model")
     found, expected = again.predict(patients), model.predict(patients)
     np.testing.assert_array_equal(found.X, expected.X)
-    np.testing.assert_array_equal(found.layers["w1ot_sd"], expected.layers["w1ot_sd"])
+    np.testing.assert_array_equal(
+        found.to_df(layer="w1ot_sd").to_numpy(), expected.to_df(layer="w1ot_sd").to_numpy()
+    )
     patients.write_h5ad(tmp_path / "cells.h5ad")
     assert ad.read_h5ad(tmp_path / "cells.h5ad").uns["w1ot"]["strata"]["mode"] == "separate"
 
@@ -139,7 +141,7 @@ def test_an_ensemble_is_its_members(cells, quick, tmp_path):
 
     model.save(tmp_path / "model")
     found = W1OT.load(tmp_path / "model").predict(several[source])
-    np.testing.assert_array_equal(found.layers["w1ot_sd"], spread[source])
+    np.testing.assert_array_equal(found.to_df(layer="w1ot_sd").to_numpy(), spread[source])
     np.testing.assert_array_equal(found.to_df().to_numpy(), several.layers["w1ot"][source])
 
 

@@ -118,7 +118,7 @@ def test_what_matches_types_is_said_as_the_model_calls_it():
             "Try a larger validation_size",
         ),
         ({"gap": 0.8}, "Try n_seeds=5"),
-        ({"gap": 0.8, "instability": 0.2}, "20% of a mean step elsewhere"),
+        ({"gap": 0.8, "instability": 0.2}, "See step_sd"),
         ({"n_cells": 12}, "Try a larger validation_size"),
         ({"n_cells": 12, "n_folds": 5}, "it takes more cells"),
         ({"p_value": 0.4}, "More cells may tell"),

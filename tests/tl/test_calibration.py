@@ -169,7 +169,8 @@ def test_what_is_refused(fitted, quick):
     dropped = fitted[np.delete(np.arange(fitted.n_obs), np.flatnonzero(held_out(fitted))[0])]
     with pytest.raises(ValueError, match="calibrate before cells are removed"):
         rt.tl.calibration(dropped.copy())
-    rt.tl.w1ot(fitted, SOURCE, TARGET, use_rep="X_pca", key_added="single", **quick)
+    single = {"key_added": "single", "n_seeds": 1}
+    rt.tl.w1ot(fitted, SOURCE, TARGET, use_rep="X_pca", **single, **quick)
     with pytest.raises(ValueError, match=r"'single' is no ensemble.*fit it with n_seeds=5"):
         rt.tl.calibration(fitted, "single")
 
@@ -185,7 +186,7 @@ def test_a_new_fit_of_the_same_name_leaves_nothing_of_the_old(cells, quick):
     unmatched = {"unmatched_source": 0.2}
     rt.tl.w1ot(cells, SOURCE, TARGET, use_rep="X_pca", n_seeds=2, plan_kwargs=unmatched, **quick)
     assert {"w1ot_weight", "w1ot_step_sd"} <= set(cells.obs)
-    rt.tl.w1ot(cells, SOURCE, TARGET, **quick)
+    rt.tl.w1ot(cells, SOURCE, TARGET, n_seeds=1, **quick)
     assert not {"w1ot_weight", "w1ot_step_sd"} & set(cells.obs)
     assert "w1ot_sd" not in cells.layers
     assert "X_w1ot" not in cells.obsm

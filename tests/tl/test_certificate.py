@@ -19,6 +19,8 @@ def fit(adata, max_steps=None, **options):
         TARGET,
         preset="fast",
         max_steps=max_steps,
+        # Words are of single maps, as a screen has them.
+        n_seeds=1,
         show_progress_bar=False,
         **options,
     )

@@ -134,8 +134,8 @@ def _where_it_is_not(figures: Mapping[str, Any]) -> str:
     if "instability" not in figures:
         return ". Try n_seeds=5, whose spread shows where."
     return (
-        f", and other seeds move cells {figures['instability']:.0%} of a mean step elsewhere. The "
-        "spread between members (step_sd) shows which."
+        f", and other seeds move cells {figures['instability']:.0%} of a mean step elsewhere. See "
+        "step_sd, the spread between members, for which."
     )
 
 

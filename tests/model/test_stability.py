@@ -110,3 +110,11 @@ def test_a_member_that_failed_decides(fits):
     reports = [dict(each) for each in fits[0].diagnostics_]
     reports[2].update(certificate="poor", reason="The loss became nan.")
     assert ensemble_report(reports)["reason"] == "The loss became nan."
+
+
+def test_members_that_nobody_asked_for_share_folds(simulated):
+    few = simulated[::5].copy()
+    table = fit(few).diagnostics_table
+    assert table["n_folds"].tolist() == [5] * 5
+    assert table["residual_energy_distance"].nunique() == 1
+    assert fit(few, n_seeds=2).diagnostics_table["residual_energy_distance"].nunique() == 2

@@ -1,5 +1,6 @@
 """Fit a stack of maps and what judges them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -55,6 +56,7 @@ def train_transport(
     options: TrainingOptions,
     labels: tuple[Tensor, Tensor] | None = None,
     p_values: Tensor | None = None,
+    judges: Sequence[int] | None = None,
 ) -> Fit:
     """Fit a stack of maps phase after phase, and judge the maps.
 
@@ -76,6 +78,9 @@ def train_transport(
         unknown.
     p_values
         (P,), whether source and target differ, where that was tested before.
+    judges
+        By problem, of the same cells, the one whose folds judge it where there are any; by default
+        each its own.
 
     Returns
     -------
@@ -106,7 +111,9 @@ def train_transport(
         strict=True,
     )
     phases = phases_of(transport, training, validation, settings, seed, options)
+    judges = range(source.n_problems) if judges is None else judges
     counts = fold_counts(source, target, options.n_folds)
+    counts = [count if judges[k] == k else 1 for k, count in enumerate(counts)]
     fingerprint = partial(fingerprint_of, transport, source, target, settings, seed, options)
     together = folds_per_problem(transport, source, target)
     strata = strata_left_out(transport, source, target, options)
@@ -134,7 +141,7 @@ def train_transport(
             None if folder is None else folder / FOLDS,
             bar,
         )
-        folds = [crossed.folds.get(problem, [own]) for problem, own in enumerate(apart)]
+        folds = [crossed.folds.get(judges[problem], [own]) for problem, own in enumerate(apart)]
         if p_values is None:
             draws = [generator(seed, name, "permutation") for name in transport.names]
             p_values = permutation_test(source, target, draws).p_values
@@ -150,8 +157,9 @@ def train_transport(
             None if folder is None else folder / LEFT_OUT,
             bar,
         )
-    for problem, message in (failures | crossed.failures).items():
-        report[problem].update(certificate="poor", reason=message)
+    for problem, judge in enumerate(judges):
+        if message := failures.get(problem) or crossed.failures.get(judge):
+            report[problem].update(certificate="poor", reason=message)
     return Fit({phase.name: columns_of(phase) for phase in phases}, report, left_out)
 
 

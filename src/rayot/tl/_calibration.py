@@ -90,8 +90,9 @@ def calibration(
     KeyError
         If the map was not fitted, or has not written predicted expression.
     ValueError
-        If the map is no ensemble, leaves mass unmatched, cells were removed after the fit, genes
-        were renamed, a level is out of range, or fewer than two cells of a kind are there.
+        If the map is no ensemble, or none that was asked for (``n_seeds``), it leaves mass
+        unmatched, cells were removed after the fit, genes were renamed, a level is out of range, or
+        fewer than two cells of a kind are there.
 
     See Also
     --------
@@ -149,8 +150,8 @@ def _member_means(adata: AnnData, fitted: FittedMap) -> dict[str, np.ndarray]:
     found = adata.uns[Key.uns.result(fitted.key)].get(Key.result.member_means)
     if found is None:
         raise ValueError(
-            f"The map {fitted.key!r} is no ensemble, which has no spread to calibrate; fit it with "
-            "n_seeds=5, and with write_genes=True."
+            f"The map {fitted.key!r} is no ensemble that was asked for, so no spread was kept to "
+            "calibrate; fit it with n_seeds=5, and with write_genes=True."
         )
     if Key.member_means.genes not in found:
         raise ValueError(

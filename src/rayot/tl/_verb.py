@@ -78,7 +78,8 @@ class Verb(Protocol):
     - ``obs[key + "_distance"]``: distance of each cell to the nearest source cell of the fit but
       itself, over the median distance between these.
     - ``obs[key + "_step_sd"]`` and ``layers[key + "_sd"]``: standard deviation of the step and of
-      the predicted expression between the maps of an ensemble, or of separate strata.
+      the predicted expression between the maps of an ensemble, or of separate strata. The layer is
+      not written of members that ``n_seeds`` did not ask for.
     - ``obs[key + "_weight"]``: mass with which each source and target cell is matched, 1 on
       average, where ``plan_kwargs`` leave mass unmatched.
     - ``uns[key]``: conditions, parameters, package version, seed, history, diagnostics with a

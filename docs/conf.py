@@ -88,6 +88,8 @@ nitpick_ignore = [
         "solvers.discrete.DiscreteMap",
         "solvers.fixed_step.FixedStepMap",
         "solvers.flow.FlowMap",
+        "solvers.fold.CombinedFold",
+        "solvers.fold.Fold",
         "solvers.gaussian.GaussianMap",
         "solvers.joint.Batch",
         "solvers.joint.JointSettings",

@@ -89,7 +89,7 @@ def diagnostics(
       where the map itself is judged, by the cells set apart from it.
     - ``certificate``, ``reason``: "good", "check", "poor" or "no effect", and why.
 
-    Members of an ensemble also have an ``instability``, see :func:`rayot.solvers.instability`.
+    Members of an ensemble also have an ``instability``, see :func:`rayot.metrics.instability`.
     """
     return [
         _report([_figures(fold, labels) for fold in own], own[0].strength, p_value, match_types)

@@ -146,7 +146,7 @@ def test_new_groups_are_told_what_to_expect(alike, unlike):
     new = groups([(4.0, 0.0)], seed=1)[:50].copy()
     new.obs["group"] = ["new"] * 30 + ["g0"] * 20
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", UserWarning)
         found = alike.predict(new).uns["w1ot"]["unseen_strata"]
     assert found["names"].tolist() == ["new"] and found["n_cells"].tolist() == [30]
     assert found["certificate"].tolist() == ["good"]

@@ -201,7 +201,8 @@ class CellWriter:
             # All blocks together may have more values than 32 bits count.
             block = block.copy()
             block.indptr = block.indptr.astype(np.int64)
-            write_elem(self.root, entry, block)
+            slot, _, name = entry.rpartition("/")
+            write_elem(self.root.require_group(slot) if slot else self.root, name, block)
         else:
             anndata.io.sparse_dataset(self.root[entry]).append(block)
 

@@ -133,6 +133,15 @@ def test_few_strata_and_many():
     assert none.unseen_strata.empty
 
 
+@pytest.mark.parametrize("strata", MODES)
+def test_a_single_stratum_leaves_nothing_to_leave_out(strata):
+    model = fitted(groups([(4.0, 0.0)]), strata, max_steps=20)
+    assert model.unseen_strata.empty
+    new = groups([(4.0, 0.0)], seed=1)
+    new.obs["group"] = "new"
+    assert "unseen_strata" not in model.predict(new).uns.get("w1ot", {})
+
+
 @pytest.mark.parametrize("method", ["mean_shift", "discrete_ot", "w2ot", "quantile_map", "scgen"])
 def test_every_method_of_pairs_says_so(method):
     adata = groups([(4.0, 0.0)] * 3)

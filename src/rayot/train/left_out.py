@@ -51,8 +51,7 @@ def strata_left_out(
     n_strata = source.n_strata
     if not options.leave_out_strata or n_strata < 2 or isinstance(stack, JointStack):
         return []
-    sizes = torch.minimum(source.group_sizes[:n_strata], target.group_sizes[:n_strata])
-    return sorted(sizes.argsort(descending=True, stable=True)[:MOST_STRATA].tolist())
+    return _largest(*(side.group_sizes[:n_strata] for side in (source, target)))
 
 
 def fit_without_strata(
@@ -121,8 +120,9 @@ def combined_without_strata(stack: Stack, members: torch.Tensor, sides: Sides) -
     """
     source, target = sides
     n_strata = members.shape[1]
-    sizes = torch.minimum(source.sizes, target.sizes)[members[0]]
-    strata = sorted(sizes.argsort(descending=True, stable=True)[:MOST_STRATA].tolist())
+    if n_strata < 2:
+        return LeftOut()
+    strata = _largest(source.sizes[members[0]], target.sizes[members[0]])
     folds: list[Fold | CombinedFold] = []
     for stratum in strata:
         others = members[:, [each for each in range(n_strata) if each != stratum]]
@@ -130,6 +130,12 @@ def combined_without_strata(stack: Stack, members: torch.Tensor, sides: Sides) -
         number = int(members[0, stratum])
         folds.append(CombinedFold(stack, source, target, number, others, combination))
     return LeftOut(strata, folds)
+
+
+def _largest(n_source: torch.Tensor, n_target: torch.Tensor) -> list[int]:
+    """Numbers of the strata with the most cells of the smaller side, ascending."""
+    sizes = torch.minimum(n_source, n_target)
+    return sorted(sizes.argsort(descending=True, stable=True)[:MOST_STRATA].tolist())
 
 
 def _only(side: Population, strata: Sequence[int], n_strata: int) -> Population:

@@ -24,6 +24,9 @@ from rayot.data.matrix import chunk_rows, dense
 MARK = "rayot"
 """Attribute of what rayot wrote, and may replace: the version that did."""
 
+CHUNK_VALUES = 2**18
+"""Values of a sparse matrix that are read at once; each chunk costs memory while it is written."""
+
 UNUSABLE = ("", ".", "..", "_index")
 """Names that no column can have in a file."""
 
@@ -202,7 +205,13 @@ class CellWriter:
             block = block.copy()
             block.indptr = block.indptr.astype(np.int64)
             slot, _, name = entry.rpartition("/")
-            write_elem(self.root.require_group(slot) if slot else self.root, name, block)
+            chunks = (max(1, min(CHUNK_VALUES, block.nnz * self.n_cells // block.shape[0])),)
+            write_elem(
+                self.root.require_group(slot) if slot else self.root,
+                name,
+                block,
+                dataset_kwargs={"chunks": chunks},
+            )
         else:
             anndata.io.sparse_dataset(self.root[entry]).append(block)
 

@@ -14,6 +14,9 @@ from scipy import sparse
 from rayot.data import checks
 from rayot.data.keys import Key
 
+MATRICES = ("representation", "genes", "genes_sd")
+"""What predictions say in more than one number a cell."""
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -81,10 +84,6 @@ class Prediction:
         genes_sd = None if self.genes is None else np.full(self.genes.shape, np.nan, np.float32)
         return replace(self, step_sd=np.full_like(self.step, np.nan), genes_sd=genes_sd)
 
-    def without_matrices(self) -> Prediction:
-        """What is one number a cell."""
-        return replace(self, representation=None, genes=None, genes_sd=None)
-
     def obs(self, key: str) -> dict[str, np.ndarray]:
         """Columns of ``obs``, by name."""
         columns = {Key.obs.step(key): self.step}
@@ -112,6 +111,44 @@ class Prediction:
         if self.genes_sd is not None:
             predicted.layers[Key.layers.spread(key)] = self.genes_sd
         return predicted
+
+
+class Columns:
+    """What predictions of successive cells say in one number a cell, in arrays that are made once.
+
+    Small arrays that stay, one after each block's large ones that go, would split memory so that
+    it can not be used again.
+
+    Parameters
+    ----------
+    n_cells
+        Of all predictions together.
+    """
+
+    def __init__(self, n_cells: int) -> None:
+        self.n_cells = n_cells
+        self._values: dict[str, np.ndarray] = {}
+        self._n_clipped = 0
+        self._n_filled = 0
+
+    def append(self, part: Prediction) -> None:
+        """Fill in the next cells."""
+        rows = slice(self._n_filled, self._n_filled + len(part.step))
+        for field in fields(part):
+            block = getattr(part, field.name)
+            if field.name in MATRICES or not isinstance(block, np.ndarray):
+                continue
+            if field.name not in self._values:
+                self._values[field.name] = np.empty(self.n_cells, block.dtype)
+            self._values[field.name][rows] = block
+        self._n_clipped += part.n_clipped
+        self._n_filled = rows.stop
+
+    def prediction(self) -> Prediction:
+        """All of them, without matrices."""
+        assert self._n_filled == self.n_cells, self._n_filled
+        nothing: dict[str, Any] = dict.fromkeys(("representation", "potential"))
+        return Prediction(**nothing | self._values, n_clipped=self._n_clipped)
 
 
 def _stacked(parts: Sequence[Any]) -> Any:  # noqa: ANN401

@@ -15,10 +15,14 @@ from rayot.data.files import check_new_file, unchanged, whole_file
 from rayot.data.keys import Key
 from rayot.data.matrix import chunk_rows, row_chunks
 from rayot.data.writing import open_cells, open_writer
-from rayot.model.prediction import Prediction, predicted_obs
+from rayot.model.prediction import Columns, Prediction, predicted_obs
 
 if TYPE_CHECKING:
     from rayot.model.base import TransportModel
+
+BLOCK_ROWS = 1024
+"""Cells that are predicted at once: with larger matrices memory is split by what stays of each
+block, and grows; with smaller ones prediction is slower."""
 
 
 def predictions(
@@ -40,7 +44,8 @@ def predictions(
     """
     model._check_if_trained(warn=False, message="Train the model before it predicts.")
     widest = max(len(model.data.var_names), model.representation.n_features)
-    for chunk in row_chunks(rows, chunk_rows(widest * len(model.problems))):
+    size = min(BLOCK_ROWS, chunk_rows(widest * len(model.problems)))
+    for chunk in row_chunks(rows, size):
         start, moves, decoder = model.move(adata, chunk, clip)
         moved = start + moves.mean.numpy()
         found: dict[str, Any] = {}
@@ -129,7 +134,7 @@ def predict_to_file(
     obs = predicted_obs(adata, rows, key, first.data.groupby, first.target_key)
     if labelled:
         obs = by_perturbation(obs, names, first.data.groupby)
-    parts = []
+    columns = Columns(len(obs))
     with (
         whole_file(path, overwrite) as partial,
         unchanged(adata),
@@ -149,8 +154,8 @@ def predict_to_file(
                 ):
                     if block is not None:
                         writer.append(entry, block)
-                parts.append(part.without_matrices())
-        prediction = Prediction.joined(parts)
+                columns.append(part)
+        prediction = columns.prediction()
         uns = first._result(adata, rows, prediction, key) if not labelled else {}
         writer.finish(prediction.obs(key), uns)
     return open_cells(path)

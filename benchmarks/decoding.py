@@ -37,6 +37,7 @@ METHODS = {
     "mean_shift": "MeanShift",
     "quantile_map": "QuantileMap",
     "discrete_ot": "DiscreteOT",
+    "otcfm": "OTCFM",
 }
 DECODE = ("not clipped", "clipped", "calibrated", "calibrated within strata")
 CELLS = 1000

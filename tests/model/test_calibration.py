@@ -366,7 +366,6 @@ def test_another_condition_of_a_joint_model_is_not_calibrated():
 @pytest.mark.parametrize(
     ("verb", "arguments", "message"),
     [
-        ("conditional_w1ot", ("control",), "A conditional model keeps no distributions"),
         ("additive", ("control", "drug_000"), "Additive looks at no cell of the target"),
         ("ridge", ("control", "drug_000"), "Ridge looks at no cell of the target"),
     ],

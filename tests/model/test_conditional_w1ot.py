@@ -68,7 +68,7 @@ def test_a_target_is_written_as_its_prediction(screen):
     source = screen[screen.obs["perturbation"] == "control"]
     expected = model.predict(source, "drug_000", dose=10)
     found = rt.get.predicted(screen, "conditional_w1ot")
-    np.testing.assert_array_equal(found.X, expected.X)
+    np.testing.assert_array_equal(found.to_df(), expected.to_df())
     fit(screen)
     assert "conditional_w1ot" not in screen.layers
     assert "conditional_w1ot_step" not in screen.obs
@@ -97,7 +97,7 @@ def test_save_and_load(screen, tmp_path):
     for name in ("drug_000", "drug_new", "drug_000+drug_new"):
         found = again.predict(screen[:30], name, dose=3)
         expected = model.predict(screen[:30], name, dose=3)
-        np.testing.assert_array_equal(found.X, expected.X)
+        np.testing.assert_array_equal(found.to_df(), expected.to_df())
         assert "conditional_w1ot_sd" in found.layers
     pd.testing.assert_frame_equal(again.table, model.table)
     with pytest.raises(RuntimeError, match="loaded model"):
@@ -126,13 +126,14 @@ def test_unseen_combinations_add_moves_or_vectors(screen):
     cells = screen[:20].copy()
     start = cells.X.toarray()
     for options in ({}, {"condition_keys": []}):
-        model = fit(screen, **options)
+        model = fit(screen, plan_kwargs={"decode": "delta"}, **options)
         predict = lambda name, model=model: model.predict(cells, name, dose=5, clip=False)  # noqa: E731
         moves = sum(predict(name).X - start for name in ("drug_000", "drug_001"))
         both = predict("drug_000+drug_001")
         np.testing.assert_allclose(both.X - start, moves, atol=1e-4)
         assert "conditional_w1ot_potential" not in both.obs
-        other = fit(screen, plan_kwargs={"combination": "vectors"}, **options)
+        vectors = {"combination": "vectors", "decode": "delta"}
+        other = fit(screen, plan_kwargs=vectors, **options)
         found = (
             other.predict(cells, "drug_000+drug_001", dose=5, clip=False).to_df().to_numpy() - start
         )
@@ -175,7 +176,7 @@ def test_the_components_are_those_of_cells_held_whole(screen, monkeypatch):
     assert coordinates.components is not None and whole.components is None
     assert coordinates.module.basis.shape == whole.module.basis.shape
     found = coordinates.predict(screen[:30], "drug_000", dose=3)
-    assert np.isfinite(found.X).all()
+    assert np.isfinite(found.to_df()).all(axis=None)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,11 @@ import numpy as np
 from rayot._combinations import parts_of
 
 
+def covariates_name(covariates: Sequence[str]) -> str:
+    """Categories of the same cells as one name, which is empty without any."""
+    return " / ".join(covariates)
+
+
 class Condition(NamedTuple):
     """What cells were exposed to, and which cells they are.
 
@@ -34,6 +39,11 @@ class Condition(NamedTuple):
         """Perturbation and covariates, then the dose, in the order of grouped cells."""
         perturbation, *covariates = map(str, values[: len(values) - with_dose])
         return cls(perturbation, float(values[-1]) if with_dose else None, tuple(covariates))
+
+    @property
+    def exposure(self) -> Condition:
+        """The same for whichever cells."""
+        return self._replace(covariates=())
 
     @property
     def name(self) -> str:

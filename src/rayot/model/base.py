@@ -24,6 +24,7 @@ from rayot.data.modality import modality_of
 from rayot.data.spec import DataSpec
 from rayot.data.split import Split
 from rayot.data.strata import strata_of
+from rayot.model.calibration import Calibration
 from rayot.model.decoding import Decoder
 from rayot.model.encoding import check_cells, encoded
 from rayot.model.moves import Moves, moves_of
@@ -239,10 +240,15 @@ class TransportModel(PersistentModel):
             start,
             expression,
             at_zero,
-            self.calibration,
-            None if self.calibration is None else self._strata(adata, rows),
+            self.calibrations_by_term,
+            self._strata(adata, rows) if self.calibrations_by_term else None,
         )
         return start, moves, decoder
+
+    @property
+    def calibrations_by_term(self) -> tuple[Calibration, ...]:
+        """Calibration of each term of a move, which is one; none where there is none."""
+        return () if self.calibration is None else (self.calibration,)
 
     def _moves(self, adata: AnnData, rows: np.ndarray, cells: Tensor) -> Moves:
         """Moves of these cells of an AnnData, (n, d) in the space of the map."""

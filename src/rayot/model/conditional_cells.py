@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from anndata import AnnData
 
 from rayot.data import checks
 from rayot.data.condition_columns import groups_of
-from rayot.data.conditions import Condition
+from rayot.data.conditions import Condition, covariates_name
 from rayot.data.keys import Key
 from rayot.data.spec import DataSpec
 
@@ -32,6 +32,16 @@ def columns_of(
             f"({dose_key!r}) must be different columns."
         )
     return columns
+
+
+def by_exposure(
+    groups: Mapping[Condition, tuple[np.ndarray, np.ndarray]],
+) -> dict[str, dict[str, tuple[np.ndarray, np.ndarray]]]:
+    """Rows of source and target, by what cells were exposed to, then by what cells they are."""
+    found: dict[str, dict[str, tuple[np.ndarray, np.ndarray]]] = {}
+    for condition, rows in groups.items():
+        found.setdefault(condition.exposure.name, {})[covariates_name(condition.covariates)] = rows
+    return found
 
 
 def training_groups(

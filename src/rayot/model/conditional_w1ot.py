@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 from mudata import MuData
+from tqdm.auto import tqdm
 
 from rayot._docs import shared
 from rayot._public import public
@@ -23,11 +24,12 @@ from rayot.data.keys import Key
 from rayot.data.modality import modality_of
 from rayot.data.spec import DataSpec
 from rayot.data.split import names_kept
-from rayot.model.calibration import not_calibrated
-from rayot.model.conditional_cells import columns_of, training_groups
+from rayot.model.calibrations import CellsOfPerturbations
+from rayot.model.conditional_cells import by_exposure, columns_of, training_groups
 from rayot.model.encoding import check_cells, encoded
 from rayot.model.fitted_conditional import FittedConditional
 from rayot.model.training_cells import training_cells
+from rayot.model.training_sample import may_calibrate
 from rayot.model.w1ot import W1OT
 from rayot.representation import Representation, representation_of
 from rayot.representation.resolve import has_decoder
@@ -44,6 +46,9 @@ class ConditionalW1OT(FittedConditional):
     saw: doses between others, combinations ``"A+B"`` of perturbations, and whatever has a vector.
     How much of its way a cell goes at a new dose is interpolated between the logarithms of the
     doses beside it, so a perturbation without a detectable effect at both has none between them.
+    Genes are calibrated by the cells of each condition (``decode``), at a new dose by a mixture of
+    the doses beside it, and of a new combination by one part after the other; what has neither
+    keeps the decoded change.
 
     Parameters
     ----------
@@ -107,7 +112,6 @@ class ConditionalW1OT(FittedConditional):
         **plan_kwargs: Any,  # noqa: ANN401
     ) -> None:
         settings = ConditionalW1Settings.from_preset(preset, **plan_kwargs)
-        not_calibrated(settings, "A conditional model keeps no distributions of genes")
         cells = modality_of(adata, modality)
         assert data.groupby is not None
         columns = columns_of(cells, data.groupby, condition_keys, dose_key)
@@ -144,6 +148,11 @@ class ConditionalW1OT(FittedConditional):
                 settings,
                 seed,
             )
+            self.sample = None
+            if may_calibrate(settings.decode, taken.nonnegative, representation):
+                self.sample = CellsOfPerturbations(
+                    cells, self.data, representation, by_exposure(groups), seed
+                ).copy()
         self.source, self.target, self.labels = taken.source, taken.target, taken.labels
         self.components = taken.components
         self.training_cells = names_kept(cells, rows)
@@ -286,4 +295,13 @@ class ConditionalW1OT(FittedConditional):
             **settings.steps(),
             "batch_size": settings.batch_size,
         }
+        self.calibrations = {}
+        if self.sample is not None:
+            exposures = {each.exposure.name: each.exposure for each in self.known}
+            with tqdm(unit="map", disable=not show_progress_bar) as bar:
+                self.calibrations = dict(
+                    self.sample.calibrations(
+                        settings.decode, lambda name: self._uncalibrated(exposures[name]), bar
+                    )
+                )
         self.is_trained_ = True

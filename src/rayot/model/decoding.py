@@ -15,6 +15,7 @@ from rayot.representation import Representation
 
 if TYPE_CHECKING:
     from rayot.model.calibration import Calibration
+    from rayot.model.moves import Moves
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,9 @@ class Decoder:
         (n, genes), theirs then.
     at_zero
         Whether negative predictions are set to zero.
-    calibration
-        What gives genes their observed distributions; None where they are not calibrated.
+    calibrations
+        What gives genes their observed distributions, one for each term of a move; none where they
+        are not calibrated.
     strata
         (n,) stratum of each cell, for the calibration; None where it is not known.
     """
@@ -48,22 +50,29 @@ class Decoder:
     start: np.ndarray
     expression: np.ndarray | sparse.csr_matrix
     at_zero: bool
-    calibration: Calibration | None = None
+    calibrations: tuple[Calibration, ...] = ()
     strata: np.ndarray | None = None
 
     @property
     def is_sparse(self) -> bool:
         """Whether predicted genes have the zeros of cells, which are held sparse."""
-        return self.calibration is not None and sparse.issparse(self.expression)
+        return bool(self.calibrations) and sparse.issparse(self.expression)
 
     @cached_property
     def _decoded_start(self) -> np.ndarray:
         return self.representation.decode(self.start, self.adata, self.rows)
 
-    def genes(self, moved: np.ndarray) -> tuple[np.ndarray, int]:
-        """Expression (n, genes) float32 of moved cells (n, d), and how many values were clipped."""
-        if self.calibration is not None:
-            genes = self._calibrated(self.calibration, moved)
+    def genes(self, terms: np.ndarray) -> tuple[np.ndarray, int]:
+        """Expression (n, genes) float32 of cells that move, and how many values were clipped.
+
+        Parameters
+        ----------
+        terms
+            (T, n, d), by whose sum they move.
+        """
+        moved = self.start + terms.sum(axis=0)
+        if self.calibrations:
+            genes = self._calibrated(terms)
         elif self.decode == "direct" or self.representation.name is None:
             decoded = self.representation.decode(moved, self.adata, self.rows)
             genes = np.array(decoded, dtype=np.float32)
@@ -80,22 +89,27 @@ class Decoder:
         decoded = self.representation.decode(moved, self.adata, self.rows)
         return np.asarray(decoded - self._decoded_start, dtype=np.float32)
 
-    def _calibrated(self, calibration: Calibration, moved: np.ndarray) -> np.ndarray:
-        own = dense(self.expression)
+    def _calibrated(self, terms: np.ndarray) -> np.ndarray:
+        """Expression that each term gives its distributions, one after the other."""
+        genes = dense(self.expression)
         names = self.adata.obs_names.to_numpy()[self.rows], self.adata.var_names.to_numpy()
-        genes = calibration(own, self.change(moved), *names, self.strata)
-        # What does not move keeps its expression: no effect is no change.
-        still = (moved == self.start).all(axis=1)
-        genes[still] = own[still]
+        for calibration, move in zip(self.calibrations, terms, strict=True):
+            moved = self.start + move
+            found = calibration(genes, self.change(moved), *names, self.strata)
+            # What does not move keeps its expression: no effect is no change.
+            still = (moved == self.start).all(axis=1)
+            found[still] = genes[still]
+            genes = found
         return genes
 
-    def spread(self, moves: np.ndarray) -> np.ndarray:
-        """Standard deviation (n, genes) float32 between maps of moves (M, n, d), one at a time."""
+    def spread(self, moves: Moves) -> np.ndarray:
+        """Standard deviation (n, genes) float32 between the maps of moves, one at a time."""
         mean = squares = np.zeros(())
-        for number, move in enumerate(moves):
-            genes = self.genes(self.start + move)[0].astype(np.float64)
+        n_maps = len(moves.maps)
+        for number in range(n_maps):
+            genes = self.genes(moves.in_terms("maps", number))[0].astype(np.float64)
             # Welford's update does not lose the digits that a mean of squares loses.
             change = genes - mean
             mean = mean + change / (number + 1)
             squares = squares + change * (genes - mean)
-        return np.sqrt(squares / (len(moves) - 1)).astype(np.float32)
+        return np.sqrt(squares / (n_maps - 1)).astype(np.float32)

@@ -19,9 +19,10 @@ from rayot._arguments import result_name
 from rayot._docs import shared
 from rayot._public import public
 from rayot.data.condition_columns import dose_of
-from rayot.data.conditions import Condition, Conditions
+from rayot.data.conditions import Condition, Conditions, covariates_name
 from rayot.data.spec import DataSpec
-from rayot.model import saved
+from rayot.model import calibrations, saved
+from rayot.model.calibration import Calibration
 from rayot.model.given_condition import GivenCondition
 from rayot.model.persistence import PersistentModel
 from rayot.model.problems import Problems
@@ -42,6 +43,8 @@ class FittedConditional(PersistentModel):
     """What a conditional model answers once it is fitted, or loaded."""
 
     module: ConditionalMap
+    calibrations: dict[str, Calibration]
+    """Distributions of genes by what cells were exposed to, where genes are calibrated."""
 
     def _describe(
         self,
@@ -148,15 +151,49 @@ class FittedConditional(PersistentModel):
             what = "has no doses" if dose is not None else "needs a dose"
             raise ValueError(f"This model {what}: dose_key is {self.conditions.dose_key!r}.")
         dose = None if dose is None else dose_of(dose, "dose")
-        seen = [each for each in self.known if each[:2] == (str(perturbation), dose)]
+        exposure = Condition(str(perturbation), dose, ())
+        model = self._uncalibrated(exposure)
+        if isinstance(model, GivenCondition):
+            found = [self._calibration_of(each.exposure) for each in model.terms]
+            model.calibrations = tuple(each for each in found if each is not None)
+            if len(model.calibrations) < len(found):
+                model.calibrations = ()
+        else:
+            model.calibration = self._calibration_of(exposure)
+        model.is_trained_ = True
+        return model
+
+    def _calibration_of(self, exposure: Condition) -> Calibration | None:
+        """Distributions of genes; at a new dose those between the doses beside it, as strengths."""
+        if exposure.name in self.calibrations or exposure.dose is None:
+            return self.calibrations.get(exposure.name)
+        doses = {
+            float(np.log10(each.dose)): self.calibrations[each.exposure.name]
+            for each in self.known
+            if each.perturbation == exposure.perturbation
+            and each.dose is not None
+            and each.exposure.name in self.calibrations
+        }
+        if not doses:
+            return None
+        known = sorted(doses)
+        place = float(np.interp(np.log10(exposure.dose), known, range(len(known))))
+        above, share = int(np.ceil(place)), float(np.ceil(place) - place)
+        if not share:
+            return doses[known[above]]
+        return doses[known[above - 1]].mixture(doses[known[above]], share)
+
+    def _uncalibrated(self, exposure: Condition) -> W1OT:
+        """The map of cells that were exposed so, without distributions of genes."""
+        seen = [each for each in self.known if each.exposure == exposure]
         # Its parts and dose are checked by any covariates.
-        condition = Condition(str(perturbation), dose, self.known[0].covariates)
+        condition = exposure._replace(covariates=self.known[0].covariates)
         parts = [condition]
         if not seen and self.settings.combination == "moves":
             parts = self.conditions.parts(condition)
         kind = GivenCondition if self.conditions.covariates or len(parts) > 1 else W1OT
         model = kind.assembled(
-            replace(self.data, dose_key=self.conditions.dose_key, dose=dose),
+            replace(self.data, dose_key=self.conditions.dose_key, dose=condition.dose),
             self.source_key,
             condition.perturbation,
             self.representation,
@@ -171,7 +208,6 @@ class FittedConditional(PersistentModel):
         model.diagnostics_ = [each for one in seen for each in self._reports(one)] or [UNSEEN]
         model.history_, model.training_ = self.history_, dict(self.training_)
         model.training_cells = self.training_cells
-        model.is_trained_ = True
         return model
 
     @public(key=result_name)
@@ -236,6 +272,17 @@ class FittedConditional(PersistentModel):
             "known": [list(each) for each in self.known],
             "n_cells": self.n_cells,
         }
+
+    def _calibration_arrays(self) -> saved.Arrays:
+        return calibrations.to_arrays(self.calibrations)
+
+    def _restore_calibration(self, arrays: saved.Arrays) -> None:
+        strata: dict[str, list[str]] = {}
+        for each in self.known:
+            of_cells = [covariates_name(each.covariates)] if each.covariates else []
+            strata.setdefault(each.exposure.name, []).extend(of_cells)
+        n_genes = len(self.data.var_names)
+        self.calibrations = calibrations.from_arrays(arrays, strata, n_genes, self.seed)
 
     @classmethod
     def saved_settings(cls) -> Any:  # noqa: ANN401

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,11 +14,12 @@ from torch import Tensor
 from rayot._public import public
 from rayot.data import checks
 from rayot.data.condition_columns import groups_of
-from rayot.data.conditions import Condition
+from rayot.data.conditions import Condition, covariates_name
 from rayot.model.moves import Moves, moves_of
 from rayot.model.w1ot import W1OT
 
 if TYPE_CHECKING:
+    from rayot.model.calibration import Calibration
     from rayot.model.fitted_conditional import FittedConditional
 
 
@@ -31,6 +33,13 @@ class GivenCondition(W1OT):
     condition: Condition
     terms: list[Condition]
     """Those whose moves are added: the condition itself, or its parts."""
+    calibrations: tuple[Calibration, ...] = ()
+    """Of each term; none if one of them has no distributions."""
+
+    @property
+    def calibrations_by_term(self) -> tuple[Calibration, ...]:
+        """What calibrates each term of a move."""
+        return self.calibrations
 
     @property
     def _covariates(self) -> list[str]:
@@ -53,6 +62,12 @@ class GivenCondition(W1OT):
             for key, members in found.items()
         }
 
+    def _strata(self, adata: AnnData, rows: np.ndarray) -> np.ndarray | None:
+        if not self._covariates:
+            return None
+        columns = [checks.labels(adata, name, rows) for name in self._covariates]
+        return np.array(list(map(covariates_name, zip(*columns, strict=True))), dtype=object)
+
     def _check_cells(self, adata: AnnData, rows: np.ndarray) -> None:
         for condition in self._groups(adata, rows):
             self.conditional.conditions.vector(condition)
@@ -63,15 +78,7 @@ class GivenCondition(W1OT):
         for condition, members in self._groups(adata, rows).items():
             positions.append(torch.from_numpy(members))
             parts.append(self._added(condition, cells[positions[-1]]))
-        back = torch.cat(positions).argsort()
-        potentials = [each.potential for each in parts if each.potential is not None]
-        return Moves(
-            torch.cat([each.mean for each in parts])[back],
-            torch.cat([each.members for each in parts], 1)[:, back],
-            torch.cat([each.maps for each in parts], 1)[:, back],
-            torch.cat(potentials)[back] if potentials else None,
-            np.zeros(len(rows), dtype=bool),
-        )
+        return _joined(parts, torch.cat(positions).argsort())
 
     def _added(self, condition: Condition, cells: Tensor) -> Moves:
         """Sum of the moves of all terms, for cells of the condition's covariates."""
@@ -87,7 +94,7 @@ class GivenCondition(W1OT):
             for name in ("mean", "members", "maps")
         )
         # A sum of potentials is none: it need not be 1-Lipschitz.
-        return Moves(mean, members, maps, None, found[0].combined)
+        return Moves(mean, members, maps, None, found[0].combined, terms=tuple(found))
 
     @public()
     def save(self, dir_path: str | Path, overwrite: bool = False) -> None:
@@ -96,3 +103,18 @@ class GivenCondition(W1OT):
             "This map adds the moves of several, or reads what cells it moves from obs; save the "
             "conditional model itself."
         )
+
+
+def _joined(parts: Sequence[Moves], order: Tensor) -> Moves:
+    """Moves of several groups of cells as one, in another order."""
+    potentials = [each.potential for each in parts if each.potential is not None]
+    return Moves(
+        torch.cat([each.mean for each in parts])[order],
+        torch.cat([each.members for each in parts], 1)[:, order],
+        torch.cat([each.maps for each in parts], 1)[:, order],
+        torch.cat(potentials)[order] if potentials else None,
+        np.zeros(len(order), dtype=bool),
+        terms=tuple(
+            _joined(of_term, order) for of_term in zip(*(each.terms for each in parts), strict=True)
+        ),
+    )

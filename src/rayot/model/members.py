@@ -44,10 +44,10 @@ def member_means(
     totals = np.zeros((model.problems.n_seeds, n_groups, len(model.data.var_names)))
     seen = 0
     for chunk in row_chunks(rows):
-        start, moves, decoder = model.move(adata, chunk, clip)
+        _, moves, decoder = model.move(adata, chunk, clip)
         assert decoder is not None
         members = groups[seen : seen + len(chunk)]
         seen += len(chunk)
-        for member, move in enumerate(moves.members.numpy()):
-            np.add.at(totals[member], members, decoder.genes(start + move)[0])
+        for member, total in enumerate(totals):
+            np.add.at(total, members, decoder.genes(moves.in_terms("members", member))[0])
     return (totals / np.bincount(groups)[:, None]).astype(np.float32)

@@ -159,7 +159,7 @@ class Method(TransportModel):
             )
             self.decode = self.settings.decode
             if may_calibrate(self.decode, taken.nonnegative, representation):
-                sample = TrainingSample.of(cells, self.data, groups, representation, seed)
+                sample = TrainingSample.of(cells, self.data, groups, representation, names, seed)
                 self.sample = sample if sample.calibrates(self.decode) else None
         self.source, self.target, self.labels = taken.source, taken.target, taken.labels
         self.components = taken.components

@@ -31,6 +31,8 @@ class Moves:
         (n,) bool, cells of a stratum that has no map of its own.
     spread
         (n,), spread of the samples that a cell's move is the mean of; None where there are none.
+    terms
+        Moves that were added up; none where a move is one of its own.
     """
 
     mean: Tensor
@@ -39,6 +41,12 @@ class Moves:
     potential: Tensor | None
     combined: np.ndarray
     spread: Tensor | None = None
+    terms: tuple[Moves, ...] = ()
+
+    def in_terms(self, what: str, number: int | None = None) -> np.ndarray:
+        """Terms (T, n, d) of ``"mean"``, or of one of the ``"members"`` or ``"maps"``."""
+        found = [getattr(each, what) for each in self.terms or (self,)]
+        return torch.stack(found if number is None else [each[number] for each in found]).numpy()
 
 
 @torch.no_grad()

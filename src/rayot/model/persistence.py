@@ -107,9 +107,8 @@ class PersistentModel(BaseModelClass):
         arrays = {f"module.{name}": value for name, value in state.items()}
         for name, value in self.representation.arrays().items():
             arrays[f"representation.{name}"] = value
-        if self.calibration is not None:
-            for name, value in self.calibration.arrays().items():
-                arrays[f"calibration.{name}"] = value
+        for name, value in self._calibration_arrays().items():
+            arrays[f"calibration.{name}"] = value
         if self.training_distance is not None:
             for name, value in self.training_distance.arrays().items():
                 arrays[f"training_distance.{name}"] = value
@@ -211,9 +210,7 @@ class PersistentModel(BaseModelClass):
             n_features,
             state["strength"],
         )
-        if of_calibration:
-            n_genes, strata = len(data.var_names), problems.strata
-            model.calibration = Calibration.from_arrays(of_calibration, strata, n_genes, model.seed)
+        model._restore_calibration(of_calibration)
         if of_distance:
             n_strata = len(problems.strata)
             model.training_distance = TrainingDistance.from_arrays(
@@ -226,6 +223,15 @@ class PersistentModel(BaseModelClass):
         model.diagnostics_ = list(map(saved.with_no_effect, values["diagnostics"]))
         model.is_trained_ = True
         return model
+
+    def _calibration_arrays(self) -> saved.Arrays:
+        return {} if self.calibration is None else self.calibration.arrays()
+
+    def _restore_calibration(self, arrays: saved.Arrays) -> None:
+        """Take what :meth:`_calibration_arrays` gave; nothing where genes are not calibrated."""
+        if arrays:
+            n_genes, strata = len(self.data.var_names), self.problems.strata
+            self.calibration = Calibration.from_arrays(arrays, strata, n_genes, self.seed)
 
     @classmethod
     @abstractmethod

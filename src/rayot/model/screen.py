@@ -22,11 +22,12 @@ from rayot.data.spec import DataSpec
 from rayot.data.split import names_kept
 from rayot.data.strata import check_strata
 from rayot.model.base import together
+from rayot.model.calibration import Calibration
+from rayot.model.calibrations import CellsOfPerturbations
 from rayot.model.encoding import check_cells
 from rayot.model.fitted_screen import FittedScreen, still
 from rayot.model.methods import method_of
 from rayot.model.problems import Problems, check_names
-from rayot.model.screen_calibration import calibrations
 from rayot.model.screen_cells import ScreenCells
 from rayot.model.screen_fit import (
     chunks_of,
@@ -36,6 +37,7 @@ from rayot.model.screen_fit import (
 )
 from rayot.model.screen_persistence import FIGURES
 from rayot.model.screen_stack import ScreenStack
+from rayot.model.training_sample import may_calibrate
 from rayot.representation import Representation, representation_of
 from rayot.representation.resolve import has_decoder
 from rayot.train import TrainingOptions
@@ -234,8 +236,18 @@ class Screen(FittedScreen):
             self.data = replace(self.data, nonnegative=cells.nonnegative)
             self.table = self._table(cells, tests, fdr)
             self.training_ = {"fdr": fdr, **options.chosen()}
-            self.calibrations = dict(calibrations(self, cells, bar))
+            self.calibrations = self._calibrated(cells, bar)
         del self._cells
+
+    def _calibrated(self, cells: ScreenCells, bar: tqdm) -> dict[str, Calibration]:
+        decode = self.settings.decode
+        if not may_calibrate(decode, cells.nonnegative, self.representation):
+            return {}
+        groups = {name: cells.groups[name] for name in self.stack.problems}
+        of_each = CellsOfPerturbations(
+            cells.adata, self.data, self.representation, groups, self.seed
+        )
+        return dict(of_each.calibrations(decode, self._uncalibrated, bar))
 
     def _fit(
         self,

@@ -15,12 +15,11 @@ from anndata import AnnData
 import rayot
 from rayot._public import public
 from rayot.data.spec import DataSpec
-from rayot.model import files, saved
+from rayot.model import calibrations, files, saved
 from rayot.model.calibration import Calibration
 from rayot.model.components import Components
 from rayot.model.method import Method
 from rayot.model.methods import method_of
-from rayot.model.problems import Problems
 from rayot.model.schema import Figure, check_unique
 from rayot.model.screen_stack import SavedStack, ScreenStack
 from rayot.representation import Representation
@@ -159,9 +158,8 @@ class PersistentScreen(Mapping[str, Method]):
         if self.components is not None:
             arrays["components/centre"] = self.components.centre.numpy()
             arrays["components/basis"] = self.components.basis.numpy()
-        for name, calibration in self.calibrations.items():
-            for part, value in calibration.arrays().items():
-                arrays[f"calibration/{name}/{part}"] = value
+        for name, value in calibrations.to_arrays(self.calibrations).items():
+            arrays[f"calibration/{name}"] = value
         files.write(dir_path, values, arrays, overwrite)
 
     @classmethod
@@ -233,8 +231,9 @@ class PersistentScreen(Mapping[str, Method]):
         screen.stack = ScreenStack.from_saved(
             values["stack"], screen.data, groups, list(screen.table["perturbation"]), shape
         )
-        screen.calibrations = calibrations_of(
-            groups["calibration"], screen.stack.problems, len(screen.data.var_names), screen.seed
+        strata = {name: each.strata for name, each in screen.stack.problems.items()}
+        screen.calibrations = calibrations.from_arrays(
+            groups["calibration"], strata, len(screen.data.var_names), screen.seed
         )
         for each in screen.stack.problems.values():
             if (each.mode, each.n_seeds) != (screen.strata, screen.n_seeds):
@@ -256,22 +255,6 @@ class PersistentScreen(Mapping[str, Method]):
         else:
             saved.check_names(state, (), "the arrays of a screen without maps")
             saved.check_unfitted(kind, settings, build)
-
-
-def calibrations_of(
-    arrays: saved.Arrays, problems: Mapping[str, Problems], n_genes: int, seed: int
-) -> dict[str, Calibration]:
-    """Distributions of genes, by perturbation; a file of 0.1.0 has none."""
-    groups: dict[str, saved.Arrays] = {}
-    for name, value in arrays.items():
-        perturbation, _, part = name.rpartition("/")
-        groups.setdefault(perturbation, {})[part] = value
-    if unknown := sorted(set(groups) - set(problems)):
-        raise ValueError(f"it has distributions of {unknown}, which were not fitted.")
-    return {
-        name: Calibration.from_arrays(of_name, problems[name].strata, n_genes, seed)
-        for name, of_name in groups.items()
-    }
 
 
 def table_of(columns: dict[str, list[Any]]) -> pd.DataFrame:

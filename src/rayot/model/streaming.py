@@ -57,10 +57,10 @@ def predictions(
         if several:
             found["step_sd"] = moves.maps.norm(dim=2).std(0).numpy()
         if write_genes and decoder is not None:
-            genes, found["n_clipped"] = decoder.genes(moved)
+            genes, found["n_clipped"] = decoder.genes(moves.in_terms("mean"))
             found["genes"] = sparse.csr_matrix(genes) if decoder.is_sparse else genes
             if several and model.spread_of_genes:
-                spread = decoder.spread(moves.maps.numpy())
+                spread = decoder.spread(moves)
                 found["genes_sd"] = sparse.csr_matrix(spread) if decoder.is_sparse else spread
         yield Prediction(
             representation=moved if write_representation else None,
@@ -86,7 +86,7 @@ def check_target(
     width = 0
     if write_genes and model.representation.has_decoder:
         # Of calibrated genes most may be zero, which take no room.
-        if model.calibration is None:
+        if not model.calibrations_by_term:
             spread = model.spread_of_genes and len(model.problems) > 1
             width += len(model.data.var_names) * (2 if spread else 1)
     if model.representation.name is not None:

@@ -36,8 +36,8 @@ class SampledCells:
         Where their expression is.
     strata
         (n,) number of each cell's stratum.
-    n_strata
-        How many strata the fit has; 0 without strata.
+    names
+        Names of the strata; none without strata.
     weights
         (n,) float64 weight of each cell; strata weigh alike.
     """
@@ -45,7 +45,7 @@ class SampledCells:
     cells: AnnData
     data: DataSpec
     strata: np.ndarray
-    n_strata: int
+    names: tuple[str, ...]
     weights: np.ndarray
 
     @classmethod
@@ -55,14 +55,15 @@ class SampledCells:
         data: DataSpec,
         rows: Sequence[np.ndarray],
         representation: Representation,
+        names: tuple[str, ...],
     ) -> SampledCells:
         """Copy rows of each stratum of the user's object, and what will be asked of them."""
         weights = [data.weights(adata, each).astype(np.float64) for each in rows]
         return cls(
-            _copied(adata, data, np.concatenate(rows), representation),
+            sampled_cells(adata, data, np.concatenate(rows), representation),
             data,
             np.repeat(np.arange(len(rows)), list(map(len, rows))),
-            len(rows) if data.strata_key is not None else 0,
+            names,
             np.concatenate([each / each.sum() for each in weights]),
         )
 
@@ -86,7 +87,7 @@ class SampledCells:
         A stratum without weight has the distributions of all cells.
         """
         pool = _marginals(values, weights)
-        members = [self.strata == number for number in range(self.n_strata)]
+        members = [self.strata == number for number in range(len(self.names))]
         return [
             pool,
             *(
@@ -97,7 +98,7 @@ class SampledCells:
 
     def counts(self, weights: np.ndarray) -> np.ndarray:
         """How many cells of equal weight say as much (Kish 1965), in all and in each stratum."""
-        groups = [weights, *(weights * (self.strata == n) for n in range(self.n_strata))]
+        groups = [weights, *(weights * (self.strata == n) for n in range(len(self.names)))]
         squares = np.array([max(np.square(each).sum(), 1e-300) for each in groups])
         return np.array([each.sum() for each in groups]) ** 2 / squares
 
@@ -116,6 +117,7 @@ class TrainingSample:
         data: DataSpec,
         groups: Sequence[Sequence[np.ndarray]],
         representation: Representation,
+        names: tuple[str, ...],
         seed: int,
     ) -> TrainingSample:
         """Draw training cells, as many of each stratum.
@@ -128,13 +130,15 @@ class TrainingSample:
             Rows of source and target of each stratum.
         representation
             What will be asked of them.
+        names
+            Of the strata; none without strata.
         seed
             Keys the draw.
         """
         source, target = sampled_rows(groups, seed)
         return cls(
-            SampledCells.of(adata, data, source, representation),
-            SampledCells.of(adata, data, target, representation),
+            SampledCells.of(adata, data, source, representation, names),
+            SampledCells.of(adata, data, target, representation, names),
         )
 
     @property
@@ -197,7 +201,7 @@ def _marginals(values: np.ndarray, weights: np.ndarray) -> Marginals:
     return Marginals.of(torch.from_numpy(np.ascontiguousarray(values)), torch.from_numpy(weights))
 
 
-def _copied(
+def sampled_cells(
     adata: AnnData, data: DataSpec, rows: np.ndarray, representation: Representation
 ) -> AnnData:
     """These cells with what a representation reads of them, which mostly is their expression."""

@@ -1,0 +1,135 @@
+"""Distributions of genes for each of many perturbations, in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from anndata import AnnData
+from tqdm.auto import tqdm
+
+from rayot.data.spec import DataSpec
+from rayot.model.calibration import LARGEST, Calibration
+from rayot.model.method import Method
+from rayot.model.saved import Arrays
+from rayot.model.training_sample import SampledCells, TrainingSample, sampled_cells, sampled_rows
+from rayot.representation import Representation
+
+
+@dataclass(frozen=True)
+class CellsOfPerturbations:
+    """Training cells that genes of many perturbations are calibrated by.
+
+    Attributes
+    ----------
+    adata, data
+        The cells, and where their expression is.
+    representation
+        What will be asked of them.
+    groups
+        Of each perturbation rows of source and target, by stratum; ``""`` is the only one without
+        strata.
+    seed
+        Keys the draws.
+    """
+
+    adata: AnnData
+    data: DataSpec
+    representation: Representation
+    groups: Mapping[str, Mapping[str, Sequence[np.ndarray]]]
+    seed: int
+
+    def copy(self) -> CellsOfPerturbations:
+        """The cells that will be drawn, apart from the user's object."""
+        drawn = {}
+        for name, strata in self.groups.items():
+            sides = sampled_rows(list(strata.values()), self.seed)
+            drawn[name] = dict(zip(strata, zip(*sides, strict=True), strict=True))
+        rows = np.unique(
+            np.concatenate([np.concatenate(of) for each in drawn.values() for of in each.values()])
+        )
+        groups = {
+            name: {
+                stratum: [np.searchsorted(rows, side) for side in sides]
+                for stratum, sides in of.items()
+            }
+            for name, of in drawn.items()
+        }
+        cells = sampled_cells(self.adata, self.data, rows, self.representation)
+        return CellsOfPerturbations(cells, self.data, self.representation, groups, self.seed)
+
+    def calibrations(
+        self, decode: str, model_of: Callable[[str], Method], bar: tqdm
+    ) -> Iterator[tuple[str, Calibration]]:
+        """The calibration of each perturbation whose genes are to be calibrated.
+
+        Control cells are read once for all perturbations that share them. Together they take no
+        more than :data:`rayot.model.calibration.LARGEST` bytes. The bar is moved by each.
+
+        Parameters
+        ----------
+        decode
+            As in :class:`rayot.solvers.Settings`.
+        model_of
+            The fitted model of a perturbation, without calibration.
+        bar
+            Of progress.
+        """
+        bar.set_description("calibrating")
+        bar.reset(len(self.groups))
+        control: dict[bytes, SampledCells] = {}
+        for name, strata in self.groups.items():
+            source, target = sampled_rows(list(strata.values()), self.seed)
+            names = tuple(strata) if "" not in strata else ()
+            key = np.concatenate([*source, list(map(len, source))]).tobytes()
+            if key not in control:
+                control = {key: self._sampled(source, names)}
+            sample = TrainingSample(control[key], self._sampled(target, names))
+            if sample.calibrates(decode):
+                found = Calibration.of(model_of(name), sample)
+                yield name, found.within(LARGEST // len(self.groups))
+            bar.update()
+
+    def _sampled(self, rows: Sequence[np.ndarray], strata: tuple[str, ...]) -> SampledCells:
+        return SampledCells.of(self.adata, self.data, rows, self.representation, strata)
+
+
+def to_arrays(calibrations: Mapping[str, Calibration]) -> Arrays:
+    """What is saved of each, by the name of its perturbation."""
+    return {
+        f"{name}/{part}": value
+        for name, calibration in calibrations.items()
+        for part, value in calibration.arrays().items()
+    }
+
+
+def from_arrays(
+    arrays: Arrays, strata: Mapping[str, Sequence[str]], n_genes: int, seed: int
+) -> dict[str, Calibration]:
+    """Inverse of :func:`to_arrays`; a file of 0.1.0 has none.
+
+    Parameters
+    ----------
+    arrays
+        What was saved.
+    strata
+        Names of the strata of each perturbation that was fitted.
+    n_genes, seed
+        As in :meth:`Calibration.from_arrays`.
+
+    Raises
+    ------
+    ValueError
+        If they are of other perturbations, or not whole.
+    """
+    groups: dict[str, Arrays] = {}
+    for name, value in arrays.items():
+        perturbation, _, part = name.rpartition("/")
+        groups.setdefault(perturbation, {})[part] = value
+    if unknown := sorted(set(groups) - set(strata)):
+        raise ValueError(f"it has distributions of {unknown}, which were not fitted.")
+    return {
+        name: Calibration.from_arrays(of_name, strata[name], n_genes, seed)
+        for name, of_name in groups.items()
+    }

@@ -13,7 +13,9 @@ class Shift(TransportMap):
         super().__init__(2, [str(p) for p in range(n_problems)], W1Settings(), seed=0)
 
     def take(self, problems):
-        return Shift(len(problems))
+        part = Shift(len(problems))
+        part.strength.copy_(self.strength[list(problems)])
+        return part
 
     def forward(self, cells, known=None):
         return cells + self.strength * torch.tensor([4.0, 0.0])
@@ -65,12 +67,21 @@ def test_weights_say_which_cells_count():
     assert float(transport.strength) == pytest.approx(1.0, abs=0.11)
 
 
-def test_folds_agree_on_one_strength_that_all_their_maps_get():
+def test_a_fold_goes_as_far_as_the_cells_of_the_others_support():
     transport, maps = Shift(1), Shift(2)
     own = Fold.stack(maps, *populations([4.0, 0.0]))
     shrink(transport, [own], torch.zeros(1))
     strata = Shift(1)
     shrink(strata, folds(strata, [4.0, 0.0], n_strata=2), torch.zeros(1))
     assert 0.2 <= float(transport.strength) <= 0.8
-    assert maps.strength.flatten().tolist() == [float(transport.strength)] * 2
+    assert maps.strength.flatten().tolist() == [0.0, 1.0]
     assert torch.equal(transport.strength, strata.strength)
+
+
+def test_problems_that_share_folds_go_equally_far():
+    transport, maps = Shift(3), Shift(2)
+    shared = Fold.stack(maps, *populations([2.0, 2.0]))
+    shrink(transport, [shared] * 3, torch.zeros(3))
+    found = transport.strength.flatten()
+    assert torch.equal(found, found[:1].expand(3))
+    assert float(found[0]) == pytest.approx(0.5, abs=0.11)

@@ -37,9 +37,9 @@ def judged(monkeypatch):
     """The folds of each problem of the fits that follow."""
     found = []
 
-    def diagnostics(folds, *rest):
+    def diagnostics(folds, *rest, **options):
         found.append(folds)
-        return original(folds, *rest)
+        return original(folds, *rest, **options)
 
     original = runner.diagnostics
     monkeypatch.setattr(runner, "diagnostics", diagnostics)

@@ -41,6 +41,7 @@ def diagnostics(
     p_values: Tensor,
     labels: tuple[Tensor, Tensor] | None = None,
     match_types: str = MATCH_TYPES,
+    strengths: Tensor | None = None,
 ) -> list[dict[str, Any]]:
     """Held-out figures of each problem, in units of the data.
 
@@ -58,6 +59,8 @@ def diagnostics(
         (n,) and (m,) int64, cell type of each cell of the two stores, −1 where unknown.
     match_types
         As in :func:`rayot.solvers.certificate.certificate`.
+    strengths
+        Of each problem's own map, (P, 1, 1); None takes those of first folds.
 
     Returns
     -------
@@ -78,6 +81,8 @@ def diagnostics(
     - ``share_left``: ``residual_energy_distance`` over ``initial_energy_distance``.
     - ``p_value``: of the energy distance permutation test between source and target.
     - ``strength``: share of its way that each cell goes; below 1 where a fit shrinks its moves.
+      Folds go as far as the cells of the others support. With one fold the same cells choose and
+      judge it, so where it is neither 0 nor 1, the residual is a selected figure.
     - ``smallest_gradient_norm``, ``largest_gradient_norm``: ‖∇f‖ over source cells; 1 on rays.
       These, ``held_out_dual`` and ``gap`` are NaN for methods without such a potential.
     - ``changed_type``, ``floor_changed_type``: how often the nearest target cell of a transported
@@ -91,9 +96,10 @@ def diagnostics(
 
     Members of an ensemble also have an ``instability``, see :func:`rayot.metrics.instability`.
     """
+    of_maps = [own[0].strength for own in folds] if strengths is None else strengths.flatten()
     return [
-        _report([_figures(fold, labels) for fold in own], own[0].strength, p_value, match_types)
-        for p_value, own in zip(p_values.tolist(), folds, strict=True)
+        _report([_figures(fold, labels) for fold in own], float(strength), p_value, match_types)
+        for p_value, own, strength in zip(p_values.tolist(), folds, of_maps, strict=True)
     ]
 
 

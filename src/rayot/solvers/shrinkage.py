@@ -23,29 +23,34 @@ def shrink(transport: Stack, folds: Sequence[Sequence[Fold]], p_values: Tensor) 
 
     Where the permutation test finds no effect, cells stay where they are: moving them would fit
     noise. Elsewhere a cell goes all of its way, unless less of it has a smaller energy distance to
-    held-out target cells by more than one standard error of the difference.
+    held-out target cells by more than one standard error of the difference. Folds stand for the
+    map, and each goes as far as the cells of all others support: no cells judge a strength that
+    they chose. A map with one fold has no others, and is judged by the cells that chose.
 
     Parameters
     ----------
     transport
         A fitted map, changed in place.
     folds
-        Of each problem; their maps get its strength too.
+        Of each problem; their maps are shrunk too.
     p_values
         (P,), of :func:`rayot.solvers.permutation_test`.
     """
     for problem, own in enumerate(folds):
-        strength = 0.0
-        if p_values[problem] <= SIGNIFICANCE:
-            strength = _supported(own)
+        strengths = [0.0] * len(own)
+        if strength := float(p_values[problem] <= SIGNIFICANCE):
+            energies = [_energies(fold) for fold in own]
+            strength = _supported(energies)
+            others = [energies[:k] + energies[k + 1 :] for k in range(len(own))]
+            strengths = list(map(_supported, others)) if len(own) > 1 else [strength]
         transport.strength[problem] = strength
-        for fold in own:
-            fold.transport.strength[fold.number] = strength
+        for fold, of_fold in zip(own, strengths, strict=True):
+            fold.transport.strength[fold.number] = of_fold
 
 
-def _supported(folds: Sequence[Fold]) -> float:
-    """Strength that the held-out cells of all folds and strata support."""
-    found = [each for fold in folds for each in _energies(fold)]
+def _supported(folds: Sequence[list[tuple[Tensor, Tensor, Tensor]]]) -> float:
+    """Strength that the held-out cells of folds support, whose strata have these energies."""
+    found = [each for fold in folds for each in fold]
     energies = torch.stack([each[0] for each in found]).mean(0)
     best = int(energies.argmin())
     # Strata and folds are sampled apart, so the variances of their means add up.
@@ -62,6 +67,8 @@ def _energies(fold: Fold) -> list[tuple[Tensor, Tensor, Tensor]]:
     the cells' weights (n,).
     """
     n_strata, transport = fold.source.n_strata, fold.map
+    # Of all their way: other problems may have shrunk a fold that they share.
+    transport.strength.fill_(1)
     groups = range(fold.number * n_strata, (fold.number + 1) * n_strata)
     return [_energies_of(transport, fold, group) for group in groups]
 

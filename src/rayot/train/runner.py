@@ -147,7 +147,7 @@ def train_transport(
             p_values = permutation_test(source, target, draws).p_values
         if settings.shrink:
             shrink(transport, folds, p_values)
-        report = diagnostics(folds, p_values, labels)
+        report = diagnostics(folds, p_values, labels, strengths=transport.strength)
         left_out = fit_without_strata(
             transport,
             strata,

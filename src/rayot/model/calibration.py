@@ -97,7 +97,7 @@ class Calibration:
         table = sample.source.strata + (1 if sample.source.names else 0)
         own = sample.source.expression[:, genes]
         change = _changes(model, sample.source.cells, genes)
-        scores = _scores(own, change, shape[table])
+        scores = _scores(own, change, shape, table)
         predicted = sample.source.marginals_of(scores, weights[0])
         chosen = torch.from_numpy(genes)
         observed = [
@@ -137,7 +137,7 @@ class Calibration:
             table[strata == name] = number + 1
         found = own.copy()
         genes = self.genes
-        scores = torch.from_numpy(_scores(own[:, genes], change[:, genes], self.shape[table]))
+        scores = torch.from_numpy(_scores(own[:, genes], change[:, genes], self.shape, table))
         draws = torch.from_numpy(uniform(cells, names[genes], self.seed))
         for number in np.unique(table):
             rows = np.flatnonzero(table == number)
@@ -416,12 +416,16 @@ def _changes(model: Method, cells: AnnData, genes: np.ndarray) -> np.ndarray:
         start, moves, decoder = model.move(cells, rows, clip=False)
         assert decoder is not None
         found.append(decoder.change(start + moves.mean.numpy())[:, genes])
-    return np.concatenate(found)
+    return found[0] if len(found) == 1 else np.concatenate(found)
 
 
-def _scores(own: np.ndarray, change: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """What ranks are taken of, (n, c) float32: values with a share (n, c) of their change."""
-    return np.asarray(own + share * change, dtype=np.float32)
+def _scores(
+    own: np.ndarray, change: np.ndarray, shape: np.ndarray, table: np.ndarray
+) -> np.ndarray:
+    """What ranks are taken of, (n, c) float32: values with the share of their change in a table."""
+    found = change * (shape[table] if len(shape) > 1 else shape[0])
+    found += own
+    return found
 
 
 def uniform(cells: np.ndarray, genes: np.ndarray, seed: int) -> np.ndarray:

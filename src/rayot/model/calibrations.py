@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import joblib
 import numpy as np
 from anndata import AnnData
 from tqdm.auto import tqdm
@@ -15,6 +16,7 @@ from rayot.model.method import Method
 from rayot.model.saved import Arrays
 from rayot.model.training_sample import SampledCells, TrainingSample, sampled_cells, sampled_rows
 from rayot.representation import Representation
+from rayot.train.threads import threads_for
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,11 @@ class CellsOfPerturbations:
         return CellsOfPerturbations(cells, self.data, self.representation, groups, self.seed)
 
     def calibrations(
-        self, decode: str, model_of: Callable[[str], Method], bar: tqdm
+        self,
+        decode: str,
+        model_of: Callable[[str], Method],
+        bar: tqdm,
+        n_jobs: int | None = None,
     ) -> Iterator[tuple[str, Calibration]]:
         """The calibration of each perturbation whose genes are to be calibrated.
 
@@ -75,9 +81,31 @@ class CellsOfPerturbations:
             The fitted model of a perturbation, without calibration.
         bar
             Of progress.
+        n_jobs
+            Threads, as joblib has it: what is sorted and decoded takes no turns.
         """
         bar.set_description("calibrating")
         bar.reset(len(self.groups))
+
+        def calibration(name: str, sample: TrainingSample) -> tuple[str, Calibration | None]:
+            if not sample.calibrates(decode):
+                return name, None
+            found = Calibration.of(model_of(name), sample)
+            return name, found.within(LARGEST // len(self.groups))
+
+        parallel = joblib.Parallel(
+            n_jobs, require="sharedmem", return_as="generator", pre_dispatch="n_jobs"
+        )
+        calls = (joblib.delayed(calibration)(*each) for each in self._samples())
+        # One thread each, and the user's setting as it was when all have ended.
+        with threads_for(0):
+            for name, found in parallel(calls):
+                bar.update()
+                if found is not None:
+                    yield name, found
+
+    def _samples(self) -> Iterator[tuple[str, TrainingSample]]:
+        """Training cells of each perturbation."""
         control: dict[bytes, SampledCells] = {}
         for name, strata in self.groups.items():
             source, target = sampled_rows(list(strata.values()), self.seed)
@@ -85,11 +113,7 @@ class CellsOfPerturbations:
             key = np.concatenate([*source, list(map(len, source))]).tobytes()
             if key not in control:
                 control = {key: self._sampled(source, names)}
-            sample = TrainingSample(control[key], self._sampled(target, names))
-            if sample.calibrates(decode):
-                found = Calibration.of(model_of(name), sample)
-                yield name, found.within(LARGEST // len(self.groups))
-            bar.update()
+            yield name, TrainingSample(control[key], self._sampled(target, names))
 
     def _sampled(self, rows: Sequence[np.ndarray], strata: tuple[str, ...]) -> SampledCells:
         return SampledCells.of(self.adata, self.data, rows, self.representation, strata)

@@ -236,10 +236,12 @@ class Screen(FittedScreen):
             self.data = replace(self.data, nonnegative=cells.nonnegative)
             self.table = self._table(cells, tests, fdr)
             self.training_ = {"fdr": fdr, **options.chosen()}
-            self.calibrations = self._calibrated(cells, bar)
+            self.calibrations = self._calibrated(cells, bar, n_jobs)
         del self._cells
 
-    def _calibrated(self, cells: ScreenCells, bar: tqdm) -> dict[str, Calibration]:
+    def _calibrated(
+        self, cells: ScreenCells, bar: tqdm, n_jobs: int | None
+    ) -> dict[str, Calibration]:
         decode = self.settings.decode
         if not may_calibrate(decode, cells.nonnegative, self.representation):
             return {}
@@ -247,7 +249,7 @@ class Screen(FittedScreen):
         of_each = CellsOfPerturbations(
             cells.adata, self.data, self.representation, groups, self.seed
         )
-        return dict(of_each.calibrations(decode, self._uncalibrated, bar))
+        return dict(of_each.calibrations(decode, self._uncalibrated, bar, n_jobs))
 
     def _fit(
         self,

@@ -164,7 +164,7 @@ def measure(data: str, seed: int, method: str, decode: str) -> dict:
     predicted = model.predict(
         cells.adata[cells.source], clip="auto" if decode == "clipped" else False
     )
-    return cells.row(np.asarray(predicted.X), cells.source)
+    return cells.row(predicted.to_df().to_numpy(), cells.source)
 
 
 def summary() -> None:

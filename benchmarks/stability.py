@@ -131,7 +131,7 @@ class Cells:
             found[f"way {name}"] = round(
                 way(*(metric(part, self.components(truth)) for part in parts)), 4
             )
-        genes = np.asarray(fitted.predict(self.adata[source]).X)
+        genes = fitted.predict(self.adata[source]).to_df().to_numpy()
         parts = (self.genes(source), genes, self.genes(observed))
         found["way genes"] = round(
             way(*(energy_distance(part, self.genes(truth)) for part in parts)), 4

@@ -8,6 +8,7 @@ import torch
 import rayot as rt
 from rayot.data.matrix import dense
 from rayot.model import ConditionalW1OT
+from rayot.model.calibration import Calibration
 from rayot.solvers import Marginals
 
 QUICK = {"max_steps": 60, "batch_size": 128, "show_progress_bar": False}
@@ -93,9 +94,27 @@ def test_a_combination_takes_one_part_after_the_other(doses, control):
     decoder, move = moves[2], moves[1].mean.numpy()
     names = control.obs_names.to_numpy(), control.var_names.to_numpy()
     change = decoder.change(decoder.start + move)
-    expected = doses.calibrations["drug_001 / 100"](values(first), change, *names, None)
+    expected = doses.calibrations["drug_001 / 100"](values(first), change, *names, None, turn=1)
     np.testing.assert_allclose(both, expected, atol=1e-5)
     assert zeros(both).mean() > 0.5 * zeros(dense(control.X)).mean()
+
+
+def test_two_parts_change_as_many_zeros_as_both():
+    draws = np.random.default_rng(0)
+    cells = [f"cell_{k}" for k in range(4000)]
+    names = np.array(cells), np.array(["gene"])
+    own = (draws.random((4000, 1)) < 0.1).astype(np.float32)
+    weights = torch.ones(4000, dtype=torch.float64)
+    of = lambda share: Marginals.of(  # noqa: E731
+        torch.from_numpy((draws.random((4000, 1)) < share).astype(np.float32)), weights
+    )
+    part = Calibration((), np.array([0]), np.ones((1, 1), np.float32), (of(0.1),), (of(0.4),), 0)
+    once = part(own, 0 * own, *names, None)
+    assert zeros(once) == pytest.approx(0.6, abs=0.03)
+    again = part(once, 0 * own, *names, None, turn=1)
+    # Two thirds of the zeros that are left stay zero, as two thirds of all did.
+    assert zeros(again) == pytest.approx(0.4, abs=0.03)
+    assert zeros(part(once, 0 * own, *names, None)) > 0.5
 
 
 def test_a_part_without_effect_changes_nothing(cells, control):

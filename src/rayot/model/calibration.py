@@ -37,6 +37,9 @@ LARGEST = 64_000_000
 FEWEST_QUANTILES = 8
 """Quantiles of a gene that are kept, at least."""
 
+TURN = 10**12
+"""Between the seeds of successive draws, farther apart than those that users choose."""
+
 SIDES = ("predicted", "observed")
 
 
@@ -120,6 +123,7 @@ class Calibration:
         cells: np.ndarray,
         names: np.ndarray,
         strata: np.ndarray | None,
+        turn: int = 0,
     ) -> np.ndarray:
         """Calibrated expression of cells (n, g) float32.
 
@@ -131,6 +135,9 @@ class Calibration:
             Names of the cells (n,) and of the genes (g,), which key the draws.
         strata
             (n,) stratum of each cell; None where it is not known.
+        turn
+            Calibrations that the cells have passed before. Each draws anew: zeros that one has
+            left would else be zeros to the next, however many it changes.
         """
         table = np.zeros(len(own), dtype=np.intp)
         for number, name in enumerate(self.strata if strata is not None else ()):
@@ -138,7 +145,7 @@ class Calibration:
         found = own.copy()
         genes = self.genes
         scores = torch.from_numpy(_scores(own[:, genes], change[:, genes], self.shape, table))
-        draws = torch.from_numpy(uniform(cells, names[genes], self.seed))
+        draws = torch.from_numpy(uniform(cells, names[genes], self.seed + turn * TURN))
         for number in np.unique(table):
             rows = np.flatnonzero(table == number)
             of_table = np.flatnonzero(self.shape[number])

@@ -93,9 +93,9 @@ class Decoder:
         """Expression that each term gives its distributions, one after the other."""
         genes = dense(self.expression)
         names = self.adata.obs_names.to_numpy()[self.rows], self.adata.var_names.to_numpy()
-        for calibration, move in zip(self.calibrations, terms, strict=True):
+        for turn, (calibration, move) in enumerate(zip(self.calibrations, terms, strict=True)):
             moved = self.start + move
-            found = calibration(genes, self.change(moved), *names, self.strata)
+            found = calibration(genes, self.change(moved), *names, self.strata, turn)
             # What does not move keeps its expression: no effect is no change.
             still = (moved == self.start).all(axis=1)
             found[still] = genes[still]

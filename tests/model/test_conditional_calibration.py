@@ -160,6 +160,17 @@ def test_what_training_knows_nothing_of_keeps_its_decoded_change(cells, control)
     assert not np.allclose(values(model.predict(control, "new")), dense(control.X))
 
 
+def test_what_is_kept_of_the_cells_is_bounded(cells, monkeypatch):
+    monkeypatch.setattr("rayot.model.calibrations.COPIED_CELLS", 120)
+    monkeypatch.setattr("rayot.model.calibrations.FEWEST_CELLS", 20)
+    data = ConditionalW1OT.setup_anndata(cells)
+    model = ConditionalW1OT(cells, data, "control", dose_key="dose")
+    # Twenty of each of six conditions, and as many of the control, which all share.
+    assert model.sample.adata.n_obs <= 7 * 20
+    model.train(**QUICK)
+    assert len(model.calibrations) == 6
+
+
 def test_delta_keeps_no_distributions(cells):
     delta = {"plan_kwargs": {"decode": "delta"}}
     assert rt.tl.conditional_w1ot(cells.copy(), "control", **delta, **QUICK).calibrations == {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import joblib
 import numpy as np
@@ -14,9 +14,19 @@ from rayot.data.spec import DataSpec
 from rayot.model.calibration import LARGEST, Calibration
 from rayot.model.method import Method
 from rayot.model.saved import Arrays
-from rayot.model.training_sample import SampledCells, TrainingSample, sampled_cells, sampled_rows
+from rayot.model.training_sample import (
+    SAMPLE_CELLS,
+    SampledCells,
+    TrainingSample,
+    sampled_cells,
+    sampled_rows,
+)
 from rayot.representation import Representation
 from rayot.train.threads import threads_for
+
+COPIED_CELLS = 2**17
+FEWEST_CELLS = 256
+"""Bound what a model keeps of the cells of all perturbations until it is fitted."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +44,8 @@ class CellsOfPerturbations:
         strata.
     seed
         Keys the draws.
+    most
+        Cells of each side of a perturbation that are drawn.
     """
 
     adata: AnnData
@@ -41,12 +53,17 @@ class CellsOfPerturbations:
     representation: Representation
     groups: Mapping[str, Mapping[str, Sequence[np.ndarray]]]
     seed: int
+    most: int = SAMPLE_CELLS
 
     def copy(self) -> CellsOfPerturbations:
-        """The cells that will be drawn, apart from the user's object."""
+        """The cells that will be drawn, apart from the user's object.
+
+        They are no more than :data:`COPIED_CELLS`, or :data:`FEWEST_CELLS` of each perturbation.
+        """
+        most = min(self.most, max(FEWEST_CELLS, COPIED_CELLS // len(self.groups)))
         drawn = {}
         for name, strata in self.groups.items():
-            sides = sampled_rows(list(strata.values()), self.seed)
+            sides = sampled_rows(list(strata.values()), self.seed, most)
             drawn[name] = dict(zip(strata, zip(*sides, strict=True), strict=True))
         rows = np.unique(
             np.concatenate([np.concatenate(of) for each in drawn.values() for of in each.values()])
@@ -59,7 +76,7 @@ class CellsOfPerturbations:
             for name, of in drawn.items()
         }
         cells = sampled_cells(self.adata, self.data, rows, self.representation)
-        return CellsOfPerturbations(cells, self.data, self.representation, groups, self.seed)
+        return replace(self, adata=cells, groups=groups, most=most)
 
     def calibrations(
         self,
@@ -108,7 +125,7 @@ class CellsOfPerturbations:
         """Training cells of each perturbation."""
         control: dict[bytes, SampledCells] = {}
         for name, strata in self.groups.items():
-            source, target = sampled_rows(list(strata.values()), self.seed)
+            source, target = sampled_rows(list(strata.values()), self.seed, self.most)
             names = tuple(strata) if "" not in strata else ()
             key = np.concatenate([*source, list(map(len, source))]).tobytes()
             if key not in control:

@@ -178,14 +178,15 @@ def may_calibrate(decode: str, nonnegative: bool, representation: Representation
 
 
 def sampled_rows(
-    groups: Sequence[Sequence[np.ndarray]], seed: int
+    groups: Sequence[Sequence[np.ndarray]], seed: int, most: int = SAMPLE_CELLS
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Rows of source and of target, of each stratum, drawn by the seed alone.
 
     Of source cells eight times as many as target cells say all that can be said of these. Their
-    number is a power of two, so that perturbations of a screen share them.
+    number is a power of two, so that perturbations of a screen share them. Of a side there are
+    ``most`` in all.
     """
-    most = max(2, SAMPLE_CELLS // len(groups))
+    most = max(2, most // len(groups))
     sides = []
     for side in (0, 1):
         rng = np.random.default_rng([seed, SAMPLE_CELLS, side])

@@ -68,23 +68,16 @@ def test_they_are_those_of_a_fit_of_the_condition_alone(cells):
         np.testing.assert_array_equal(mine.quantiles, theirs.quantiles)
 
 
-def test_a_new_dose_lies_between_those_beside_it(cells, doses, control):
-    means = [
-        values(doses.predict(control, "drug_000", dose=dose)).mean(0) for dose in (10, 31.6, 100)
-    ]
-    changing = np.abs(means[2] - means[0]) > 0.3
-    share = ((means[1] - means[0]) / (means[2] - means[0]))[changing]
-    assert changing.sum() > 3
-    assert 0.3 < np.median(share) < 0.7
-    predicted = doses.predict(control, "drug_000", dose=31.6)
-    beside = [zeros(of(cells, "drug_000", dose)).mean() for dose in (10, 100)]
-    assert min(beside) - 0.04 < zeros(values(predicted)).mean() < max(beside) + 0.04
-
-
-def test_beyond_all_doses_those_of_the_nearest_are_kept(doses):
-    for new, nearest in ((1e4, 100), (0.01, 1)):
-        found = doses.given("drug_000", dose=new).calibration
-        assert found is doses.calibrations[f"drug_000 / {nearest}"]
+def test_a_new_dose_keeps_its_decoded_change(cells, doses, control):
+    """Its map differs from those of the doses beside it, whose tables say nothing of it."""
+    delta = {"plan_kwargs": {"decode": "delta"}}
+    plain = rt.tl.conditional_w1ot(cells.copy(), "control", dose_key="dose", **delta, **QUICK)
+    for dose in (31.6, 1e4):
+        assert doses.given("drug_000", dose=dose).calibration is None
+        found, expected = (
+            values(each.predict(control, "drug_000", dose=dose)) for each in (doses, plain)
+        )
+        np.testing.assert_array_equal(found, expected)
 
 
 def test_a_combination_takes_one_part_after_the_other(doses, control):
@@ -174,32 +167,3 @@ def test_what_is_kept_of_the_cells_is_bounded(cells, monkeypatch):
 def test_delta_keeps_no_distributions(cells):
     delta = {"plan_kwargs": {"decode": "delta"}}
     assert rt.tl.conditional_w1ot(cells.copy(), "control", **delta, **QUICK).calibrations == {}
-
-
-def test_a_mixture_ends_at_its_parts(doses):
-    first, second = (doses.calibrations[f"drug_001 / {dose}"] for dose in (1, 100))
-    for share, expected, other in ((1.0, first, second), (0.0, second, first)):
-        found = first.mixture(second, share)
-        np.testing.assert_array_equal(found.genes, np.union1d(first.genes, second.genes))
-        places = torch.from_numpy(np.searchsorted(found.genes, expected.genes))
-        mine = found.observed[0].take(places)
-        np.testing.assert_allclose(mine.zero, expected.observed[0].zero, atol=1e-6)
-        np.testing.assert_allclose(mine.quantiles, expected.observed[0].quantiles, atol=1e-5)
-        # Where the other one alone changes a gene, its values are kept.
-        kept = np.searchsorted(found.genes, np.setdiff1d(other.genes, expected.genes))
-        before, after = (
-            each[0].take(torch.from_numpy(kept)) for each in (found.predicted, found.observed)
-        )
-        np.testing.assert_allclose(before.quantiles, after.quantiles, atol=1e-5)
-
-
-def test_a_mixture_has_the_shares_of_both():
-    draws = np.random.default_rng(0)
-    first, second = (
-        torch.from_numpy(draws.poisson(rate, (2000, 3)).astype(np.float32)) for rate in (0.5, 3.0)
-    )
-    weights = torch.ones(2000, dtype=torch.float64)
-    one, two = Marginals.of(first, weights), Marginals.of(second, weights)
-    found = one.mixture(two, torch.full((3,), 0.25))
-    both = torch.cat([first[:500], second[:1500]])
-    np.testing.assert_allclose(found.zero, (both == 0).float().mean(0), atol=0.03)

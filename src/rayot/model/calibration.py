@@ -172,7 +172,13 @@ class Calibration:
         """The same in so many bytes, by giving up strata, then quantiles, then uncertain genes."""
         found = self
         if found.n_bytes > n_bytes:
-            found = found._of_strata(())
+            found = replace(
+                found,
+                strata=(),
+                shape=found.shape[:1],
+                predicted=found.predicted[:1],
+                observed=found.observed[:1],
+            )
         if found.n_bytes > n_bytes:
             share = n_bytes / found.n_bytes
             found = found._coarser(max(FEWEST_QUANTILES, int(share * found.n_quantiles) - 2))
@@ -181,57 +187,6 @@ class Calibration:
             order = np.argsort(-found.shape[0], kind="stable")
             found = found._of_genes(np.sort(order[:n_genes]))
         return found
-
-    def mixture(self, other: Calibration, share: float) -> Calibration:
-        """Between two: distributions of such a share of these cells, of others for the rest.
-
-        A gene that only one of them changes keeps its values in the other. Strata that are not in
-        both take the distributions of all cells.
-        """
-        n_quantiles = min(self.n_quantiles, other.n_quantiles)
-        strata = tuple(name for name in self.strata if name in other.strata)
-        first, second = (each._coarser(n_quantiles)._of_strata(strata) for each in (self, other))
-        genes = np.union1d(first.genes, second.genes)
-        places = [np.searchsorted(genes, each.genes) for each in (first, second)]
-        shape = np.zeros((2, 1 + len(strata), len(genes)), dtype=np.float32)
-        for of_each, each, place in zip(shape, (first, second), places, strict=True):
-            of_each[:, place] = each.shape
-        weights = np.array([share, 1 - share])[:, None, None] * (shape > 0)
-        weights /= weights.sum(0).clip(1e-12)
-        shares = torch.full((len(genes),), share, dtype=torch.float32)
-
-        def between(
-            mine: Sequence[Marginals], theirs: Sequence[Marginals]
-        ) -> tuple[Marginals, ...]:
-            found = []
-            for of_each in zip(mine, first.predicted, theirs, second.predicted, strict=True):
-                own, instead, others, their_instead = of_each
-                one = _joined(len(genes), (places[1], their_instead), (places[0], own))
-                two = _joined(len(genes), (places[0], instead), (places[1], others))
-                found.append(one.mixture(two, shares))
-            return tuple(found)
-
-        return Calibration(
-            strata,
-            genes,
-            (weights * shape).sum(0).astype(np.float32),
-            between(first.predicted, second.predicted),
-            between(first.observed, second.observed),
-            self.seed,
-        )
-
-    def _of_strata(self, names: Sequence[str]) -> Calibration:
-        tables = [0, *(1 + self.strata.index(name) for name in names)]
-        predicted, observed = (
-            tuple(side[table] for table in tables) for side in (self.predicted, self.observed)
-        )
-        return replace(
-            self,
-            strata=tuple(names),
-            shape=self.shape[tables],
-            predicted=predicted,
-            observed=observed,
-        )
 
     def _coarser(self, n_quantiles: int) -> Calibration:
         predicted, observed = (
@@ -291,18 +246,6 @@ class Calibration:
             _checked_tables(groups[side], side, (1 + len(strata), genes.size)) for side in SIDES
         ]
         return cls(tuple(strata), genes, shape, sides[0], sides[1], seed)
-
-
-def _joined(n_genes: int, *parts: tuple[np.ndarray, Marginals]) -> Marginals:
-    """Distributions of all genes from those at some places, of which later ones count."""
-    columns = []
-    for field in fields(Marginals):
-        first = getattr(parts[0][1], field.name)
-        column = first.new_zeros(n_genes, *first.shape[1:])
-        for places, marginals in parts:
-            column[torch.from_numpy(places)] = getattr(marginals, field.name)
-        columns.append(column)
-    return Marginals(*columns)
 
 
 def _checked_tables(found: Arrays, side: str, shape: tuple[int, int]) -> tuple[Marginals, ...]:

@@ -46,9 +46,8 @@ class ConditionalW1OT(FittedConditional):
     saw: doses between others, combinations ``"A+B"`` of perturbations, and whatever has a vector.
     How much of its way a cell goes at a new dose is interpolated between the logarithms of the
     doses beside it, so a perturbation without a detectable effect at both has none between them.
-    Genes are calibrated by the cells of each condition (``decode``), at a new dose by a mixture of
-    the doses beside it, and of a new combination by one part after the other; what has neither
-    keeps the decoded change.
+    Genes are calibrated by the cells of each condition (``decode``), and of a new combination by
+    those of its parts, one after the other; other new conditions keep the decoded change.
 
     Parameters
     ----------

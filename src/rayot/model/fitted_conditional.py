@@ -154,34 +154,13 @@ class FittedConditional(PersistentModel):
         exposure = Condition(str(perturbation), dose, ())
         model = self._uncalibrated(exposure)
         if isinstance(model, GivenCondition):
-            found = [self._calibration_of(each.exposure) for each in model.terms]
-            model.calibrations = tuple(each for each in found if each is not None)
-            if len(model.calibrations) < len(found):
-                model.calibrations = ()
+            names = [each.exposure.name for each in model.terms]
+            if all(name in self.calibrations for name in names):
+                model.calibrations = tuple(self.calibrations[name] for name in names)
         else:
-            model.calibration = self._calibration_of(exposure)
+            model.calibration = self.calibrations.get(exposure.name)
         model.is_trained_ = True
         return model
-
-    def _calibration_of(self, exposure: Condition) -> Calibration | None:
-        """Distributions of genes; at a new dose those between the doses beside it, as strengths."""
-        if exposure.name in self.calibrations or exposure.dose is None:
-            return self.calibrations.get(exposure.name)
-        doses = {
-            float(np.log10(each.dose)): self.calibrations[each.exposure.name]
-            for each in self.known
-            if each.perturbation == exposure.perturbation
-            and each.dose is not None
-            and each.exposure.name in self.calibrations
-        }
-        if not doses:
-            return None
-        known = sorted(doses)
-        place = float(np.interp(np.log10(exposure.dose), known, range(len(known))))
-        above, share = int(np.ceil(place)), float(np.ceil(place) - place)
-        if not share:
-            return doses[known[above]]
-        return doses[known[above - 1]].mixture(doses[known[above]], share)
 
     def _uncalibrated(self, exposure: Condition) -> W1OT:
         """The map of cells that were exposed so, without distributions of genes."""

@@ -62,7 +62,8 @@ PARAMETERS = {
     the stack into chunks, of up to 8 maps on a processor and 512 on a GPU.""",
     "n_jobs": """n_jobs
     Processes that chunks are spread over, by joblib: None is one, unless
-    ``joblib.parallel_config`` says otherwise, which also names a Dask cluster.""",
+    ``joblib.parallel_config`` says otherwise, which also names a Dask cluster. Genes are
+    calibrated in as many threads of this process, where a number is given.""",
     "n_seeds": """n_seeds
     Members of an ensemble, fitted in one stack. The prediction is their mean; their spread is
     written beside it.""",

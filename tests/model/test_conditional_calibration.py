@@ -2,14 +2,13 @@
 
 import anndata as ad
 import numpy as np
+import pandas as pd
 import pytest
-import torch
+from scipy import sparse
 
 import rayot as rt
 from rayot.data.matrix import dense
 from rayot.model import ConditionalW1OT
-from rayot.model.calibration import Calibration
-from rayot.solvers import Marginals
 
 QUICK = {"max_steps": 60, "batch_size": 128, "show_progress_bar": False}
 DOSES = [1, 10, 100]
@@ -80,34 +79,55 @@ def test_a_new_dose_keeps_its_decoded_change(cells, doses, control):
         np.testing.assert_array_equal(found, expected)
 
 
-def test_a_combination_takes_one_part_after_the_other(doses, control):
-    both = values(doses.predict(control, "drug_000+drug_001", dose=100))
-    first = doses.predict(control, "drug_000", dose=100)
-    moves = doses.given("drug_001", dose=100).move(control, np.arange(control.n_obs), clip=False)
-    decoder, move = moves[2], moves[1].mean.numpy()
-    names = control.obs_names.to_numpy(), control.var_names.to_numpy()
-    change = decoder.change(decoder.start + move)
-    expected = doses.calibrations["drug_001 / 100"](values(first), change, *names, None, turn=1)
-    np.testing.assert_allclose(both, expected, atol=1e-5)
-    assert zeros(both).mean() > 0.5 * zeros(dense(control.X)).mean()
+def test_a_combination_adds_what_its_parts_change(doses, control):
+    names = "drug_000", "drug_001"
+    both = values(doses.predict(control, "+".join(names), dose=100))
+    own, cells, genes = dense(control.X), control.obs_names.to_numpy(), control.var_names.to_numpy()
+    changes = []
+    for turn, name in enumerate(names):
+        rows = np.arange(control.n_obs)
+        _, moves, decoder = doses.given(name, dose=100).move(control, rows, clip=False)
+        change = decoder.change(decoder.start + moves.mean.numpy())
+        calibration = doses.calibrations[f"{name} / 100"]
+        changes.append(calibration(own, change, cells, genes, None, turn) - own)
+    np.testing.assert_allclose(both, np.maximum(own + sum(changes), 0), atol=1e-5)
+    assert zeros(both).mean() > 0.5 * zeros(own).mean()
+    # Not of the same cells, as zeros that change are drawn anew.
+    other = values(doses.predict(control, "drug_001+drug_000", dose=100))
+    np.testing.assert_allclose(other.mean(axis=0), both.mean(axis=0), atol=0.1)
 
 
-def test_two_parts_change_as_many_zeros_as_both():
+def test_parts_that_raise_the_same_gene_raise_it_twice():
+    cells = pd.DataFrame({"perturbation": np.repeat(["control", "A", "B"], 200)})
     draws = np.random.default_rng(0)
-    cells = [f"cell_{k}" for k in range(4000)]
-    names = np.array(cells), np.array(["gene"])
-    own = (draws.random((4000, 1)) < 0.1).astype(np.float32)
-    weights = torch.ones(4000, dtype=torch.float64)
-    of = lambda share: Marginals.of(  # noqa: E731
-        torch.from_numpy((draws.random((4000, 1)) < share).astype(np.float32)), weights
-    )
-    part = Calibration((), np.array([0]), np.ones((1, 1), np.float32), (of(0.1),), (of(0.4),), 0)
-    once = part(own, 0 * own, *names, None)
-    assert zeros(once) == pytest.approx(0.6, abs=0.03)
-    again = part(once, 0 * own, *names, None, turn=1)
-    # Two thirds of the zeros that are left stay zero, as two thirds of all did.
-    assert zeros(again) == pytest.approx(0.4, abs=0.03)
-    assert zeros(part(once, 0 * own, *names, None)) > 0.5
+    expression = draws.uniform(0.5, 1.5, (600, 6)) * (draws.random((600, 6)) < 0.7)
+    expression[200:, 0] += 4
+    expression[200:400, 1] += 4
+    adata = ad.AnnData(sparse.csr_matrix(expression.astype(np.float32)), obs=cells)
+    adata.obs_names = [f"cell_{k}" for k in range(600)]
+    model = rt.tl.conditional_w1ot(adata, "control", allow_counts=True, **QUICK)
+    start = adata[:200].copy()
+    for name in ("A+B", "B+A"):
+        found = values(model.predict(start, name)).mean(axis=0) - dense(start.X).mean(axis=0)
+        assert found[0] == pytest.approx(8, abs=0.5)
+        assert found[1] == pytest.approx(4, abs=0.5)
+
+
+def test_a_condition_is_its_parts_whatever_their_order_and_the_control(doses, control):
+    expected = values(doses.predict(control, "drug_000", dose=100))
+    for name in ("drug_000+control", "control+drug_000"):
+        found = doses.predict(control, name, dose=100)
+        np.testing.assert_allclose(values(found), expected, rtol=1e-5)
+
+
+def test_combinations_of_training_are_found_by_their_parts(cells, control):
+    adata = cells.copy()
+    names = adata.obs["perturbation"].astype(str)
+    adata.obs["perturbation"] = names.where(names == "control", names + "+control")
+    model = rt.tl.conditional_w1ot(adata, "control", **QUICK)
+    assert model.given("drug_000").calibration is model.calibrations["drug_000+control"]
+    assert len(model.given("drug_000+drug_001").calibrations) == 2
+    assert model.given("drug_000").diagnostics["n_cells"] > 1
 
 
 def test_a_part_without_effect_changes_nothing(cells, control):
@@ -120,7 +140,7 @@ def test_a_part_without_effect_changes_nothing(cells, control):
     adata = ad.concat([adata, still])
     model = rt.tl.conditional_w1ot(adata, "control", **QUICK)
     both = values(model.predict(control, "drug_000+nothing"))
-    np.testing.assert_array_equal(both, values(model.predict(control, "drug_000")))
+    np.testing.assert_allclose(both, values(model.predict(control, "drug_000")), rtol=1e-5)
     np.testing.assert_array_equal(values(model.predict(control, "nothing")), dense(control.X))
 
 
@@ -162,6 +182,33 @@ def test_what_is_kept_of_the_cells_is_bounded(cells, monkeypatch):
     assert model.sample.adata.n_obs <= 7 * 20
     model.train(**QUICK)
     assert len(model.calibrations) == 6
+
+
+def test_an_interrupted_calibration_leaves_no_fit(cells, control, monkeypatch):
+    model = rt.tl.conditional_w1ot(cells.copy(), "control", dose_key="dose", **QUICK)
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("rayot.model.calibration.Calibration.of", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        model.train(**QUICK | {"max_steps": 5})
+    with pytest.raises(RuntimeError, match="Train the model before it predicts"):
+        model.predict(control, "drug_000", dose=10)
+
+
+def test_expression_without_zeros_keeps_no_cells(cells):
+    adata = cells.copy()
+    adata.X = dense(adata.X) + 1
+    model = ConditionalW1OT(adata, ConditionalW1OT.setup_anndata(adata), "control")
+    assert model.sample is None
+
+
+def test_genes_that_do_not_fit_are_counted(cells, monkeypatch, caplog):
+    monkeypatch.setattr("rayot.model.calibrations.LARGEST", 6_000)
+    with caplog.at_level("WARNING"):
+        rt.tl.conditional_w1ot(cells.copy(), "control", dose_key="dose", **QUICK)
+    assert "change least certainly keep their values, up to" in caplog.text
 
 
 def test_delta_keeps_no_distributions(cells):

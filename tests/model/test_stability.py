@@ -118,3 +118,17 @@ def test_members_that_nobody_asked_for_share_folds(simulated):
     assert table["n_folds"].tolist() == [5] * 5
     assert table["residual_energy_distance"].nunique() == 1
     assert fit(few, n_seeds=2).diagnostics_table["residual_energy_distance"].nunique() == 2
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_members_that_share_folds_have_one_test_and_one_strength(seed):
+    adata = rt.datasets.simulated(n_cells=60, n_genes=30, seed=seed)
+    # Most of the effect taken away, so that tests of single members would disagree.
+    control = adata[(adata.obs["perturbation"] == "control").to_numpy()].copy()
+    labels = np.where(np.arange(control.n_obs) % 2, "control", "perturbed")
+    control.obs["perturbation"] = labels
+    options = {"preset": "fast", "max_steps": 20, "show_progress_bar": False}
+    for cells in (adata, control):
+        table = rt.tl.w1ot(cells, "control", "perturbed", **options).diagnostics_table
+        assert len(table) == 5
+        assert table["p_value"].nunique() == table["strength"].nunique() == 1

@@ -13,8 +13,8 @@ from rayot._combinations import parts_of
 
 
 def covariates_name(covariates: Sequence[str]) -> str:
-    """Categories of the same cells as one name, which is empty without any."""
-    return " / ".join(covariates)
+    """Categories of the same cells as one name, another for others; empty without any."""
+    return " / ".join(each.replace("/", "//") for each in covariates)
 
 
 class Condition(NamedTuple):

@@ -25,7 +25,8 @@ MARK = "rayot"
 """Attribute of what rayot wrote, and may replace: the version that did."""
 
 CHUNK_VALUES = 2**18
-"""Values of a sparse matrix that are read at once; each chunk costs memory while it is written."""
+LEAST_CHUNK_VALUES = 2**10
+"""Values of a sparse matrix that are read and written at once."""
 
 UNUSABLE = ("", ".", "..", "_index")
 """Names that no column can have in a file."""
@@ -205,7 +206,10 @@ class CellWriter:
             block = block.copy()
             block.indptr = block.indptr.astype(np.int64)
             slot, _, name = entry.rpartition("/")
-            chunks = (max(1, min(CHUNK_VALUES, block.nnz * self.n_cells // block.shape[0])),)
+            expected = block.nnz * self.n_cells // block.shape[0]
+            # Of a block without values nothing follows for the next.
+            size = max(LEAST_CHUNK_VALUES, expected) if expected else CHUNK_VALUES
+            chunks = (min(CHUNK_VALUES, size),)
             write_elem(
                 self.root.require_group(slot) if slot else self.root,
                 name,

@@ -38,7 +38,7 @@ FEWEST_QUANTILES = 8
 """Quantiles of a gene that are kept, at least."""
 
 TURN = 10**12
-"""Between the seeds of successive draws, farther apart than those that users choose."""
+"""Between the seeds of several draws, farther apart than those that users choose."""
 
 SIDES = ("predicted", "observed")
 
@@ -136,8 +136,8 @@ class Calibration:
         strata
             (n,) stratum of each cell; None where it is not known.
         turn
-            Calibrations that the cells have passed before. Each draws anew: zeros that one has
-            left would else be zeros to the next, however many it changes.
+            Number of the calibration, of several whose changes are added up. Each draws anew, or
+            they would all change the same zeros.
         """
         table = np.zeros(len(own), dtype=np.intp)
         for number, name in enumerate(self.strata if strata is not None else ()):

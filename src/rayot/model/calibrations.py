@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -18,11 +19,14 @@ from rayot.model.training_sample import (
     SAMPLE_CELLS,
     SampledCells,
     TrainingSample,
+    has_zeros,
     sampled_cells,
     sampled_rows,
 )
 from rayot.representation import Representation
 from rayot.train.threads import threads_for
+
+logger = logging.getLogger(__name__)
 
 COPIED_CELLS = 2**17
 FEWEST_CELLS = 256
@@ -58,7 +62,8 @@ class CellsOfPerturbations:
     def copy(self) -> CellsOfPerturbations:
         """The cells that will be drawn, apart from the user's object.
 
-        They are no more than :data:`COPIED_CELLS`, or :data:`FEWEST_CELLS` of each perturbation.
+        Of a side no more than :data:`COPIED_CELLS` together are aimed at, but for
+        :data:`FEWEST_CELLS` of each perturbation, which are always taken.
         """
         most = min(self.most, max(FEWEST_CELLS, COPIED_CELLS // len(self.groups)))
         drawn = {}
@@ -77,6 +82,11 @@ class CellsOfPerturbations:
         }
         cells = sampled_cells(self.adata, self.data, rows, self.representation)
         return replace(self, adata=cells, groups=groups, most=most)
+
+    def calibrates(self, decode: str) -> bool:
+        """Whether genes may be calibrated, as :meth:`TrainingSample.calibrates` says of each."""
+        expression = self.data.expression(self.adata, np.arange(self.adata.n_obs))
+        return decode == "calibrated" or has_zeros(expression)
 
     def calibrations(
         self,
@@ -99,27 +109,41 @@ class CellsOfPerturbations:
         bar
             Of progress.
         n_jobs
-            Threads, as joblib has it: what is sorted and decoded takes no turns.
+            Threads, as joblib counts them; None is one.
         """
         bar.set_description("calibrating")
         bar.reset(len(self.groups))
 
-        def calibration(name: str, sample: TrainingSample) -> tuple[str, Calibration | None]:
+        def calibration(name: str, sample: TrainingSample) -> tuple[str, Calibration | None, int]:
             if not sample.calibrates(decode):
-                return name, None
+                return name, None, 0
             found = Calibration.of(model_of(name), sample)
-            return name, found.within(LARGEST // len(self.groups))
+            within = found.within(LARGEST // len(self.groups))
+            return name, within, len(found.genes) - len(within.genes)
 
         parallel = joblib.Parallel(
             n_jobs, require="sharedmem", return_as="generator", pre_dispatch="n_jobs"
         )
         calls = (joblib.delayed(calibration)(*each) for each in self._samples())
         # One thread each, and the user's setting as it was when all have ended.
+        left_out = {}
         with threads_for(0):
-            for name, found in parallel(calls):
+            for name, found, n_left_out in parallel(calls):
                 bar.update()
+                left_out[name] = n_left_out
                 if found is not None:
                     yield name, found
+        if n_most := max(left_out.values(), default=0):
+            logger.warning(
+                "Distributions of genes are kept in %d MB. In %d of %d conditions those that "
+                "change least certainly keep their values, up to %d genes of %r; fit fewer genes "
+                "or conditions to have all.",
+                LARGEST // 1_000_000,
+                np.count_nonzero(list(left_out.values())),
+                len(self.groups),
+                n_most,
+                max(left_out, key=lambda name: left_out[name]),
+            )
 
     def _samples(self) -> Iterator[tuple[str, TrainingSample]]:
         """Training cells of each perturbation."""

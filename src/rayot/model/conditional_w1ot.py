@@ -46,8 +46,9 @@ class ConditionalW1OT(FittedConditional):
     saw: doses between others, combinations ``"A+B"`` of perturbations, and whatever has a vector.
     How much of its way a cell goes at a new dose is interpolated between the logarithms of the
     doses beside it, so a perturbation without a detectable effect at both has none between them.
-    Genes are calibrated by the cells of each condition (``decode``), and of a new combination by
-    those of its parts, one after the other; other new conditions keep the decoded change.
+    Genes are calibrated by the cells of each condition (``decode``). A new combination whose moves
+    are added (``combination``) has the calibrated changes of its parts added up, where all parts
+    were in training; other new conditions keep the decoded change.
 
     Parameters
     ----------
@@ -149,9 +150,10 @@ class ConditionalW1OT(FittedConditional):
             )
             self.sample = None
             if may_calibrate(settings.decode, taken.nonnegative, representation):
-                self.sample = CellsOfPerturbations(
+                sample = CellsOfPerturbations(
                     cells, self.data, representation, by_exposure(groups), seed
                 ).copy()
+                self.sample = sample if sample.calibrates(settings.decode) else None
         self.source, self.target, self.labels = taken.source, taken.target, taken.labels
         self.components = taken.components
         self.training_cells = names_kept(cells, rows)
@@ -283,6 +285,8 @@ class ConditionalW1OT(FittedConditional):
         )
         if self.components is not None:
             self.components.lift(fitted, maps, None)
+        # Until all of it is there, should it be interrupted.
+        self.is_trained_ = False
         self.module = maps.eval()
         self.history_ = {
             phase: pd.DataFrame(columns).set_index("step")

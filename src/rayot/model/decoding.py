@@ -90,17 +90,21 @@ class Decoder:
         return np.asarray(decoded - self._decoded_start, dtype=np.float32)
 
     def _calibrated(self, terms: np.ndarray) -> np.ndarray:
-        """Expression that each term gives its distributions, one after the other."""
-        genes = dense(self.expression)
+        """Expression with the distributions that each term gives it, or all of their changes."""
+        own = dense(self.expression)
         names = self.adata.obs_names.to_numpy()[self.rows], self.adata.var_names.to_numpy()
+        changes = []
         for turn, (calibration, move) in enumerate(zip(self.calibrations, terms, strict=True)):
             moved = self.start + move
-            found = calibration(genes, self.change(moved), *names, self.strata, turn)
+            genes = calibration(own, self.change(moved), *names, self.strata, turn)
             # What does not move keeps its expression: no effect is no change.
             still = (moved == self.start).all(axis=1)
-            found[still] = genes[still]
-            genes = found
-        return genes
+            genes[still] = own[still]
+            if len(terms) == 1:
+                return genes
+            changes.append(genes - own)
+        # Values that two terms both take away cannot be taken twice.
+        return np.maximum(own + np.sum(changes, axis=0), np.minimum(own, 0))
 
     def spread(self, moves: Moves) -> np.ndarray:
         """Standard deviation (n, genes) float32 between the maps of moves, one at a time."""

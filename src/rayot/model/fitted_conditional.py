@@ -78,6 +78,10 @@ class FittedConditional(PersistentModel):
         names = self.problems.names
         return ConditionalMap(n_features, names, settings, self.seed, torch.from_numpy(vectors))
 
+    def _parts(self, condition: Condition) -> list[str]:
+        """Perturbations that a condition is a combination of, whatever their order."""
+        return sorted(each.perturbation for each in self.conditions.parts(condition))
+
     @property
     def table(self) -> pd.DataFrame:
         """One row a condition of training: what it is, its cells, and the figures of its map.
@@ -115,7 +119,8 @@ class FittedConditional(PersistentModel):
         At a new dose it is interpolated between the logarithms of known ones: a perturbation
         without a detectable effect at the doses beside it has none there.
         """
-        own = [(k, x) for k, x in enumerate(self.known) if x.perturbation == condition.perturbation]
+        parts = self._parts(condition)
+        own = [(k, each) for k, each in enumerate(self.known) if self._parts(each) == parts]
         alike = [k for k, each in own if each.dose == condition.dose]
         if not own or alike:
             return self.module.strengths[:, alike[:1]] if alike else None
@@ -154,17 +159,27 @@ class FittedConditional(PersistentModel):
         exposure = Condition(str(perturbation), dose, ())
         model = self._uncalibrated(exposure)
         if isinstance(model, GivenCondition):
-            names = [each.exposure.name for each in model.terms]
-            if all(name in self.calibrations for name in names):
-                model.calibrations = tuple(self.calibrations[name] for name in names)
+            found = [self._calibration_of(each) for each in model.terms]
+            if all(each is not None for each in found):
+                model.calibrations = tuple(filter(None, found))
         else:
-            model.calibration = self.calibrations.get(exposure.name)
+            model.calibration = self._calibration_of(exposure)
         model.is_trained_ = True
         return model
 
+    def _calibration_of(self, condition: Condition) -> Calibration | None:
+        """Distributions of genes of cells that were exposed so; None where there are none."""
+        seen = self._seen(condition)
+        return self.calibrations.get(seen[0].exposure.name) if seen else None
+
+    def _seen(self, condition: Condition) -> list[Condition]:
+        """Those of training in which cells were exposed to the same."""
+        parts, dose = self._parts(condition), condition.dose
+        return [each for each in self.known if each.dose == dose and self._parts(each) == parts]
+
     def _uncalibrated(self, exposure: Condition) -> W1OT:
         """The map of cells that were exposed so, without distributions of genes."""
-        seen = [each for each in self.known if each.exposure == exposure]
+        seen = self._seen(exposure)
         # Its parts and dose are checked by any covariates.
         condition = exposure._replace(covariates=self.known[0].covariates)
         parts = [condition]

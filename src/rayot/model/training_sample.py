@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 from anndata import AnnData
+from scipy import sparse
 
 from rayot.data import checks
 from rayot.data.matrix import dense
@@ -145,9 +146,7 @@ class TrainingSample:
     def sparse(self) -> bool:
         """Whether the target's expression has zeros, more than a twentieth of its values."""
         rows = np.arange(len(self.target.weights))
-        values = self.target.data.expression(self.target.cells, rows)
-        n_others = (values != 0).sum()
-        return bool(n_others < (1 - LEAST_ZEROS) * np.prod(values.shape, dtype=np.int64))
+        return has_zeros(self.target.data.expression(self.target.cells, rows))
 
     def calibrates(self, decode: str) -> bool:
         """Whether genes are calibrated by these cells, where :func:`may_calibrate` asked for them.
@@ -175,6 +174,12 @@ def may_calibrate(decode: str, nonnegative: bool, representation: Representation
     """
     asked = decode == "calibrated" or (decode == "auto" and nonnegative)
     return asked and representation.has_decoder
+
+
+def has_zeros(expression: np.ndarray | sparse.csr_matrix) -> bool:
+    """Whether more than a twentieth of the values are zero."""
+    n_others = (expression != 0).sum()
+    return bool(n_others < (1 - LEAST_ZEROS) * np.prod(expression.shape, dtype=np.int64))
 
 
 def sampled_rows(

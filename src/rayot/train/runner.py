@@ -145,6 +145,9 @@ def train_transport(
         if p_values is None:
             draws = [generator(seed, name, "permutation") for name in transport.names]
             p_values = permutation_test(source, target, draws).p_values
+        # Folds that judge several problems have one strength, which follows from one test.
+        tested = [judge if judge in crossed.folds else k for k, judge in enumerate(judges)]
+        p_values = p_values[tested]
         if settings.shrink:
             shrink(transport, folds, p_values)
         report = diagnostics(folds, p_values, labels, strengths=transport.strength)

@@ -113,6 +113,18 @@ def test_parts_that_raise_the_same_gene_raise_it_twice():
         assert found[1] == pytest.approx(4, abs=0.5)
 
 
+def test_values_below_zero_stay_where_training_cells_have_some(cells):
+    adata = cells.copy()
+    adata.X = dense(adata.X) - 1
+    given = {"plan_kwargs": {"decode": "calibrated"}, "allow_counts": True}
+    model = rt.tl.conditional_w1ot(adata, "control", **given, **QUICK)
+    start = adata[(adata.obs["perturbation"] == "control").to_numpy()].copy()
+    both = values(model.predict(start, "drug_000+drug_001"))
+    # The values of most cells, which are zeros less one, are kept, and some fall further.
+    assert both.min() <= -1
+    assert abs((both == -1).mean() - (dense(start.X) == -1).mean()) < 0.3
+
+
 def test_a_condition_is_its_parts_whatever_their_order_and_the_control(doses, control):
     expected = values(doses.predict(control, "drug_000", dose=100))
     for name in ("drug_000+control", "control+drug_000"):

@@ -48,7 +48,7 @@ class ConditionalW1OT(FittedConditional):
     doses beside it, so a perturbation without a detectable effect at both has none between them.
     Genes are calibrated by the cells of each condition (``decode``). A new combination whose moves
     are added (``combination``) has the calibrated changes of its parts added up, where all parts
-    were in training; other new conditions keep the decoded change.
+    were in training, and sums below zero are clipped; other new conditions keep the decoded change.
 
     Parameters
     ----------

@@ -103,8 +103,8 @@ class Decoder:
             if len(terms) == 1:
                 return genes
             changes.append(genes - own)
-        # Values that two terms both take away cannot be taken twice.
-        return np.maximum(own + np.sum(changes, axis=0), np.minimum(own, 0))
+        # What two terms both take away may leave less than nothing, which is clipped as ever.
+        return own + np.sum(changes, axis=0)
 
     def spread(self, moves: Moves) -> np.ndarray:
         """Standard deviation (n, genes) float32 between the maps of moves, one at a time."""

@@ -117,7 +117,7 @@ class Columns:
     """What predictions of successive cells say in one number a cell, in arrays that are made once.
 
     Small arrays that stay, one after each block's large ones that go, would split memory so that
-    it can not be used again.
+    it cannot be used again.
 
     Parameters
     ----------
@@ -139,6 +139,8 @@ class Columns:
             if field.name in MATRICES or not isinstance(block, np.ndarray):
                 continue
             if field.name not in self._values:
+                # What only later cells had would leave earlier ones without a value.
+                assert not self._n_filled, field.name
                 self._values[field.name] = np.empty(self.n_cells, block.dtype)
             self._values[field.name][rows] = block
         self._n_clipped += part.n_clipped

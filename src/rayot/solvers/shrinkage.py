@@ -37,11 +37,11 @@ def shrink(transport: Stack, folds: Sequence[Sequence[Fold]], p_values: Tensor) 
         (P,), of :func:`rayot.solvers.permutation_test`.
     """
     for problem, own in enumerate(folds):
-        strengths = [0.0] * len(own)
-        if strength := float(p_values[problem] <= SIGNIFICANCE):
+        strength, strengths = 0.0, [0.0] * len(own)
+        if p_values[problem] <= SIGNIFICANCE:
             energies = [_energies(fold) for fold in own]
-            strength = _supported(energies)
             others = [energies[:k] + energies[k + 1 :] for k in range(len(own))]
+            strength = _supported(energies)
             strengths = list(map(_supported, others)) if len(own) > 1 else [strength]
         transport.strength[problem] = strength
         for fold, of_fold in zip(own, strengths, strict=True):

@@ -1,5 +1,8 @@
 """Predicted cells with the distributions of observed ones: zeros, spread and tails."""
 
+import copy
+from dataclasses import replace
+
 import anndata as ad
 import numpy as np
 import pytest
@@ -10,7 +13,7 @@ from scipy.stats import false_discovery_control, mannwhitneyu
 
 import rayot as rt
 from rayot.data.matrix import dense
-from rayot.model.calibration import _q_values, certainty, uniform
+from rayot.model.calibration import Calibration, _q_values, certainty, uniform
 from rayot.solvers import Marginals
 
 CALIBRATED = {"plan_kwargs": {"decode": "calibrated"}}
@@ -266,6 +269,80 @@ def test_strata_have_distributions_of_their_own(simulated):
     cells.obs["cell_type"] = "new"
     share = (model.predict(cells).to_df().to_numpy()[:, 0] > 0).mean()
     assert 0.1 < share < 0.6
+
+
+@pytest.fixture(scope="module")
+def in_strata(simulated):
+    return fit(simulated.copy(), strata_key="cell_type", use_rep="X_pca")
+
+
+def new_cells(simulated):
+    cells = simulated[(simulated.obs["perturbation"] == "control").to_numpy()].copy()
+    cells.obs["cell_type"] = "new"
+    return cells
+
+
+def test_a_cell_of_a_new_stratum_takes_the_distributions_of_a_seen_one(simulated, in_strata):
+    cells, strata = new_cells(simulated), in_strata.calibration.strata
+    assert len(strata) > 2
+    model = copy.copy(in_strata)
+    model.calibration = replace(in_strata.calibration, mixed=True)
+    found = model.predict(cells).to_df().to_numpy()
+    # Moves do not depend on the stratum, so that only its distributions differ.
+    by_stratum = []
+    for name in strata:
+        cells.obs["cell_type"] = name
+        by_stratum.append(in_strata.predict(cells).to_df().to_numpy())
+    equal = np.stack([(found == each).all(axis=1) for each in by_stratum], axis=1)
+    assert equal.any(axis=1).all()
+    start = dense(in_strata._encode(cells, np.arange(cells.n_obs))[0])
+    near = in_strata.training_distance.nearness(start)
+    np.testing.assert_allclose(equal.mean(axis=0), near.mean(axis=0), atol=0.06)
+    model.calibration = replace(in_strata.calibration, mixed=False)
+    cells.obs["cell_type"] = "new"
+    pooled = model.predict(cells).to_df().to_numpy()
+    assert not any((pooled == each).all() for each in [found, *by_stratum])
+
+
+def test_neither_blocks_nor_order_matter_to_new_strata(simulated, in_strata):
+    cells = new_cells(simulated)
+    model = copy.copy(in_strata)
+    model.calibration = replace(in_strata.calibration, mixed=True)
+    expected = model.predict(cells).to_df().to_numpy()
+    order = np.random.default_rng(0).permutation(cells.n_obs)
+    parts = [model.predict(cells[rows]).to_df().to_numpy() for rows in np.array_split(order, 7)]
+    np.testing.assert_allclose(np.concatenate(parts), expected[order], atol=1e-5)
+
+
+@pytest.mark.parametrize("in_pairs", [True, False])
+def test_distributions_of_new_strata_are_chosen_by_leaving_strata_out(in_pairs):
+    """Each type has one beside it that answers alike; or these answer the other way."""
+    rng = np.random.default_rng(0)
+    n, n_types = 240, 4 if in_pairs else 6
+    types = np.repeat(np.arange(n_types), n)
+    answers = (types > 1) if in_pairs else types % 2 == 1
+    level = 4 * answers if in_pairs else 3 * types
+    x = rng.poisson(1.0, (2, len(types), 30)).astype(np.float32)
+    x[:, :, :5] += level[:, None]
+    x[1, :, 10:20] += rng.poisson(6.0, (len(types), 10)) * answers[:, None]
+    adata = ad.AnnData(sparse.csr_matrix(np.log1p(np.concatenate(x))))
+    adata.obs["perturbation"] = np.repeat(["control", "perturbed"], len(types))
+    adata.obs["cell_type"] = np.tile(np.array(list("abcdef"))[types], 2)
+    sc.pp.pca(adata, n_comps=8)
+    assert fit(adata, strata_key="cell_type").calibration.mixed is in_pairs
+
+
+def test_strata_in_training_are_asked_for_by_what_is_saved(in_strata):
+    calibration = replace(in_strata.calibration, mixed=True)
+    arrays = calibration.arrays()
+    n_genes = int(calibration.genes[-1]) + 1
+    loaded = Calibration.from_arrays(arrays, calibration.strata, n_genes, 0)
+    assert loaded.mixed and loaded.strata == calibration.strata
+    pool = calibration.within(calibration.n_bytes - 1)
+    assert not pool.mixed and pool.strata == ()
+    arrays = {**pool.arrays(), "mixed.": np.array([True])}
+    with pytest.raises(ValueError, match="asks for strata, and there are none"):
+        Calibration.from_arrays(arrays, calibration.strata, n_genes, 0)
 
 
 def test_weights_enter(simulated):

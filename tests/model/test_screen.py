@@ -54,6 +54,30 @@ def test_only_perturbations_with_an_effect_move_cells(cells, screen):
     assert screen.problems["perturbation"].tolist() == cells.uns["active"]
 
 
+def test_a_long_screen_says_at_the_start_how_long_it_takes(cells, caplog, monkeypatch):
+    """By fits that are cut short, which change nothing, and only where somebody listens."""
+    steps = []
+
+    def counted(chunk, p_values):
+        steps.append(chunk.settings.potential_steps)
+        return original(chunk, p_values)
+
+    original = screen_fit.fit_chunk
+    monkeypatch.setattr(screen_fit, "fit_chunk", counted)
+    options = {"fdr": None, "max_memory": 0.001, "n_folds": 1, **QUICK}
+    silent = rt.tl.screen(cells.copy(), "control", **options)
+    assert steps == [60] * 6
+    steps.clear()
+    with caplog.at_level("INFO", "rayot"):
+        told = rt.tl.screen(cells.copy(), "control", **options)
+    assert steps == [1, 9] + [60] * 6
+    assert [each for each in caplog.messages if "Fitting 6 maps will take about 00:" in each]
+    pd.testing.assert_frame_equal(silent.table, told.table)
+    for name in told:
+        maps = silent[name].module.state_dict(), told[name].module.state_dict()
+        assert all(torch.equal(maps[0][part], maps[1][part]) for part in maps[0])
+
+
 def test_a_perturbation_alone_in_its_chunk_is_fitted_as_by_w1ot(cells):
     name = cells.uns["active"][0]
     adata = cells.copy()

@@ -243,6 +243,23 @@ def test_distances_know_no_rotation_and_no_unit():
     assert np.allclose(turned, of_cells(cells)(others), rtol=1e-4)
 
 
+def test_strata_are_near_by_the_distance_to_their_nearest_cells():
+    rng = np.random.default_rng(2)
+    sizes = (40, 7, 25)
+    groups = np.split(np.arange(sum(sizes)), np.cumsum(sizes)[:-1])
+    cells = rng.normal(size=(sum(sizes), 3)).astype(np.float32) + 1000
+    cells[groups[2]] += 5
+    distance = TrainingDistance.of(groups, lambda rows: cells[rows], 0)
+    new = rng.normal(size=(30, 3)).astype(np.float32) + 1002
+    found = distance.nearness(new)
+    each = np.linalg.norm(new[:, None] - cells, axis=2)
+    nearest = np.stack([np.sort(each[:, of], axis=1)[:, :10].mean(axis=1) for of in groups], 1)
+    expected = nearest**-2.0 / (nearest**-2.0).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(found, expected, rtol=1e-3)
+    # A cell of the fit itself is at no distance, and still has shares.
+    assert np.isfinite(distance.nearness(cells)).all()
+
+
 def test_what_a_model_keeps_of_its_cells_is_bounded():
     cells = np.random.default_rng(0).normal(size=(3000, 2100)).astype(np.float32)
     kept = of_cells(cells)

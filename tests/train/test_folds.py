@@ -144,6 +144,18 @@ def test_the_smallest_group_is_cross_fitted():
     assert report["residual_energy_distance"] == pytest.approx(0, abs=10)
 
 
+def test_what_has_no_effect_is_not_cross_fitted():
+    """Its word is that of the test, whatever folds would say."""
+    cells = [each.cells for each in sides([40])]
+    cells[1] = torch.cat([cells[0][:20].flip(0), cells[1][20:]])
+    both = [population(each, [20, 20]) for each in cells]
+    transport, found = fit(both, "ab")
+    words = [report["certificate"] for report in found.diagnostics]
+    assert [report["n_folds"] for report in found.diagnostics] == [1, 5]
+    assert words[0] == "no effect" != words[1]
+    assert float(transport.strength[0]) == 0
+
+
 @pytest.mark.slow
 def test_figures_spread_less_over_seeds():
     """The same 40 cells, 20 times: what differs are draws and which cells are held out."""

@@ -242,6 +242,7 @@ class TransportModel(PersistentModel):
             at_zero,
             self.calibrations_by_term,
             self._strata(adata, rows) if self.calibrations_by_term else None,
+            None if self.training_distance is None else self.training_distance.nearness,
         )
         return start, moves, decoder
 

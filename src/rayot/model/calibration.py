@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from anndata import AnnData
 from scipy.stats import false_discovery_control, norm
 
 from rayot.data.matrix import chunk_rows, row_chunks
+from rayot.metrics import energy_distance
 from rayot.model.potential_values import mass_of
 from rayot.model.saved import Arrays, check_array, check_names, grouped
 from rayot.model.training_sample import TrainingSample
@@ -37,10 +38,24 @@ LARGEST = 64_000_000
 FEWEST_QUANTILES = 8
 """Quantiles of a gene that are kept, at least."""
 
+STRATUM_DRAW = "stratum"
+"""Names the draw of a stratum for a cell."""
+
 TURN = 10**12
 """Between the seeds of several draws, farther apart than those that users choose."""
 
+JUDGED = 100
+"""Genes, and cells of a side of each stratum, that say which distributions suit others."""
+
+FEWEST_JUDGED = 10
+"""Cells of a side of a stratum that can say it."""
+
+FEWEST_STRATA = 3
+"""Strata that can say it: without one of two there is one, whose distributions are all."""
+
 SIDES = ("predicted", "observed")
+
+Nearness = Callable[[np.ndarray], np.ndarray | None]
 
 
 @dataclass(frozen=True)
@@ -54,7 +69,10 @@ class Calibration:
     Attributes
     ----------
     strata
-        Names of those with distributions of their own; other cells take those of all.
+        Names of those with distributions of their own.
+    mixed
+        Whether cells of other strata take the distributions of one of these, drawn for each cell
+        and more often of near strata, rather than those of all cells.
     genes
         (c,) int64, ascending: those that change somewhere. All others keep their values.
     shape
@@ -68,6 +86,7 @@ class Calibration:
     """
 
     strata: tuple[str, ...]
+    mixed: bool
     genes: np.ndarray
     shape: np.ndarray
     predicted: tuple[Marginals, ...]
@@ -83,7 +102,8 @@ class Calibration:
         certain that the gene changes, see :func:`certainty`; and ranks are those of the cells' own
         values with so large a share of their predicted change, times n / (n + 200), where n counts
         the cells of the smaller side. Distributions of strata are shrunk towards those of all cells
-        by n / (n + 100).
+        by n / (n + 100). Which ones suit cells of other strata is seen where each stratum in turn
+        does without its own.
         """
         sides = sample.source, sample.target
         weights = _matched_weights(model, sample)
@@ -99,7 +119,7 @@ class Calibration:
         shape = _trust(model, sizes)[:, None] * share[:, genes]
         table = sample.source.strata + (1 if sample.source.names else 0)
         own = sample.source.expression[:, genes]
-        change = _changes(model, sample.source.cells, genes)
+        start, change = _changes(model, sample.source.cells, genes)
         scores = _scores(own, change, shape, table)
         predicted = sample.source.marginals_of(scores, weights[0])
         chosen = torch.from_numpy(genes)
@@ -107,14 +127,18 @@ class Calibration:
             after.take(chosen).mixture(before.take(chosen), torch.from_numpy(of_table[genes]))
             for before, after, of_table in zip(source, target, share, strict=True)
         ]
-        return cls(
+        found = cls(
             sample.source.names,
+            False,
             genes,
             shape,
             _shrunk(predicted, sizes),
             _shrunk(observed, sizes),
             model.seed,
         )
+        distance = model.training_distance
+        nearness = None if distance is None else lambda rows: distance.nearness(start[rows])
+        return replace(found, mixed=found._suits_others(sample, own, change, share, nearness))
 
     def __call__(
         self,
@@ -124,6 +148,7 @@ class Calibration:
         names: np.ndarray,
         strata: np.ndarray | None,
         turn: int = 0,
+        nearness: Nearness | None = None,
     ) -> np.ndarray:
         """Calibrated expression of cells (n, g) float32.
 
@@ -138,10 +163,11 @@ class Calibration:
         turn
             Number of the calibration, of several whose changes are added up. Each draws anew, or
             they would all change the same zeros.
+        nearness
+            Shares (k, S) of the strata that are near to some of the cells, by their numbers (k,);
+            None where they are all as near.
         """
-        table = np.zeros(len(own), dtype=np.intp)
-        for number, name in enumerate(self.strata if strata is not None else ()):
-            table[strata == name] = number + 1
+        table = self._tables(cells, strata, nearness)
         found = own.copy()
         genes = self.genes
         scores = torch.from_numpy(_scores(own[:, genes], change[:, genes], self.shape, table))
@@ -157,6 +183,90 @@ class Calibration:
                 before, after, scores[mine][:, chosen], draws[mine][:, chosen]
             )
         return found
+
+    def _tables(
+        self, cells: np.ndarray, strata: np.ndarray | None, nearness: Nearness | None
+    ) -> np.ndarray:
+        """Number (n,) of the distributions that each cell takes; 0 are those of all cells."""
+        table = np.zeros(len(cells), dtype=np.intp)
+        if strata is None:
+            return table
+        for number, name in enumerate(self.strata):
+            table[strata == name] = number + 1
+        others = np.flatnonzero(table == 0)
+        if self.mixed and len(others):
+            shares = None if nearness is None else nearness(others)
+            if shares is None:
+                shares = np.ones((len(others), len(self.strata)), dtype=np.float32)
+            draws = uniform(cells[others], np.array([STRATUM_DRAW]), self.seed)
+            passed = shares.cumsum(axis=1)
+            table[others] = 1 + (draws * passed[:, -1:] >= passed[:, :-1]).sum(axis=1)
+        return table
+
+    def _suits_others(
+        self,
+        sample: TrainingSample,
+        own: np.ndarray,
+        change: np.ndarray,
+        share: np.ndarray,
+        nearness: Nearness | None,
+    ) -> bool:
+        """Whether a stratum without its own distributions is better with those of other strata.
+
+        By the energy distance, in the genes that change most certainly, between its calibrated
+        source cells and its target cells. A new stratum is one more of its kind, and takes the
+        distributions of one, unless those of all cells are nearer by more than a standard error
+        over strata.
+        """
+        n_strata = len(self.strata)
+        if n_strata < FEWEST_STRATA or not len(self.genes):
+            return False
+        order = np.argsort(-share[0, self.genes], kind="stable")
+        places = np.sort(order[:JUDGED])
+        chosen = self._of_genes(places)
+        names = np.array(sample.source.cells.var_names)[self.genes[places]]
+        before, after = own[:, places], change[:, places]
+        observed = sample.target.expression[:, self.genes[places]]
+        gains = []
+        for number in range(n_strata):
+            rows = [
+                _spread_out(np.flatnonzero(side.strata == number))
+                for side in (sample.source, sample.target)
+            ]
+            if min(map(len, rows)) < FEWEST_JUDGED:
+                continue
+            others, truth = chosen._without(number), observed[rows[1]]
+            cells = sample.source.cells.obs_names.to_numpy()[rows[0]]
+            mine = before[rows[0]], after[rows[0]], cells, names, np.full(len(rows[0]), "")
+            shares = None if nearness is None else nearness(rows[0])
+            near = None if shares is None else np.delete(shares, number, axis=1).__getitem__
+            of_all, of_near = (
+                energy_distance(replace(others, mixed=mixed)(*mine, nearness=near), truth)
+                for mixed in (False, True)
+            )
+            gains.append(of_all - of_near)
+        if len(gains) < FEWEST_STRATA:
+            return False
+        return bool(np.mean(gains) > -np.std(gains, ddof=1) / np.sqrt(len(gains)))
+
+    def _without(self, stratum: int) -> Calibration:
+        """Distributions of all other strata, in genes from the first on, and of all their cells."""
+        kept = [number for number in range(len(self.strata)) if number != stratum]
+        sides = []
+        for side in (self.predicted, self.observed):
+            of_strata = [side[number + 1] for number in kept]
+            pool = of_strata[0]
+            for n, each in enumerate(of_strata[1:], 2):
+                pool = each.mixture(pool, torch.full_like(pool.zero, 1 / n))
+            sides.append((pool, *of_strata))
+        return replace(
+            self,
+            strata=tuple(self.strata[number] for number in kept),
+            genes=np.arange(len(self.genes)),
+            shape=self.shape[[0, *(number + 1 for number in kept)]],
+            predicted=sides[0],
+            observed=sides[1],
+        )
 
     @property
     def n_quantiles(self) -> int:
@@ -175,6 +285,7 @@ class Calibration:
             found = replace(
                 found,
                 strata=(),
+                mixed=False,
                 shape=found.shape[:1],
                 predicted=found.predicted[:1],
                 observed=found.observed[:1],
@@ -217,7 +328,8 @@ class Calibration:
             for side in SIDES
             for field in fields(Marginals)
         }
-        return {"genes.": self.genes, "shape.": self.shape, **tables}
+        mixed = np.array([self.mixed])
+        return {"genes.": self.genes, "shape.": self.shape, "mixed.": mixed, **tables}
 
     @classmethod
     def from_arrays(
@@ -230,10 +342,12 @@ class Calibration:
         ValueError
             If they are not the distributions of so many genes and strata.
         """
-        groups = grouped(arrays, ".", ("genes", "shape", *SIDES))
-        for name in ("genes", "shape"):
+        alone = ("genes", "shape", "mixed")
+        groups = grouped(arrays, ".", (*alone, *SIDES))
+        for name in alone:
             check_names(groups[name], [""], f"calibration.{name}")
-        genes, shape = groups["genes"][""], groups["shape"][""]
+        genes, shape, mixed = (groups[name][""] for name in alone)
+        check_array(mixed, "calibration.mixed", (1,), np.bool_)
         if len(shape) == 1:
             strata = ()
         check_array(genes, "calibration.genes", (genes.size,), np.int64)
@@ -245,7 +359,15 @@ class Calibration:
         sides = [
             _checked_tables(groups[side], side, (1 + len(strata), genes.size)) for side in SIDES
         ]
-        return cls(tuple(strata), genes, shape, sides[0], sides[1], seed)
+        if mixed[0] and not strata:
+            raise ValueError("the array 'calibration.mixed' asks for strata, and there are none.")
+        return cls(tuple(strata), bool(mixed[0]), genes, shape, sides[0], sides[1], seed)
+
+
+def _spread_out(rows: np.ndarray) -> np.ndarray:
+    """Some of the rows, from the first to the last: neighbours in a file may be of one batch."""
+    n_rows = min(JUDGED, len(rows))
+    return rows[np.linspace(0, len(rows), n_rows, endpoint=False).astype(np.intp)]
 
 
 def _checked_tables(found: Arrays, side: str, shape: tuple[int, int]) -> tuple[Marginals, ...]:
@@ -359,14 +481,15 @@ def _trust(model: Method, sizes: np.ndarray) -> np.ndarray:
     return (n_cells / (n_cells + SHAPE_SHRINKAGE)).astype(np.float32)
 
 
-def _changes(model: Method, cells: AnnData, genes: np.ndarray) -> np.ndarray:
-    """Predicted change (n, c) of some genes of cells."""
-    found = []
+def _changes(model: Method, cells: AnnData, genes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Cells (n, d) in the space of the map, and predicted change (n, c) of some of their genes."""
+    starts, found = [], []
     for rows in row_chunks(np.arange(cells.n_obs), chunk_rows(cells.n_vars)):
         start, moves, decoder = model.move(cells, rows, clip=False)
         assert decoder is not None
+        starts.append(start)
         found.append(decoder.change(start + moves.mean.numpy())[:, genes])
-    return found[0] if len(found) == 1 else np.concatenate(found)
+    return np.concatenate(starts), found[0] if len(found) == 1 else np.concatenate(found)
 
 
 def _scores(

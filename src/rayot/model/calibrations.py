@@ -111,7 +111,8 @@ class CellsOfPerturbations:
         n_jobs
             Threads, as joblib counts them; None is one.
         """
-        bar.set_description("calibrating")
+        bar.set_description("calibrating", refresh=False)
+        bar.set_postfix_str("", refresh=False)
         bar.reset(len(self.groups))
 
         def calibration(name: str, sample: TrainingSample) -> tuple[str, Calibration | None, int]:

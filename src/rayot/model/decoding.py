@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -41,6 +42,8 @@ class Decoder:
         are not calibrated.
     strata
         (n,) stratum of each cell, for the calibration; None where it is not known.
+    nearness
+        Shares (n, S) of the strata of the fit that are near to cells (n, d); None weighs alike.
     """
 
     representation: Representation
@@ -52,15 +55,16 @@ class Decoder:
     at_zero: bool
     calibrations: tuple[Calibration, ...] = ()
     strata: np.ndarray | None = None
+    nearness: Callable[[np.ndarray], np.ndarray] | None = None
+
+    @cached_property
+    def _decoded_start(self) -> np.ndarray:
+        return self.representation.decode(self.start, self.adata, self.rows)
 
     @property
     def is_sparse(self) -> bool:
         """Whether predicted genes have the zeros of cells, which are held sparse."""
         return bool(self.calibrations) and sparse.issparse(self.expression)
-
-    @cached_property
-    def _decoded_start(self) -> np.ndarray:
-        return self.representation.decode(self.start, self.adata, self.rows)
 
     def genes(self, terms: np.ndarray) -> tuple[np.ndarray, int]:
         """Expression (n, genes) float32 of cells that move, and how many values were clipped.
@@ -86,8 +90,11 @@ class Decoder:
 
     def change(self, moved: np.ndarray) -> np.ndarray:
         """Change (n, genes) float32 of the expression of cells that move to (n, d)."""
-        decoded = self.representation.decode(moved, self.adata, self.rows)
-        return np.asarray(decoded - self._decoded_start, dtype=np.float32)
+        found = self.representation.change(moved - self.start)
+        if found is None:
+            decoded = self.representation.decode(moved, self.adata, self.rows)
+            found = np.asarray(decoded - self._decoded_start, dtype=np.float32)
+        return found
 
     def _calibrated(self, terms: np.ndarray) -> np.ndarray:
         """Expression with the distributions that each term gives it, or all of their changes."""
@@ -96,7 +103,9 @@ class Decoder:
         changes = []
         for turn, (calibration, move) in enumerate(zip(self.calibrations, terms, strict=True)):
             moved = self.start + move
-            genes = calibration(own, self.change(moved), *names, self.strata, turn)
+            genes = calibration(
+                own, self.change(moved), *names, self.strata, turn, self._nearness_of
+            )
             # What does not move keeps its expression: no effect is no change.
             still = (moved == self.start).all(axis=1)
             genes[still] = own[still]
@@ -105,6 +114,10 @@ class Decoder:
             changes.append(genes - own)
         # What two terms both take away may leave less than nothing, which is clipped as ever.
         return own + np.sum(changes, axis=0)
+
+    def _nearness_of(self, cells: np.ndarray) -> np.ndarray | None:
+        """Shares of the strata near to some of the cells, by their numbers."""
+        return None if self.nearness is None else self.nearness(self.start[cells])
 
     def spread(self, moves: Moves) -> np.ndarray:
         """Standard deviation (n, genes) float32 between the maps of moves, one at a time."""

@@ -265,6 +265,7 @@ class Screen(FittedScreen):
         """Fill the stack, and return the test of each perturbation."""
         self.components = cells.encode_control(self.representation, self.settings, self.seed)
         settings, n_features = self.in_components()
+        bar.set_description("testing")
         tests = test_perturbations(cells, settings, self.seed, options, fdr, n_jobs)
         problems = {
             name: self._problems(cells, name)
@@ -280,6 +281,7 @@ class Screen(FittedScreen):
         )
         chunks = (cells.chunk(piece, settings, self.seed, options) for piece in pieces)
         known = None if fdr is None else {name: test[1] for name, test in tests.items()}
+        bar.set_description("fitting", refresh=False)
         bar.reset(sum(len(each) for each in problems.values()))
         parts = fit_chunks(chunks, known, n_jobs, folder, resume, bar)
         self.stack = ScreenStack.join(problems, parts, (1 + len(self.cell_types), n_features))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
+import logging
 import math
 import shutil
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice, pairwise
@@ -26,6 +28,8 @@ from rayot.solvers import Settings
 from rayot.train import TrainingOptions
 from rayot.train.memory import numbers_held
 
+logger = logging.getLogger(__name__)
+
 PERMUTATIONS = (199, 1999, 19999)
 """Permutations of successive rounds of the test."""
 
@@ -33,6 +37,12 @@ LARGEST_CHUNK = 8
 """Problems in a chunk on a processor, which gains little from more and may have many cores."""
 
 LARGEST_CHUNK_GPU = 512
+
+PROBED_STEPS = (1, 9)
+"""Steps of the short fits that say how long a whole one takes."""
+
+FEWEST_CHUNKS = 3
+"""Chunks of a worker from which a screen is long enough to say before how long it takes."""
 
 Result = TypeVar("Result")
 
@@ -159,12 +169,13 @@ def fit_chunks(
     resume
         Whether they are.
     bar
-        Is moved by the problems that are done.
+        Is moved by the problems that are done. It says before the first how long all will take.
     """
     digests: dict[tuple[str, ...], str] = {}
     done: list[tuple[list[str], FittedChunk]] = []
 
     def calls() -> Iterator[Any]:
+        announced = False
         for chunk in chunks:
             known = None
             if p_values is not None:
@@ -179,6 +190,11 @@ def fit_chunks(
                     raise FileExistsError(refusal)
                 inner = str(folder / f"running-{digest}")
                 options = replace(chunk.options, checkpoint_dir=inner, resume=resume, lock=False)
+            if not announced:
+                n_done = sum(len(names) for names, _ in done)
+                _announce(chunk, known, (bar.total or 0) - n_done, n_jobs, bar)
+                announced = True
+            if folder is not None:
                 chunk = replace(chunk, options=options)
             yield joblib.delayed(_named)(chunk, known)
 
@@ -192,6 +208,36 @@ def fit_chunks(
     for names, fitted in done:
         bar.update(len(names))
         yield names, fitted
+
+
+def _announce(
+    chunk: Chunk, p_values: Sequence[float] | None, n_maps: float, n_jobs: int | None, bar: tqdm
+) -> None:
+    """Say how long so many maps will take, where this is worth the time to find out."""
+    if bar.disable and not logger.isEnabledFor(logging.INFO):
+        return
+    n_workers = max(1, joblib.effective_n_jobs(n_jobs))
+    n_chunks = n_maps / len(chunk.names)
+    steps = list(chunk.settings.steps().values())
+    if n_chunks < FEWEST_CHUNKS * n_workers or max(steps, default=0) <= max(PROBED_STEPS):
+        return
+    seconds = _expected_seconds(chunk, p_values, float(np.mean(steps))) * n_chunks / n_workers
+    duration = tqdm.format_interval(seconds)
+    logger.info("Fitting %d maps will take about %s.", round(n_maps), duration)
+    bar.set_postfix_str(f"about {duration} in all")
+
+
+def _expected_seconds(chunk: Chunk, p_values: Sequence[float] | None, n_steps: float) -> float:
+    """Seconds that the fit of a chunk will take, by two that are cut short."""
+    options = replace(chunk.options, trainer_kwargs={})
+    seconds = []
+    for steps in PROBED_STEPS:
+        settings = chunk.settings.with_limits(steps, None)
+        start = time.perf_counter()
+        fit_chunk(replace(chunk, settings=settings, options=options), p_values)
+        seconds.append(time.perf_counter() - start)
+    first, last = PROBED_STEPS
+    return seconds[1] + (n_steps - last) * (seconds[1] - seconds[0]) / (last - first)
 
 
 def _as_they_end(calls: Iterator[Any], n_jobs: int | None) -> Iterator[Any]:

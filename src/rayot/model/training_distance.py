@@ -16,6 +16,9 @@ MOST_CELLS = 2048
 MOST_NUMBERS = 2**21
 """Bound what a model keeps of its training cells."""
 
+NEIGHBOURS = 10
+"""Cells of a stratum, at most, whose mean distance says how near it is."""
+
 BLOCK = 4096
 """Cells whose distances are held at once."""
 
@@ -71,6 +74,20 @@ class TrainingDistance:
         """Distance (n,) float32 of cells (n, d) to the nearest of the fit's, but to itself."""
         return self._from(cells, self.cells)
 
+    def nearness(self, cells: np.ndarray) -> np.ndarray:
+        """Shares (n, S) of the strata that are near to cells (n, d).
+
+        They fall with the square of the mean distance to the nearest cells of each (Shepard 1968).
+        """
+        fitted, strata = torch.from_numpy(self.cells), torch.from_numpy(self.strata)
+        of_strata = [fitted[strata == number] for number in range(int(strata.max()) + 1)]
+        blocks = torch.from_numpy(np.ascontiguousarray(cells)).split(BLOCK)
+        distance = torch.cat(
+            [torch.stack([_mean_nearest(block, own) for own in of_strata], 1) for block in blocks]
+        )
+        found = distance.clamp_min(1e-6 * self.unit) ** -2
+        return (found / found.sum(1, keepdim=True)).numpy()
+
     def between(self, stratum: int) -> float:
         """Mean distance of the cells of a stratum to the nearest ones of all others."""
         own = self.strata == stratum
@@ -107,6 +124,13 @@ class TrainingDistance:
         if not (unit > 0).all() or len(strata) < 2 or not known.all():
             raise ValueError("the unit or the strata of the training distance are out of range.")
         return cls(cells, strata, float(unit[0]))
+
+
+def _mean_nearest(cells: Tensor, others: Tensor) -> Tensor:
+    """Mean distance (n,) to the nearest of others."""
+    centre = others.mean(0)
+    found = torch.cdist(cells - centre, others - centre)
+    return found.topk(min(NEIGHBOURS, len(others)), largest=False).values.mean(1)
 
 
 def _nearest(cells: Tensor, others: Tensor) -> Tensor:

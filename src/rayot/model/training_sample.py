@@ -187,9 +187,9 @@ def sampled_rows(
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Rows of source and of target, of each stratum, drawn by the seed alone.
 
-    Of source cells eight times as many as target cells say all that can be said of these. Their
-    number is a power of two, so that perturbations of a screen share them. Of a side there are
-    ``most`` in all.
+    Of source cells about eight times as many as target cells say all that can be said of these.
+    Their number is a power of two, so that perturbations of a screen share them. Of a side there
+    are ``most`` in all.
     """
     most = max(2, most // len(groups))
     sides = []
@@ -197,14 +197,14 @@ def sampled_rows(
         rng = np.random.default_rng([seed, SAMPLE_CELLS, side])
         rows = []
         for group in groups:
-            enough = 8 * 2 ** int(np.ceil(np.log2(max(1, len(group[1]))))) if side == 0 else most
+            enough = 8 * 2 ** round(np.log2(max(1, len(group[1])))) if side == 0 else most
             rows.append(np.sort(rng.permutation(group[side])[: min(most, enough)]))
         sides.append(rows)
     return sides[0], sides[1]
 
 
 def _marginals(values: np.ndarray, weights: np.ndarray) -> Marginals:
-    return Marginals.of(torch.from_numpy(np.ascontiguousarray(values)), torch.from_numpy(weights))
+    return Marginals.of(torch.from_numpy(values), torch.from_numpy(weights))
 
 
 def sampled_cells(

@@ -77,6 +77,13 @@ class Representation(ABC):
             in :meth:`encode`.
         """
 
+    def change(self, moves: np.ndarray) -> np.ndarray | None:
+        """Change (n, genes) float32 of the expression of cells that move by (n, d).
+
+        None where it is not the same wherever they start.
+        """
+        return None
+
     def fitted_to(self, adata: AnnData, spec: DataSpec, rows: np.ndarray) -> Representation:
         """The representation for cells of this kind, which it was given without having seen them.
 

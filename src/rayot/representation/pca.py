@@ -113,6 +113,10 @@ class PCA(Representation):
         """Expression z Wᵀ + b."""
         return cells @ self.loadings.T + self.gene_offset
 
+    def change(self, moves: np.ndarray) -> np.ndarray:
+        """Change of the expression, m Wᵀ."""
+        return np.asarray(moves @ self.loadings.T, dtype=np.float32)
+
     def arrays(self) -> dict[str, np.ndarray]:
         """Loadings and offsets."""
         return {

@@ -10,6 +10,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from rayot.solvers import (
+    SIGNIFICANCE,
     Population,
     Settings,
     Stack,
@@ -61,7 +62,8 @@ def train_transport(
     """Fit a stack of maps phase after phase, and judge the maps.
 
     A problem with fewer than 100 cells of a side is cross-fitted too: further maps are fitted
-    without a part of its cells each, and judged on that part in its stead.
+    without a part of its cells each, and judged on that part in its stead. Where the test finds no
+    effect, no such judgement would change what is said of the map.
 
     Parameters
     ----------
@@ -113,14 +115,21 @@ def train_transport(
     phases = phases_of(transport, training, validation, settings, seed, options)
     judges = range(source.n_problems) if judges is None else judges
     counts = fold_counts(source, target, options.n_folds)
-    counts = [count if judges[k] == k else 1 for k, count in enumerate(counts)]
+    n_problems, n_features = source.n_problems, transport.n_features
+    largest = n_problems * 2 * settings.batch_size * max(n_features, settings.widest)
+    if p_values is None:
+        draws = [generator(seed, name, "permutation") for name in transport.names]
+        with threads_for(largest * settings.widest):
+            p_values = permutation_test(source, target, draws).p_values
+    # Folds that judge several problems have one strength, which follows from one test.
+    p_values = p_values[[judge if counts[judge] > 1 else k for k, judge in enumerate(judges)]]
+    judged = (p_values <= SIGNIFICANCE).tolist()
+    counts = [count if judges[k] == k and judged[k] else 1 for k, count in enumerate(counts)]
     fingerprint = partial(fingerprint_of, transport, source, target, settings, seed, options)
     together = folds_per_problem(transport, source, target)
     strata = strata_left_out(transport, source, target, options)
     n_fits = 1 + len(stacks_of(counts, together)) + bool(strata)
     total = sum(phase.n_steps for phase in phases) * n_fits
-    n_problems, n_features = source.n_problems, transport.n_features
-    largest = n_problems * 2 * settings.batch_size * max(n_features, settings.widest)
     with (
         claimed(options, fingerprint, [phase.name for phase in phases]) as folder,
         threads_for(largest * settings.widest),
@@ -142,12 +151,6 @@ def train_transport(
             bar,
         )
         folds = [crossed.folds.get(judges[problem], [own]) for problem, own in enumerate(apart)]
-        if p_values is None:
-            draws = [generator(seed, name, "permutation") for name in transport.names]
-            p_values = permutation_test(source, target, draws).p_values
-        # Folds that judge several problems have one strength, which follows from one test.
-        tested = [judge if judge in crossed.folds else k for k, judge in enumerate(judges)]
-        p_values = p_values[tested]
         if settings.shrink:
             shrink(transport, folds, p_values)
         report = diagnostics(folds, p_values, labels, strengths=transport.strength)

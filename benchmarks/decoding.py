@@ -38,6 +38,9 @@ METHODS = {
     "quantile_map": "QuantileMap",
     "discrete_ot": "DiscreteOT",
     "otcfm": "OTCFM",
+    "gaussian_ot": "GaussianOT",
+    "w2ot": "W2OT",
+    "genot": "GENOT",
 }
 DECODE = ("not clipped", "clipped", "calibrated", "calibrated within strata")
 CELLS = 1000
@@ -181,6 +184,7 @@ def summary() -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("--methods", default=",".join(METHODS))
     options = parser.parse_args()
     cases = [
         {"data": data, "seed": seed, "method": method, "decode": decode}
@@ -188,7 +192,7 @@ if __name__ == "__main__":
         for data in ("kang18", "gbm", "papalexi", "bcr")
         for method, decodes in (
             ("identity", ("",)),
-            *((method, DECODE) for method in METHODS),
+            *((method, DECODE) for method in options.methods.split(",")),
             ("observed", ("",)),
         )
         for decode in decodes

@@ -59,6 +59,7 @@ METHODS = {
     "fixed_step": {},
     "celltype_shift": {},
     "mean_shift": {},
+    "quantile_map": {},
 }
 IN_GENES = (
     "w1ot",
@@ -68,9 +69,13 @@ IN_GENES = (
     "otcfm",
     "scgen",
     "mean_shift",
+    "quantile_map",
     "identity",
     "observed",
 )
+
+OF_GENES = ("scgen", "quantile_map")
+"""They work on genes themselves, whatever the space of the others."""
 
 JOINT = ("cpa", "biolord")
 """They know a covariate of every cell; none can be the group that is unseen."""
@@ -114,7 +119,7 @@ def measure(data: str, setting: str, seed: int, method: str) -> dict:
         adata,
         "control",
         SETS[data].target,
-        use_rep=None if setting == "genes" or verb == "scgen" else "X_pca",
+        use_rep=None if setting == "genes" or verb in OF_GENES else "X_pca",
         key_added="map",
         seed=seed,
         show_progress_bar=False,

@@ -53,6 +53,9 @@ FEWEST_JUDGED = 10
 FEWEST_STRATA = 3
 """Strata that can say it: without one of two there is one, whose distributions are all."""
 
+MOST_STRATA = 8
+"""Strata, those with most cells, that are asked."""
+
 SIDES = ("predicted", "observed")
 
 Nearness = Callable[[np.ndarray], np.ndarray | None]
@@ -218,8 +221,7 @@ class Calibration:
         distributions of one, unless those of all cells are nearer by more than a standard error
         over strata.
         """
-        n_strata = len(self.strata)
-        if n_strata < FEWEST_STRATA or not len(self.genes):
+        if not len(self.genes):
             return False
         order = np.argsort(-share[0, self.genes], kind="stable")
         places = np.sort(order[:JUDGED])
@@ -227,14 +229,14 @@ class Calibration:
         names = np.array(sample.source.cells.var_names)[self.genes[places]]
         before, after = own[:, places], change[:, places]
         observed = sample.target.expression[:, self.genes[places]]
+        sides = sample.source.strata, sample.target.strata
+        n_cells = np.min([np.bincount(side, minlength=len(self.strata)) for side in sides], axis=0)
+        judges = [n for n in np.argsort(-n_cells)[:MOST_STRATA] if n_cells[n] >= FEWEST_JUDGED]
+        if len(judges) < FEWEST_STRATA:
+            return False
         gains = []
-        for number in range(n_strata):
-            rows = [
-                _spread_out(np.flatnonzero(side.strata == number))
-                for side in (sample.source, sample.target)
-            ]
-            if min(map(len, rows)) < FEWEST_JUDGED:
-                continue
+        for number in judges:
+            rows = [_spread_out(np.flatnonzero(side == number)) for side in sides]
             others, truth = chosen._without(number), observed[rows[1]]
             cells = sample.source.cells.obs_names.to_numpy()[rows[0]]
             mine = before[rows[0]], after[rows[0]], cells, names, np.full(len(rows[0]), "")
@@ -245,8 +247,6 @@ class Calibration:
                 for mixed in (False, True)
             )
             gains.append(of_all - of_near)
-        if len(gains) < FEWEST_STRATA:
-            return False
         return bool(np.mean(gains) > -np.std(gains, ddof=1) / np.sqrt(len(gains)))
 
     def _without(self, stratum: int) -> Calibration:

@@ -21,7 +21,7 @@ from rayot.solvers import (
     IdentityMap,
     Population,
     ShiftMap,
-    TransportMap,
+    W1Map,
     W2Map,
     generator,
 )
@@ -47,7 +47,7 @@ ALL = [
     GenotMap,
     IdentityMap,
     ShiftMap,
-    TransportMap,
+    W1Map,
     W2Map,
 ]
 

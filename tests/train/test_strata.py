@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from rayot.solvers import Population, TransportMap, W1Settings, generator
+from rayot.solvers import Population, W1Map, W1Settings, generator
 from rayot.solvers.objective import by_stratum
 from rayot.train import TrainingOptions, train_transport
 from rayot.train.potential import PotentialTraining
@@ -42,7 +42,7 @@ def test_each_stratum_is_drawn_equally_and_from_itself(n_problems):
 def test_a_batch_has_an_equal_share_of_each_stratum():
     settings = W1Settings.from_preset("fast", batch_size=32)
     population = strata()
-    transport = TransportMap(1, ["a"], settings, seed=0)
+    transport = W1Map(1, ["a"], settings, seed=0)
     both = population, population
     phase = PotentialTraining(transport, 0, *both, both, settings, seed=0)
     steps = list(phase.draw_block(5))
@@ -83,7 +83,7 @@ def test_what_lies_outside_of_the_basis_stays(preset):
     cells = torch.randn(200, 12, generator=draws) * torch.linspace(3, 0.3, 12)
     sides = [Population.from_groups(cells, [rows]) for rows in torch.arange(200).view(2, 100)]
     settings = W1Settings.from_preset(preset, n_components=4)
-    transport = TransportMap(12, ["a"], settings, seed=0)
+    transport = W1Map(12, ["a"], settings, seed=0)
     standardise(transport, *sides)
     basis = transport.basis[0]
     assert torch.allclose(basis.mT @ basis, torch.eye(4), atol=1e-5)
@@ -99,12 +99,12 @@ def test_what_lies_outside_of_the_basis_stays(preset):
 
 def test_constant_cells_have_a_scale():
     population = Population.from_groups(torch.ones(40, 3), [torch.arange(40)])
-    transport = TransportMap(3, ["a"], W1Settings.from_preset("fast"), seed=0)
+    transport = W1Map(3, ["a"], W1Settings.from_preset("fast"), seed=0)
     standardise(transport, population, population)
     assert float(transport.scale) == 1.0
 
 
-class Height(TransportMap):
+class Height(W1Map):
     """Its potential is the first coordinate."""
 
     def potential(self, cells):
@@ -159,7 +159,7 @@ def test_a_fit_within_strata_learns_a_shift_that_pooled_cells_hide():
             )
             for side in sizes
         ]
-        transport = TransportMap(3, ["a"], settings, seed=0)
+        transport = W1Map(3, ["a"], settings, seed=0)
         fit = train_transport(
             transport, *sides, settings, 0, TrainingOptions(progress=False, accelerator="cpu")
         )
@@ -184,7 +184,7 @@ def test_a_stratum_has_a_discriminator_of_its_own(n_problems, preset, kind, n_ou
     population = strata(n_problems=n_problems)
     names = [str(problem) for problem in range(n_problems)]
     settings = W1Settings.from_preset(preset, potential_steps=2, step_steps=2, batch_size=30)
-    transport = TransportMap(1, names, settings, seed=0)
+    transport = W1Map(1, names, settings, seed=0)
     both = population, population
     phase = kind(transport, 0, *both, both, settings, seed=0)
     phase.setup("fit")

@@ -5,7 +5,7 @@ from pathlib import Path
 import lightning.pytorch as pl
 from tqdm.auto import tqdm
 
-from rayot.solvers import Fold, JointStack, Population, Settings, Stack, TransportMap, W1Settings
+from rayot.solvers import Fold, JointStack, Population, Settings, Stack, W1Map, W1Settings
 from rayot.train.block import BlockTraining
 from rayot.train.callbacks import Checkpoint, Progress, blocks_between
 from rayot.train.checkpoints import checkpoint_path, load_checkpoint
@@ -54,7 +54,7 @@ def phases_of(
         As in :func:`rayot.train.train_transport`.
     """
     patience = options.early_stopping_patience if options.early_stopping else None
-    if isinstance(stack, TransportMap):
+    if isinstance(stack, W1Map):
         assert isinstance(settings, W1Settings)
         return [
             kind(stack, ray, *training, validation, settings, seed, patience)
@@ -99,7 +99,7 @@ def fit_phases(
     stores = [side.cells for side in validation]
     for number, phase in enumerate(phases):
         _fit(phase, folder, options, bar)
-        if isinstance(stack, TransportMap) and stack.settings.unbalanced and not number:
+        if isinstance(stack, W1Map) and stack.settings.unbalanced and not number:
             _leave_unmatched(stack, phases)
     stack.to("cpu")
     stack.finish(*training)
@@ -154,7 +154,7 @@ def _fit(phase: BlockTraining, folder: Path | None, options: TrainingOptions, ba
         )
 
 
-def _leave_unmatched(transport: TransportMap, phases: list[BlockTraining]) -> None:
+def _leave_unmatched(transport: W1Map, phases: list[BlockTraining]) -> None:
     """Weigh the cells of all later phases by what the first potential matches."""
     first = phases[0]
     set_limits(transport, first.source, first.target, transport.settings)

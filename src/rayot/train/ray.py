@@ -1,6 +1,6 @@
 """What the phases of a ray share."""
 
-from rayot.solvers import Population, TransportMap, W1Settings
+from rayot.solvers import Population, W1Map, W1Settings
 from rayot.train.block import BlockTraining
 
 
@@ -18,12 +18,12 @@ class RayTraining(BlockTraining):
     """
 
     part: str
-    transport: TransportMap
+    transport: W1Map
     settings: W1Settings
 
     def __init__(
         self,
-        transport: TransportMap,
+        transport: W1Map,
         ray: int,
         source: Population,
         target: Population,

@@ -33,7 +33,7 @@ def ours(potential_steps: int, step_steps: int) -> float:
         Population.from_groups(each, [torch.arange(N_CELLS)]) for each in (source, target)
     ]
     start = time.perf_counter()
-    train_transport(transport, *populations, settings, 0, TrainingOptions(progress=False))
+    train_transport(transport, *populations, TrainingOptions(progress=False))
     return time.perf_counter() - start
 
 

@@ -59,7 +59,7 @@ def fit(kind, source, target, seed=0, **changes):
     sides = [
         Population.from_groups(cells, [part]) for part in (rows[: len(source)], rows[len(source) :])
     ]
-    train_transport(stack, *sides, chosen, seed, TrainingOptions(progress=False))
+    train_transport(stack, *sides, TrainingOptions(progress=False))
     return stack.eval()
 
 

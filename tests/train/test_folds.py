@@ -29,7 +29,7 @@ def fit(populations, names="a", preset="fast", changes=None, **options):
     settings = W1Settings.from_preset(preset, **{**QUICK, **(changes or {})})
     transport = W1Map(populations[0].cells.shape[1], list(names), settings, 0)
     options = TrainingOptions(progress=False, **options)
-    return transport, train_transport(transport, *populations, settings, 0, options)
+    return transport, train_transport(transport, *populations, options)
 
 
 @pytest.fixture

@@ -44,7 +44,7 @@ def test_a_batch_has_an_equal_share_of_each_stratum():
     population = strata()
     transport = W1Map(1, ["a"], settings, seed=0)
     both = population, population
-    phase = PotentialTraining(transport, 0, *both, both, settings, seed=0)
+    phase = PotentialTraining(transport, 0, *both, both)
     steps = list(phase.draw_block(5))
     assert len(steps) == 5
     for positions in (positions for step in steps for positions in step):
@@ -116,7 +116,7 @@ def test_source_cells_above_and_target_cells_below_go_unmatched():
     transport = Height(2, ["a"], settings, seed=0)
     heights = torch.linspace(0, 1, 40)[:, None] * torch.ones(1, 2)
     source, target = (Population.from_groups(heights, [torch.arange(40)]) for _ in range(2))
-    set_limits(transport, source, target, settings)
+    set_limits(transport, source, target)
     source, target = matched_only(transport, source, target)
     assert source.weights.tolist() == [1.0] * 30 + [0.0] * 10
     assert target.weights.tolist() == [0.0] * 20 + [1.0] * 20
@@ -128,7 +128,7 @@ def test_a_stratum_above_the_limit_keeps_its_cells():
     heights = torch.arange(40.0)[:, None] * torch.ones(1, 2)
     halves = list(torch.arange(40).split(20))
     population = Population.from_groups(heights, halves, n_strata=2)
-    set_limits(transport, population, population, settings)
+    set_limits(transport, population, population)
     source, _ = matched_only(transport, population, population)
     assert source.weights.tolist() == [1.0] * 40
 
@@ -160,9 +160,7 @@ def test_a_fit_within_strata_learns_a_shift_that_pooled_cells_hide():
             for side in sizes
         ]
         transport = W1Map(3, ["a"], settings, seed=0)
-        fit = train_transport(
-            transport, *sides, settings, 0, TrainingOptions(progress=False, accelerator="cpu")
-        )
+        fit = train_transport(transport, *sides, TrainingOptions(progress=False, accelerator="cpu"))
         with torch.no_grad():
             source = cells[torch.cat(groups["source"])]
             moves[name] = (transport(source[None])[0] - source).mean(0)
@@ -186,7 +184,7 @@ def test_a_stratum_has_a_discriminator_of_its_own(n_problems, preset, kind, n_ou
     settings = W1Settings.from_preset(preset, potential_steps=2, step_steps=2, batch_size=30)
     transport = W1Map(1, names, settings, seed=0)
     both = population, population
-    phase = kind(transport, 0, *both, both, settings, seed=0)
+    phase = kind(transport, 0, *both, both)
     phase.setup("fit")
     batch = torch.arange(n_problems * 30.0).view(n_problems, 30, 1)
     parts = by_stratum(batch, len(SIZES))
@@ -194,6 +192,6 @@ def test_a_stratum_has_a_discriminator_of_its_own(n_problems, preset, kind, n_ou
     assert phase.critic(parts).shape == (n_problems * len(SIZES), 10, *n_outputs)
     losses = torch.tensor([0.0, 1.0, 5.0] * n_problems)
     assert phase.mean_of_strata(losses).tolist() == [2.0] * n_problems
-    fit = train_transport(transport, *both, settings, 0, TrainingOptions(progress=False))
+    fit = train_transport(transport, *both, TrainingOptions(progress=False))
     assert ("critic_loss" in fit.history["ray 1 step"]) == (preset == "paper")
     assert fit.history["ray 1 step"]["step_loss"].shape == (1,)

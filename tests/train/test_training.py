@@ -34,7 +34,7 @@ def fit(settings, names=("a",), options=None, seed=0, data=None):
     transport = W1Map(both.shape[1], names, settings, seed)
     populations = [Population.from_groups(both, [rows] * len(names)) for rows in (source, target)]
     options = options or TrainingOptions(progress=False)
-    return transport, train_transport(transport, *populations, settings, seed, options)
+    return transport, train_transport(transport, *populations, options)
 
 
 QUICK = {"potential_steps": 300, "step_steps": 300, "batch_size": 64}
@@ -229,7 +229,7 @@ transport = W1Map(3, ["a"], settings, 0)
 populations = [Population.from_groups(both, [rows]) for rows in torch.arange(800).split(400)]
 print("start", flush=True)
 try:
-    train_transport(transport, *populations, settings, 0, TrainingOptions(
+    train_transport(transport, *populations, TrainingOptions(
         progress=False, checkpoint_dir=sys.argv[1], checkpoint_every=100))
 except KeyboardInterrupt:
     print("interrupted", flush=True)
@@ -457,7 +457,7 @@ def test_a_problem_that_stops_early_does_not_wait_for_its_neighbour():
             Population.from_groups(both, [source, source]),
             Population.from_groups(both, [target, other]),
         ]
-        train_transport(transport, *populations, settings, 0, options)
+        train_transport(transport, *populations, options)
         potential = transport.ray(0).potential(transport.standardise(x).expand(2, -1, -1))[0]
         beside.append((potential - potential.mean()).detach())
     torch.testing.assert_close(*beside)
@@ -475,7 +475,7 @@ def test_a_problem_with_bad_cells_stops_and_the_others_go_on():
         Population.from_groups(spoiled, [source, torch.arange(800, 830)]),
         Population.from_groups(spoiled, [target, target]),
     ]
-    train_transport(transport, *populations, settings, 0, TrainingOptions(progress=False))
+    train_transport(transport, *populations, TrainingOptions(progress=False))
     alone, _ = fit(settings, names=("good",))
     x = torch.randn(1, 10, 3)
     assert torch.isfinite(transport(x.expand(2, -1, -1))[0]).all()

@@ -13,7 +13,7 @@ class RayTraining(BlockTraining):
         The map whose ray is fitted.
     ray
         Number of the ray, from 0.
-    source, target, validation, settings, seed, patience
+    source, target, validation, patience
         As in :class:`BlockTraining`.
     """
 
@@ -28,11 +28,9 @@ class RayTraining(BlockTraining):
         source: Population,
         target: Population,
         validation: tuple[Population, Population],
-        settings: W1Settings,
-        seed: int,
         patience: int | None = None,
     ) -> None:
-        super().__init__(transport, source, target, validation, settings, seed, patience)
+        super().__init__(transport, source, target, validation, patience)
         self.ray = ray
 
     @property

@@ -3,15 +3,14 @@
 import torch
 from torch import Tensor
 
-from rayot.solvers import Population, W1Map, W1Settings, matched
+from rayot.solvers import Population, W1Map, matched
 from rayot.train.carried import CHUNK_ROWS
 
 
 @torch.no_grad()
-def set_limits(
-    transport: W1Map, source: Population, target: Population, settings: W1Settings
-) -> None:
+def set_limits(transport: W1Map, source: Population, target: Population) -> None:
     """Set the potential above which source cells, and below which target cells, go unmatched."""
+    settings = transport.settings
     for limits, population, sign, share in (
         (transport.highest_source, source, 1, settings.unmatched_source),
         (transport.lowest_target, target, -1, settings.unmatched_target),

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from rayot.solvers import Population, TransportMap, W1Settings
+from rayot.solvers import Population, W1Map, W1Settings
 from rayot.train import TrainingOptions, train_transport
 
 N_CELLS, N_FEATURES, N_STEPS = 4000, 50, 2000
@@ -28,12 +28,12 @@ def cells() -> tuple[np.ndarray, np.ndarray]:
 def ours(potential_steps: int, step_steps: int) -> float:
     source, target = map(torch.from_numpy, map(np.ascontiguousarray, cells()))
     settings = W1Settings(potential_steps=potential_steps, step_steps=step_steps)
-    transport = TransportMap(N_FEATURES, ["target"], settings, seed=0)
+    transport = W1Map(N_FEATURES, ["target"], settings, seed=0)
     populations = [
         Population.from_groups(each, [torch.arange(N_CELLS)]) for each in (source, target)
     ]
     start = time.perf_counter()
-    train_transport(transport, *populations, settings, 0, TrainingOptions(progress=False))
+    train_transport(transport, *populations, TrainingOptions(progress=False))
     return time.perf_counter() - start
 
 

@@ -18,14 +18,15 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import torch
+from gradient_penalty import gradient_penalty
+from norm_network import NormNetwork
 from rows import RESULTS, run
 from torch import Tensor, nn
 
 from rayot.datasets._min_funnels import MinFunnels
 from rayot.datasets._w1_benchmark import DIMENSIONS, FUNNELS
-from rayot.nn import FunnelPotential, LipschitzNetwork, NormNetwork, Potential
+from rayot.nn import FunnelPotential, LipschitzNetwork, Potential
 from rayot.solvers import dual_value, generator
-from rayot.solvers.penalty import gradient_penalty
 
 N_TEST = 2**14
 BLOCK_STEPS = 25

@@ -95,10 +95,10 @@ nitpick_ignore = [
         "solvers.joint.JointSettings",
         "solvers.latent_shift.LatentShiftMap",
         "solvers.objective.Phase",
-        "solvers.problem.Population",
+        "solvers.population.Population",
         "solvers.profiles.ProfileMap",
         "solvers.quantile.MarginalMap",
-        "solvers.ray.TransportMap",
+        "solvers.ray.W1Map",
         "solvers.shift.IdentityMap",
         "solvers.shift.ShiftMap",
     )

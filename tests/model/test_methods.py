@@ -9,7 +9,7 @@ import rayot as rt
 from rayot.data.matrix import dense
 from rayot.model.methods import METHODS, method_of
 from rayot.model.profiles import ProfileMethod
-from rayot.solvers import TransportMap
+from rayot.solvers import W1Map
 
 SOURCE, TARGET = "control", "perturbed"
 PLAIN = {"decode": "delta"}
@@ -30,7 +30,7 @@ def test_every_method_writes_the_same_keys_and_is_loaded_as_it_was(name, cells, 
     assert np.isfinite(cells.obsm[f"X_{name}"][source]).all()
     assert (cells.obs[f"{name}_step"][source] >= 0).all()
     assert cells.uns[name]["diagnostics"]["certificate"] in ("good", "check", "poor")
-    assert (f"{name}_potential" in cells.obs) == isinstance(model.module, TransportMap)
+    assert (f"{name}_potential" in cells.obs) == isinstance(model.module, W1Map)
     model.save(tmp_path / "model")
     loaded = type(model).load(tmp_path / "model")
     np.testing.assert_array_equal(

@@ -87,7 +87,7 @@ def test_a_map_of_coordinates_is_a_map_of_cells(cells, in_components, many, stra
     assert model.source.cells.shape == ((cells.obs["split"] == "train").sum(), 10)
     identity = torch.eye(10)
     torch.testing.assert_close(components.basis.T @ components.basis, identity, atol=1e-5, rtol=0)
-    reduced, _ = components.reduced(model.module, model.settings, model.seed)
+    reduced = components.reduced(model.module)
     values = {**model.module.state_dict()}
     values["centre"] = (values["centre"] - components.centre) @ components.basis
     del values["basis"]

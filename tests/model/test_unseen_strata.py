@@ -10,7 +10,7 @@ import torch
 
 import rayot as rt
 from rayot.model.training_distance import TrainingDistance
-from rayot.solvers import Population, TransportMap, W1Settings, generator
+from rayot.solvers import Population, W1Map, W1Settings, generator
 from rayot.train import TrainingOptions, train_transport
 
 MODES = ("balanced", "separate")
@@ -104,8 +104,8 @@ def test_a_map_has_not_seen_the_stratum_that_it_is_judged_by():
             cells[rows[1]] += 100
             cells[rows[4]] -= 50
         sides = [Population.from_groups(cells, rows[k : k + 3], n_strata=3) for k in (0, 3)]
-        stack = TransportMap(2, ["map"], settings, 0)
-        left_out = train_transport(stack, *sides, settings, 0, options).left_out
+        stack = W1Map(2, ["map"], settings, 0)
+        left_out = train_transport(stack, *sides, options).left_out
         assert left_out.strata == [0, 1, 2]
         states.append([fold.map.state_dict() for fold in left_out.folds])
     first, second = ([each[k] for k in range(3)] for each in states)

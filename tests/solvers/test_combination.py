@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from rayot.solvers import Combination, Population, TransportMap, W1Settings, choose_combination
+from rayot.solvers import Combination, Population, W1Map, W1Settings, choose_combination
 
 CENTRES = torch.tensor([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]])
 
@@ -46,7 +46,7 @@ def shifted(shifts, n=120, seed=0):
     return [Population.from_groups(cells, list(side)) for side in rows]
 
 
-class Shift(TransportMap):
+class Shift(W1Map):
     """Moves each problem's cells by its shift."""
 
     def __init__(self, shifts):

@@ -46,7 +46,7 @@ def fitted(shifts, conditions, n_problems=1, **changes):
     sides = (Population.join([each] * n_problems) for each in (source, target))
     names = [f"condition {k}" for k in range(len(shifts))]
     options = TrainingOptions(progress=False)
-    fit = train_conditional(maps, names, list(range(len(shifts))), *sides, settings, 0, options)
+    fit = train_conditional(maps, names, list(range(len(shifts))), *sides, options)
     return maps, fit, source.cells[:200]
 
 

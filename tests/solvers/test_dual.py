@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
-from rayot.solvers import TransportMap, W1Settings, dual_value, matched, unbalanced_dual_value
+from rayot.solvers import W1Map, W1Settings, dual_value, matched, unbalanced_dual_value
 
 
 def test_weights_are_chances():
@@ -53,7 +53,7 @@ def test_the_unbalanced_dual_of_any_potential_is_below_partial_transport(shares)
     cells, truth = (torch.from_numpy(each).float()[None] for each in (x, y))
     best = -np.inf
     for seed in range(8):
-        transport = TransportMap(3, ["a"], W1Settings(), seed)
+        transport = W1Map(3, ["a"], W1Settings(), seed)
         with torch.no_grad():
             values = transport.potential(cells), transport.potential(truth)
         found = float(unbalanced_dual_value(*values, *shares))

@@ -58,7 +58,7 @@ def fitted(kind, settings, shift, names=("a",), n_others=0):
     cells, attributes = translated(shift, n_others=n_others)
     stack = kind(4, list(names), settings, seed=0)
     both = sides(cells, attributes, 400, len(names))
-    train_transport(stack, *both, settings, 0, QUICK)
+    train_transport(stack, *both, QUICK)
     rows = torch.arange(400)
     with torch.no_grad():
         source = cells[None, :400].expand(len(names), -1, -1)
@@ -145,7 +145,7 @@ def test_others_are_drawn_with_the_pair_and_those_set_apart_are_not():
     settings = CPASettings.from_preset("fast", n_components=None, width=8, batch_size=16)
     stack = CPAMap(4, ["a", "b"], settings, seed=0)
     both = sides(cells, attributes, 400, 2)
-    phase = JointTraining(stack.objectives()[0], stack, *both, tuple(both), settings, 0)
+    phase = JointTraining(stack.objectives()[0], stack, *both, tuple(both))
     assert list(phase.populations()) == ["source", "target", "others"]
     assert set(phase.others.rows.tolist()) == set(range(800, 850))
 
@@ -173,7 +173,7 @@ def test_without_an_autoencoder_scgen_is_the_balanced_shift():
     scgen = LatentShiftMap(3, ["a"], ScGenSettings(n_latent=None), seed=0)
     plain = ShiftMap(3, ["a"], ShiftSettings(), seed=0)
     for stack in (scgen, plain):
-        train_transport(stack, *options, stack.settings, 0, QUICK)
+        train_transport(stack, *options, QUICK)
     cells = torch.randn(1, 7, 3)
     moves = scgen(cells) - cells
     # As the plain shift of all cells that the fit has not set apart.

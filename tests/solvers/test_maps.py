@@ -21,7 +21,7 @@ from rayot.solvers import (
     IdentityMap,
     Population,
     ShiftMap,
-    TransportMap,
+    W1Map,
     W2Map,
     generator,
 )
@@ -47,7 +47,7 @@ ALL = [
     GenotMap,
     IdentityMap,
     ShiftMap,
-    TransportMap,
+    W1Map,
     W2Map,
 ]
 
@@ -59,7 +59,7 @@ def fit(kind, source, target, seed=0, **changes):
     sides = [
         Population.from_groups(cells, [part]) for part in (rows[: len(source)], rows[len(source) :])
     ]
-    train_transport(stack, *sides, chosen, seed, TrainingOptions(progress=False))
+    train_transport(stack, *sides, TrainingOptions(progress=False))
     return stack.eval()
 
 

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from rayot.solvers import SIGNIFICANCE, Fold, Population, TransportMap, W1Settings, shrink
+from rayot.solvers import SIGNIFICANCE, Fold, Population, W1Map, W1Settings, shrink
 
 
-class Shift(TransportMap):
+class Shift(W1Map):
     """Moves cells by 4 along x, times the strength."""
 
     def __init__(self, n_problems=1):

@@ -13,7 +13,7 @@ from rayot.solvers import (
     Fold,
     Population,
     SparseCells,
-    TransportMap,
+    W1Map,
     W1Settings,
     critic_loss,
     dual_value,
@@ -63,7 +63,7 @@ def test_dual_of_any_potential_is_below_the_exact_distance():
     weights = np.full(60, 1 / 60)
     exact = ot.emd2(weights, weights, cdist(x[0], y[0]))
     for seed in range(5):
-        transport = TransportMap(4, ["a"], W1Settings(), seed)
+        transport = W1Map(4, ["a"], W1Settings(), seed)
         assert float(dual_value(transport.potential(x), transport.potential(y))) <= exact + 1e-4
 
 
@@ -123,7 +123,7 @@ def test_sparse_cells_are_the_dense_ones(seed, density):
 @pytest.mark.parametrize("preset", sorted(W1Settings.presets))
 def test_a_cell_moves_by_its_step_along_the_gradient(preset):
     settings_ = W1Settings.from_preset(preset, n_rays=1)
-    transport = TransportMap(5, ["a"], settings_, seed=0)
+    transport = W1Map(5, ["a"], settings_, seed=0)
     cells = torch.randn(1, 8, 5)
     ray = transport.ray(0)
     direction, _, _ = ray.direction(cells)
@@ -134,8 +134,8 @@ def test_a_cell_moves_by_its_step_along_the_gradient(preset):
 
 def test_the_map_commutes_with_its_units():
     settings_ = W1Settings.from_preset("fast")
-    plain = TransportMap(5, ["a"], settings_, seed=0)
-    scaled = TransportMap(5, ["a"], settings_, seed=0)
+    plain = W1Map(5, ["a"], settings_, seed=0)
+    scaled = W1Map(5, ["a"], settings_, seed=0)
     scaled.centre += 3.0
     scaled.scale *= 2.0
     cells = torch.randn(1, 8, 5)
@@ -145,7 +145,7 @@ def test_the_map_commutes_with_its_units():
 
 def test_diagnostics_of_a_translation():
     """With f linear along the shift, the dual is the shift and no gradient exceeds one."""
-    transport = TransportMap(3, ["a"], W1Settings(), seed=0)
+    transport = W1Map(3, ["a"], W1Settings(), seed=0)
     x = torch.randn(400, 3)
     source = Population.from_groups(x, [torch.arange(400)])
     target = Population.from_groups(torch.randn(400, 3), [torch.arange(400)])
@@ -158,7 +158,7 @@ def test_diagnostics_of_a_translation():
 
 def test_types_are_judged_where_both_sides_have_them():
     """Two islands that keep their place and exchange their types, and types of one side alone."""
-    transport = TransportMap(2, ["a"], W1Settings(), seed=0)
+    transport = W1Map(2, ["a"], W1Settings(), seed=0)
     transport.strength.zero_()
     place = torch.arange(80) % 2
     islands = torch.randn(2, 80, 2) + 20.0 * place[:, None]
@@ -186,7 +186,7 @@ def test_exact_distances_take_a_small_stratum_with_the_large_one():
         Population.from_groups(cells, list(rows.split(sizes)), n_strata=2)
         for rows in torch.arange(208).view(2, 104)
     )
-    transport = TransportMap(2, ["a"], W1Settings(), seed=0)
+    transport = W1Map(2, ["a"], W1Settings(), seed=0)
     transport.strength.zero_()
     (report,) = diagnostics([Fold.stack(transport, source, target)], torch.ones(1))
     assert report["n_cells_wasserstein"] == 2 + 50

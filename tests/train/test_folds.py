@@ -4,7 +4,7 @@ import lightning.pytorch as pl
 import pytest
 import torch
 
-from rayot.solvers import Population, TransportMap, W1Settings
+from rayot.solvers import Population, W1Map, W1Settings
 from rayot.train import TrainingOptions, runner, train_transport
 from rayot.train.folds import fold_counts, folds_per_problem, stacks_of
 
@@ -27,9 +27,9 @@ def sides(sizes, d=4, shift=2.0, **options):
 
 def fit(populations, names="a", preset="fast", changes=None, **options):
     settings = W1Settings.from_preset(preset, **{**QUICK, **(changes or {})})
-    transport = TransportMap(populations[0].cells.shape[1], list(names), settings, 0)
+    transport = W1Map(populations[0].cells.shape[1], list(names), settings, 0)
     options = TrainingOptions(progress=False, **options)
-    return transport, train_transport(transport, *populations, settings, 0, options)
+    return transport, train_transport(transport, *populations, options)
 
 
 @pytest.fixture
@@ -128,7 +128,7 @@ def test_stacks_hold_whole_problems_and_no_more_than_the_memory_of_all():
 def test_smaller_batches_make_room_for_folds_but_cells_do_not():
     def found(n_source, **options):
         settings = W1Settings.from_preset("fast", **options)
-        stack = TransportMap(20, ["a"], settings, seed=0)
+        stack = W1Map(20, ["a"], settings, seed=0)
         one, other = (population(torch.zeros(n, 20), [n]) for n in (n_source, 60))
         return folds_per_problem(stack, one, other)
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from rayot.solvers import Population, TransportMap, W1Settings, generator
+from rayot.solvers import Population, W1Map, W1Settings, generator
 from rayot.solvers.objective import by_stratum
 from rayot.train import TrainingOptions, train_transport
 from rayot.train.potential import PotentialTraining
@@ -42,9 +42,9 @@ def test_each_stratum_is_drawn_equally_and_from_itself(n_problems):
 def test_a_batch_has_an_equal_share_of_each_stratum():
     settings = W1Settings.from_preset("fast", batch_size=32)
     population = strata()
-    transport = TransportMap(1, ["a"], settings, seed=0)
+    transport = W1Map(1, ["a"], settings, seed=0)
     both = population, population
-    phase = PotentialTraining(transport, 0, *both, both, settings, seed=0)
+    phase = PotentialTraining(transport, 0, *both, both)
     steps = list(phase.draw_block(5))
     assert len(steps) == 5
     for positions in (positions for step in steps for positions in step):
@@ -83,7 +83,7 @@ def test_what_lies_outside_of_the_basis_stays(preset):
     cells = torch.randn(200, 12, generator=draws) * torch.linspace(3, 0.3, 12)
     sides = [Population.from_groups(cells, [rows]) for rows in torch.arange(200).view(2, 100)]
     settings = W1Settings.from_preset(preset, n_components=4)
-    transport = TransportMap(12, ["a"], settings, seed=0)
+    transport = W1Map(12, ["a"], settings, seed=0)
     standardise(transport, *sides)
     basis = transport.basis[0]
     assert torch.allclose(basis.mT @ basis, torch.eye(4), atol=1e-5)
@@ -99,12 +99,12 @@ def test_what_lies_outside_of_the_basis_stays(preset):
 
 def test_constant_cells_have_a_scale():
     population = Population.from_groups(torch.ones(40, 3), [torch.arange(40)])
-    transport = TransportMap(3, ["a"], W1Settings.from_preset("fast"), seed=0)
+    transport = W1Map(3, ["a"], W1Settings.from_preset("fast"), seed=0)
     standardise(transport, population, population)
     assert float(transport.scale) == 1.0
 
 
-class Height(TransportMap):
+class Height(W1Map):
     """Its potential is the first coordinate."""
 
     def potential(self, cells):
@@ -116,7 +116,7 @@ def test_source_cells_above_and_target_cells_below_go_unmatched():
     transport = Height(2, ["a"], settings, seed=0)
     heights = torch.linspace(0, 1, 40)[:, None] * torch.ones(1, 2)
     source, target = (Population.from_groups(heights, [torch.arange(40)]) for _ in range(2))
-    set_limits(transport, source, target, settings)
+    set_limits(transport, source, target)
     source, target = matched_only(transport, source, target)
     assert source.weights.tolist() == [1.0] * 30 + [0.0] * 10
     assert target.weights.tolist() == [0.0] * 20 + [1.0] * 20
@@ -128,7 +128,7 @@ def test_a_stratum_above_the_limit_keeps_its_cells():
     heights = torch.arange(40.0)[:, None] * torch.ones(1, 2)
     halves = list(torch.arange(40).split(20))
     population = Population.from_groups(heights, halves, n_strata=2)
-    set_limits(transport, population, population, settings)
+    set_limits(transport, population, population)
     source, _ = matched_only(transport, population, population)
     assert source.weights.tolist() == [1.0] * 40
 
@@ -159,10 +159,8 @@ def test_a_fit_within_strata_learns_a_shift_that_pooled_cells_hide():
             )
             for side in sizes
         ]
-        transport = TransportMap(3, ["a"], settings, seed=0)
-        fit = train_transport(
-            transport, *sides, settings, 0, TrainingOptions(progress=False, accelerator="cpu")
-        )
+        transport = W1Map(3, ["a"], settings, seed=0)
+        fit = train_transport(transport, *sides, TrainingOptions(progress=False, accelerator="cpu"))
         with torch.no_grad():
             source = cells[torch.cat(groups["source"])]
             moves[name] = (transport(source[None])[0] - source).mean(0)
@@ -184,9 +182,9 @@ def test_a_stratum_has_a_discriminator_of_its_own(n_problems, preset, kind, n_ou
     population = strata(n_problems=n_problems)
     names = [str(problem) for problem in range(n_problems)]
     settings = W1Settings.from_preset(preset, potential_steps=2, step_steps=2, batch_size=30)
-    transport = TransportMap(1, names, settings, seed=0)
+    transport = W1Map(1, names, settings, seed=0)
     both = population, population
-    phase = kind(transport, 0, *both, both, settings, seed=0)
+    phase = kind(transport, 0, *both, both)
     phase.setup("fit")
     batch = torch.arange(n_problems * 30.0).view(n_problems, 30, 1)
     parts = by_stratum(batch, len(SIZES))
@@ -194,6 +192,6 @@ def test_a_stratum_has_a_discriminator_of_its_own(n_problems, preset, kind, n_ou
     assert phase.critic(parts).shape == (n_problems * len(SIZES), 10, *n_outputs)
     losses = torch.tensor([0.0, 1.0, 5.0] * n_problems)
     assert phase.mean_of_strata(losses).tolist() == [2.0] * n_problems
-    fit = train_transport(transport, *both, settings, 0, TrainingOptions(progress=False))
+    fit = train_transport(transport, *both, TrainingOptions(progress=False))
     assert ("critic_loss" in fit.history["ray 1 step"]) == (preset == "paper")
     assert fit.history["ray 1 step"]["step_loss"].shape == (1,)

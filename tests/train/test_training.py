@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 
-from rayot.solvers import Population, SparseCells, TransportMap, W1Settings
+from rayot.solvers import Population, SparseCells, W1Map, W1Settings
 from rayot.train import TrainingOptions, train_transport
 from rayot.train.carried import CarriedCells
 from rayot.train.checkpoints import claimed
@@ -31,10 +31,10 @@ def cells(n=400, d=3, shift=2.0, seed=0):
 
 def fit(settings, names=("a",), options=None, seed=0, data=None):
     both, source, target = cells() if data is None else data
-    transport = TransportMap(both.shape[1], names, settings, seed)
+    transport = W1Map(both.shape[1], names, settings, seed)
     populations = [Population.from_groups(both, [rows] * len(names)) for rows in (source, target)]
     options = options or TrainingOptions(progress=False)
-    return transport, train_transport(transport, *populations, settings, seed, options)
+    return transport, train_transport(transport, *populations, options)
 
 
 QUICK = {"potential_steps": 300, "step_steps": 300, "batch_size": 64}
@@ -122,7 +122,7 @@ def test_sparse_cells_give_the_fit_of_dense_ones():
 
 def test_following_rays_batch_by_batch_gives_what_the_table_gives(monkeypatch):
     settings = W1Settings.from_preset("fast")
-    transport = TransportMap(3, ["a", "b"], settings, seed=0)
+    transport = W1Map(3, ["a", "b"], settings, seed=0)
     both, source, _ = cells()
     population = Population.from_groups(both, [source, source[:50]])
     positions = population.positions()[:, :50]
@@ -220,16 +220,16 @@ SCRIPT = """
 import signal, sys, torch
 # A process that was started in the background of a shell ignores SIGINT.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from rayot.solvers import Population, TransportMap, W1Settings
+from rayot.solvers import Population, W1Map, W1Settings
 from rayot.train import TrainingOptions, train_transport
 draws = torch.Generator().manual_seed(0)
 both = torch.randn(800, 3, generator=draws)
 settings = W1Settings.from_preset("fast", potential_steps=2000, step_steps=200, n_rays=1)
-transport = TransportMap(3, ["a"], settings, 0)
+transport = W1Map(3, ["a"], settings, 0)
 populations = [Population.from_groups(both, [rows]) for rows in torch.arange(800).split(400)]
 print("start", flush=True)
 try:
-    train_transport(transport, *populations, settings, 0, TrainingOptions(
+    train_transport(transport, *populations, TrainingOptions(
         progress=False, checkpoint_dir=sys.argv[1], checkpoint_every=100))
 except KeyboardInterrupt:
     print("interrupted", flush=True)
@@ -452,12 +452,12 @@ def test_a_problem_that_stops_early_does_not_wait_for_its_neighbour():
     x = both[None, source]
     beside = []
     for other in (target, source):
-        transport = TransportMap(3, ("a", "b"), settings, 0)
+        transport = W1Map(3, ("a", "b"), settings, 0)
         populations = [
             Population.from_groups(both, [source, source]),
             Population.from_groups(both, [target, other]),
         ]
-        train_transport(transport, *populations, settings, 0, options)
+        train_transport(transport, *populations, options)
         potential = transport.ray(0).potential(transport.standardise(x).expand(2, -1, -1))[0]
         beside.append((potential - potential.mean()).detach())
     torch.testing.assert_close(*beside)
@@ -470,12 +470,12 @@ def test_a_problem_with_bad_cells_stops_and_the_others_go_on():
     settings = W1Settings.from_preset("paper", **QUICK)
     both, source, target = cells()
     spoiled = torch.cat([both, torch.full((30, 3), torch.nan)])
-    transport = TransportMap(3, ("good", "bad"), settings, 0)
+    transport = W1Map(3, ("good", "bad"), settings, 0)
     populations = [
         Population.from_groups(spoiled, [source, torch.arange(800, 830)]),
         Population.from_groups(spoiled, [target, target]),
     ]
-    train_transport(transport, *populations, settings, 0, TrainingOptions(progress=False))
+    train_transport(transport, *populations, TrainingOptions(progress=False))
     alone, _ = fit(settings, names=("good",))
     x = torch.randn(1, 10, 3)
     assert torch.isfinite(transport(x.expand(2, -1, -1))[0]).all()

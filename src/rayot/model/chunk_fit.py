@@ -193,8 +193,6 @@ def fit_chunk(chunk: Chunk, p_values: Sequence[float] | None) -> FittedChunk:
                 transport,
                 source,
                 target,
-                chunk.settings,
-                chunk.seed,
                 chunk.options,
                 labels if chunk.n_types else None,
                 known,

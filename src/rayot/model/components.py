@@ -98,10 +98,10 @@ class Components:
 
         return coordinates
 
-    def reduced(self, transport: Stack, settings: Settings, seed: int) -> tuple[Stack, Settings]:
-        """A new map of the coordinates in place of ``transport``, and the settings to fit it."""
-        settings = self.settings(settings)
-        return type(transport)(self.basis.shape[1], transport.names, settings, seed), settings
+    def reduced(self, transport: Stack) -> Stack:
+        """A new map of the coordinates in place of ``transport``."""
+        settings = self.settings(transport.settings)
+        return type(transport)(self.basis.shape[1], transport.names, settings, transport.seed)
 
     def settings(self, settings: Settings) -> Settings:
         """Settings of the map of coordinates, by those of the map of cells."""

@@ -278,8 +278,6 @@ class ConditionalW1OT(FittedConditional):
             [kinds.index(kind) for kind in kinds],
             self.source,
             self.target,
-            of_fit,
-            self.seed,
             options,
             None if self.labels is None else (self.labels, self.labels),
         )

@@ -29,7 +29,7 @@ from rayot.model.problems import Problems
 from rayot.model.schema import check_unique
 from rayot.model.w1ot import W1OT
 from rayot.representation import Representation
-from rayot.solvers import ConditionalMap, ConditionalW1Settings, TransportMap, worst
+from rayot.solvers import ConditionalMap, ConditionalW1Settings, W1Map, worst
 
 UNSEEN = {
     "certificate": "check",
@@ -108,7 +108,7 @@ class FittedConditional(PersistentModel):
             return []
         return self.diagnostics_[self.known.index(condition) :: len(self.known)]
 
-    def maps_of(self, condition: Condition) -> TransportMap:
+    def maps_of(self, condition: Condition) -> W1Map:
         """The maps of a condition, one of each member."""
         vector = torch.from_numpy(self.conditions.vector(condition))[None]
         return self.module.given(vector, [condition.name], self._strengths(condition)).eval()

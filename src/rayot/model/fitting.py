@@ -32,14 +32,12 @@ def fit(model: Method, settings: Settings, options: TrainingOptions) -> tuple[St
     transport = model.new_module(settings)
     fitted, components = transport, model.components
     if components is not None:
-        fitted, settings = components.reduced(transport, settings, model.seed)
+        fitted = components.reduced(transport)
     labels = None if model.labels is None else (model.labels, model.labels)
     members = model.problems.members
     # Members that nobody asked for share the folds of the first: 25 further maps would be much.
     judges = None if model.spread_of_genes else members[0].repeat(len(members)).tolist()
-    result = train_transport(
-        fitted, model.source, model.target, settings, model.seed, options, labels, judges=judges
-    )
+    result = train_transport(fitted, model.source, model.target, options, labels, judges=judges)
     if len(members) > 1:
         for problem, value in instability(fitted, members, model.source).items():
             result.diagnostics[problem]["instability"] = value

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from rayot.model.problems import Problems
-from rayot.solvers import Attributes, Combination, Stack, TransportMap
+from rayot.solvers import Attributes, Combination, Stack, W1Map
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def moves_of(
     stack = cells[None].expand(len(problems), -1, -1)
     found = (transport(stack, attributes) - stack)[problems.members]
     potential = None
-    if isinstance(transport, TransportMap):
+    if isinstance(transport, W1Map):
         potential = of_own_stratum(transport.potential(stack), problems, strata)
     if combination is None:
         # One map; or maps of strata that could not be fitted, none of which moves a cell.

@@ -10,7 +10,7 @@ from anndata import AnnData
 
 from rayot.data.matrix import dense, row_chunks
 from rayot.model.moves import of_own_stratum
-from rayot.solvers import TransportMap
+from rayot.solvers import W1Map
 
 if TYPE_CHECKING:
     from rayot.model.method import Method
@@ -65,7 +65,7 @@ def potential_grid(model: Method, cells: np.ndarray, n: int = 100) -> dict[str, 
     -------
     ``x`` and ``y`` (n,), and ``values`` (n, n) with ``values[i, j]`` at (``x[j]``, ``y[i]``).
     """
-    if cells.shape[1] != 2 or not isinstance(model.module, TransportMap):
+    if cells.shape[1] != 2 or not isinstance(model.module, W1Map):
         return None
     low, high = cells.min(0), cells.max(0)
     margin = 0.1 * (high - low).max()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rayot._docs import shared
 from rayot.model.method import Method
-from rayot.solvers import TransportMap
+from rayot.solvers import W1Map
 
 
 @shared
@@ -34,7 +34,7 @@ class W1OT(Method):
     (5, 2)
     """
 
-    stack_type = TransportMap
+    stack_type = W1Map
     default_preset = "adversarial"
 
-    module: TransportMap
+    module: W1Map

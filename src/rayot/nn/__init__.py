@@ -7,7 +7,6 @@ from rayot.nn.groupsort import group_sort, max_min
 from rayot.nn.icnn import ConvexNetwork
 from rayot.nn.lipschitz import LipschitzNetwork
 from rayot.nn.mlp import StackedMLP
-from rayot.nn.norm_network import NormNetwork
 from rayot.nn.orthogonal import bjorck, cayley
 from rayot.nn.potential import Potential
 
@@ -17,7 +16,6 @@ __all__ = [
     "ConvexNetwork",
     "FunnelPotential",
     "LipschitzNetwork",
-    "NormNetwork",
     "Potential",
     "StackedEmbedding",
     "StackedMLP",

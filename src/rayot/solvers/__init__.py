@@ -29,11 +29,11 @@ from rayot.solvers.joint import Batch, JointObjective, JointSettings, JointStack
 from rayot.solvers.latent_shift import LatentShiftMap, ScGenSettings
 from rayot.solvers.marginals import Marginals, monotone_map, rank_sum_scores
 from rayot.solvers.permutation import permutation_test
-from rayot.solvers.problem import Cells, Population
+from rayot.solvers.population import Cells, Population
 from rayot.solvers.profiles import ProfileMap, ProfileSettings
 from rayot.solvers.quantile import MarginalMap, QuantileSettings
 from rayot.solvers.random import generator
-from rayot.solvers.ray import Ray, TransportMap
+from rayot.solvers.ray import Ray, W1Map
 from rayot.solvers.settings import Settings
 from rayot.solvers.shift import IdentityMap, ShiftMap, ShiftSettings
 from rayot.solvers.shrinkage import SIGNIFICANCE, shrink
@@ -91,7 +91,7 @@ __all__ = [
     "Stack",
     "StepSize",
     "StoredCells",
-    "TransportMap",
+    "W1Map",
     "W1Settings",
     "W2Map",
     "W2Settings",

@@ -15,7 +15,7 @@ from rayot.nn import StackedEmbedding, StackedMLP
 from rayot.solvers.attributes import Attributes
 from rayot.solvers.joint import Batch, JointObjective, JointSettings, JointStack
 from rayot.solvers.objective import Player
-from rayot.solvers.problem import Population
+from rayot.solvers.population import Population
 from rayot.solvers.random import generator
 from rayot.solvers.settings import from_zero
 

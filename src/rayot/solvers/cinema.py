@@ -17,7 +17,7 @@ from torch import Tensor
 from rayot._arguments import Check
 from rayot._docs import shared
 from rayot.solvers.discrete import DiscreteMap, DiscreteSettings
-from rayot.solvers.problem import Population
+from rayot.solvers.population import Population
 from rayot.solvers.random import generator
 from rayot.solvers.settings import from_zero
 

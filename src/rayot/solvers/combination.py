@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from rayot.solvers.energy import energy_distance
-from rayot.solvers.problem import Population
+from rayot.solvers.population import Population
 from rayot.solvers.stack import Stack
 
 RULES = ("mean", "median", "nearest")

@@ -13,7 +13,7 @@ from rayot.nn import ConditionalLipschitzNetwork, ConditionalMLP
 from rayot.solvers.conditional_settings import ConditionalW1Settings
 from rayot.solvers.objective import by_stratum
 from rayot.solvers.random import generator
-from rayot.solvers.ray import TransportMap, descent
+from rayot.solvers.ray import W1Map, descent
 from rayot.solvers.stack import Stack
 
 
@@ -54,7 +54,7 @@ class ConditionalMap(Stack):
     """P networks, each of which holds the maps of all conditions.
 
     Problems are members of an ensemble. In one condition, seen in training or not, a network is a
-    :class:`TransportMap` (:meth:`given`).
+    :class:`W1Map` (:meth:`given`).
 
     Parameters
     ----------
@@ -145,7 +145,7 @@ class ConditionalMap(Stack):
     @torch.no_grad()
     def given(
         self, conditions: Tensor, names: Sequence[str], strengths: Tensor | None = None
-    ) -> TransportMap:
+    ) -> W1Map:
         """The maps in given conditions: P G problems, those of the first network first.
 
         Parameters
@@ -161,7 +161,7 @@ class ConditionalMap(Stack):
         members = ("", *(f" / {k}" for k in range(2, len(self.names) + 1)))
         every = [f"{name}{member}" for member in members for name in names]
         plain = self.settings.plain
-        maps = TransportMap(self.centre.shape[-1], every, plain, self.seed).to(self.centre.device)
+        maps = W1Map(self.centre.shape[-1], every, plain, self.seed).to(self.centre.device)
         values = maps.state_dict()
         for name in ("centre", "scale", "strength", "basis"):
             if (buffer := getattr(self, name)) is not None:

@@ -15,8 +15,8 @@ from rayot.solvers.certificate import CERTIFICATES, MATCH_TYPES, certificate
 from rayot.solvers.dual import dual_value
 from rayot.solvers.energy import distances, energy_distance
 from rayot.solvers.fold import CombinedFold, Fold, Map
-from rayot.solvers.problem import Population
-from rayot.solvers.ray import TransportMap
+from rayot.solvers.population import Population
+from rayot.solvers.ray import W1Map
 
 LIMIT = 512
 """Cells of each side looked at."""
@@ -215,7 +215,7 @@ def _figures(fold: Fold | CombinedFold, labels: tuple[Tensor, Tensor] | None) ->
 def _potential(transport: Map, first: "_Side", second: "_Side") -> dict[str, float]:
     """Figures of the first ray's potential; NaN where the method has none."""
     names = ("held_out_dual", "smallest_gradient_norm", "largest_gradient_norm")
-    if not isinstance(transport, TransportMap):
+    if not isinstance(transport, W1Map):
         return dict.fromkeys(names, float("nan"))
     values, other_values = transport.potential(first.cells), transport.potential(second.cells)
     _, _, norms = transport.ray(0).direction(transport.standardise(first.cells))

@@ -17,7 +17,7 @@ from rayot.solvers.coupling import (
     squared_euclidean,
 )
 from rayot.solvers.energy import distances
-from rayot.solvers.problem import CHUNK_ROWS, Population
+from rayot.solvers.population import CHUNK_ROWS, Population
 from rayot.solvers.settings import Settings
 from rayot.solvers.stack import Stack
 

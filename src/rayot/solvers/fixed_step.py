@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from rayot._docs import shared
-from rayot.solvers.ray import TransportMap
+from rayot.solvers.ray import W1Map
 from rayot.solvers.w1_settings import W1Settings
 
 
@@ -38,7 +38,7 @@ class FixedStepSettings(W1Settings):
             raise ValueError(f"step must be 'fixed' here, found {self.step!r}; see rayot.tl.w1ot.")
 
 
-class FixedStepMap(TransportMap):
+class FixedStepMap(W1Map):
     """P maps along the rays of a potential, all steps of a problem as long as its dual value."""
 
     settings_type = FixedStepSettings

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from rayot.solvers.attributes import Attributes
 from rayot.solvers.combination import Combination
-from rayot.solvers.problem import Population
+from rayot.solvers.population import Population
 from rayot.solvers.stack import Stack
 
 Map: TypeAlias = Callable[[Tensor, Attributes | None], Tensor]

@@ -11,7 +11,7 @@ from sklearn.covariance import ledoit_wolf
 from torch import Tensor
 
 from rayot._docs import shared
-from rayot.solvers.problem import Population
+from rayot.solvers.population import Population
 from rayot.solvers.settings import Settings
 from rayot.solvers.stack import Stack
 

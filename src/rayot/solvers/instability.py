@@ -6,7 +6,7 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
-from rayot.solvers.problem import Population
+from rayot.solvers.population import Population
 from rayot.solvers.random import generator
 from rayot.solvers.stack import Stack
 

@@ -13,7 +13,7 @@ from rayot._docs import shared
 from rayot.solvers.attributes import Attributes
 from rayot.solvers.energy import energy_distance
 from rayot.solvers.objective import Phase, Score
-from rayot.solvers.problem import Population
+from rayot.solvers.population import Population
 from rayot.solvers.settings import NetworkSettings
 from rayot.solvers.stack import Stack
 

@@ -14,7 +14,7 @@ from rayot._docs import shared
 from rayot.nn import StackedMLP
 from rayot.solvers.dual import dual_value
 from rayot.solvers.objective import Objective, Player, Score
-from rayot.solvers.problem import Population
+from rayot.solvers.population import Population
 from rayot.solvers.random import generator
 from rayot.solvers.settings import NetworkSettings, from_zero
 from rayot.solvers.stack import Stack

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from rayot.solvers.energy import distances
-from rayot.solvers.problem import Population
+from rayot.solvers.population import Population
 
 LIMIT = 1000
 """Cells of each side of a problem looked at."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from rayot._combinations import COMBINED_BY, parts_of
 from rayot._docs import shared
-from rayot.solvers.problem import Population
+from rayot.solvers.population import Population
 from rayot.solvers.shift import ShiftMap, ShiftSettings
 
 

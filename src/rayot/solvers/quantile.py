@@ -11,7 +11,7 @@ from torch import Tensor
 
 from rayot._docs import shared
 from rayot.solvers.marginals import N_QUANTILES, Marginals, monotone_map
-from rayot.solvers.problem import Population
+from rayot.solvers.population import Population
 from rayot.solvers.random import GOLDEN, uniform_of
 from rayot.solvers.settings import Settings
 from rayot.solvers.stack import Stack

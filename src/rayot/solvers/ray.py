@@ -65,7 +65,7 @@ class Ray(nn.Module):
 
 
 @shared
-class TransportMap(Stack):
+class W1Map(Stack):
     """P maps, each a composition of rays fitted one after the other, in units of the data.
 
     Parameters
@@ -76,7 +76,7 @@ class TransportMap(Stack):
     --------
     >>> import torch
     >>> from rayot.solvers import W1Settings
-    >>> transport = TransportMap(3, ["a", "b"], W1Settings(n_rays=2), seed=0)
+    >>> transport = W1Map(3, ["a", "b"], W1Settings(n_rays=2), seed=0)
     >>> transport(torch.zeros(2, 5, 3)).shape
     torch.Size([2, 5, 3])
     """

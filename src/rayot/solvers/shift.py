@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from rayot._docs import shared
-from rayot.solvers.problem import Population
+from rayot.solvers.population import Population
 from rayot.solvers.settings import Settings
 from rayot.solvers.stack import Stack
 

@@ -16,7 +16,7 @@ from rayot.solvers.settings import Settings
 if TYPE_CHECKING:
     from rayot.solvers.attributes import Attributes
     from rayot.solvers.objective import Phase
-    from rayot.solvers.problem import Population
+    from rayot.solvers.population import Population
 
 
 @shared

@@ -32,7 +32,7 @@ Rows = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
-class HeldOut:
+class HeldOutExpression:
     """Expression of held-out cells, predicted and observed, on the same features.
 
     Attributes
@@ -124,7 +124,7 @@ def read_held_out(
     cell_mask: ArrayLike | None = None,
     seed: int = 0,
     model: TransportModel | None = None,
-) -> HeldOut:
+) -> HeldOutExpression:
     """Take the cells and features to be scored out of ``adata``.
 
     Parameters
@@ -163,7 +163,7 @@ def read_held_out(
             np.sort(generator.choice(rows, size, replace=False)) if len(rows) else rows
             for rows in (source, truth, observed)
         )
-    return HeldOut(
+    return HeldOutExpression(
         features=adata.var_names[columns],
         rows=source,
         control=expression(adata, layer, source, columns),

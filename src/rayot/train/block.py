@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from rayot.solvers import Population, Settings, Stack, generator
+from rayot.solvers import Population, Stack, generator
 from rayot.train.carried import CarriedCells
 from rayot.train.distributed import average, process
 from rayot.train.held_out import HeldOut
@@ -37,8 +37,6 @@ class BlockTraining(pl.LightningModule):
         Training cells of each problem.
     validation
         Source and target cells set apart.
-    settings, seed
-        As in :class:`~rayot.solvers.stack.Stack`.
     patience
         Blocks without improvement after which a problem ends; None trains all steps.
     """
@@ -56,8 +54,6 @@ class BlockTraining(pl.LightningModule):
         source: Population,
         target: Population,
         validation: tuple[Population, Population],
-        settings: Settings,
-        seed: int,
         patience: int | None = None,
     ) -> None:
         super().__init__()
@@ -66,8 +62,7 @@ class BlockTraining(pl.LightningModule):
         self.source = source
         self.target = target
         self.validation = validation
-        self.settings = settings
-        self.seed = seed
+        self.settings, self.seed = transport.settings, transport.seed
         self.block = 0
         self.finished = False
         self.stopping = Stopping(source.n_problems, patience, self.monitor_sign)

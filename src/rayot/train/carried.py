@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from rayot.solvers import Population, Stack, TransportMap
-from rayot.solvers.problem import CHUNK_ROWS
+from rayot.solvers import Population, Stack, W1Map
+from rayot.solvers.population import CHUNK_ROWS
 
 CACHE_ELEMENTS = 2**26
 """Numbers kept at most in each table below; above, rays are followed again for each batch."""
@@ -67,9 +67,9 @@ class CarriedCells:
         cells = self.transport.standardise(self.population.take(positions))
         with torch.no_grad():
             for number in range(self.n_rays):
-                assert isinstance(self.transport, TransportMap)
+                assert isinstance(self.transport, W1Map)
                 cells = self.transport.ray(number)(cells)
         if not self.with_direction:
             return [cells]
-        assert isinstance(self.transport, TransportMap)
+        assert isinstance(self.transport, W1Map)
         return [cells, self.transport.ray(self.n_rays).direction(cells)[0]]

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from rayot._files import LOCK, PARTIAL, is_partial, locked, new_file, settle
-from rayot.solvers import Population, Settings, Stack
+from rayot.solvers import Population, Stack
 from rayot.train.distributed import is_first_process
 from rayot.train.options import TrainingOptions
 
@@ -29,8 +29,6 @@ def fingerprint_of(
     transport: Stack,
     source: Population,
     target: Population,
-    settings: Settings,
-    seed: int,
     options: TrainingOptions,
 ) -> dict[str, Any]:
     """What must agree for a run to be continued."""
@@ -45,8 +43,8 @@ def fingerprint_of(
             if values is not None:
                 digest.update(values.contiguous().numpy().data)
     return {
-        "settings": json.loads(json.dumps(settings.to_json())),
-        "seed": seed,
+        "settings": json.loads(json.dumps(transport.settings.to_json())),
+        "seed": transport.seed,
         "problems": transport.names,
         **options.chosen(),
         "cells": digest.hexdigest(),

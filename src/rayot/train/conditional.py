@@ -31,7 +31,7 @@ class ConditionalTraining(BlockTraining):
         The maps whose ray is fitted.
     ray
         Number of the ray, from 0.
-    source, target, validation, settings, seed, patience
+    source, target, validation, patience
         As in :class:`BlockTraining`.
     """
 
@@ -46,11 +46,9 @@ class ConditionalTraining(BlockTraining):
         source: Population,
         target: Population,
         validation: tuple[Population, Population],
-        settings: ConditionalW1Settings,
-        seed: int,
         patience: int | None = None,
     ) -> None:
-        super().__init__(transport, source, target, validation, settings, seed, patience)
+        super().__init__(transport, source, target, validation, patience)
         self.number = ray
 
     @property

@@ -12,7 +12,6 @@ from tqdm.auto import tqdm
 from rayot.solvers import (
     SIGNIFICANCE,
     ConditionalMap,
-    ConditionalW1Settings,
     Fold,
     Population,
     diagnostics,
@@ -39,8 +38,6 @@ def train_conditional(
     families: list[int],
     source: Population,
     target: Population,
-    settings: ConditionalW1Settings,
-    seed: int,
     options: TrainingOptions,
     labels: tuple[Tensor, Tensor] | None = None,
 ) -> Fit:
@@ -57,7 +54,7 @@ def train_conditional(
         in all of them together.
     source, target
         Training cells of each condition, which are the strata of each of the P problems.
-    settings, seed, options, labels
+    options, labels
         As in :func:`rayot.train.train_transport`; small conditions are not cross-fitted.
 
     Returns
@@ -70,6 +67,7 @@ def train_conditional(
         As :func:`rayot.train.train_transport`.
     """
     options.check()
+    settings, seed = maps.settings, maps.seed
     if settings.standardise or maps.basis is not None:
         standardise(maps, *(_once(side) for side in (source, target)))
     (training, validation) = zip(
@@ -82,13 +80,13 @@ def train_conditional(
         STEP_TRAINING[settings.step],
     )
     phases = [
-        kind(maps, ray, *training, validation, settings, seed, patience)
+        kind(maps, ray, *training, validation, patience)
         for ray in range(settings.n_rays)
         for kind in kinds
     ]
 
     def fingerprint() -> dict[str, Any]:
-        found = fingerprint_of(maps, source, target, settings, seed, options)
+        found = fingerprint_of(maps, source, target, options)
         return {**found, "conditions": maps.conditions[0].tolist()}
 
     total = sum(phase.n_steps for phase in phases)

@@ -93,7 +93,6 @@ def cross_fit(
     stacks: Sequence[Sequence[int]],
     source: Population,
     target: Population,
-    seed: int,
     options: TrainingOptions,
     folder: Path | None,
     bar: tqdm,
@@ -112,7 +111,7 @@ def cross_fit(
         Folds of each problem, of :func:`fold_counts`, and which are fitted together.
     source, target
         All training cells of each problem.
-    seed, options
+    options
         As in :func:`rayot.train.train_transport`.
     folder
         Of checkpoints, one folder a stack; None writes none.
@@ -125,9 +124,9 @@ def cross_fit(
     for number, problems in enumerate(stacks, 1):
         owners = [problem for problem in problems for _ in range(counts[problem])]
         of_stack = [f"{names[p]}, fold {k + 1}" for p in problems for k in range(counts[p])]
-        outside, inside = _divided(names, problems, counts, (source, target), seed)
+        outside, inside = _divided(names, problems, counts, (source, target), stack.seed)
         own = None if folder is None else folder / str(number)
-        maps = type(stack)(source.cells.shape[1], of_stack, settings, seed)
+        maps = type(stack)(source.cells.shape[1], of_stack, settings, stack.seed)
         try:
             folds, failures = fit_folds(maps, outside, inside, own, options, bar)
         except FloatingPointError as error:
@@ -171,7 +170,7 @@ def fit_folds(
     settings = maps.settings
     if settings.standardise or maps.basis is not None:
         standardise(maps, *outside)
-    phases = phases_of(maps, outside, inside, settings, maps.seed, options)
+    phases = phases_of(maps, outside, inside, options)
     try:
         folds = fit_phases(maps, phases, outside, inside, folder, options, bar)
         return folds, failures_of(phases)

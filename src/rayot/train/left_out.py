@@ -58,7 +58,6 @@ def fit_without_strata(
     stack: Stack,
     strata: Sequence[int],
     sides: Sides,
-    seed: int,
     options: TrainingOptions,
     folder: Path | None,
     bar: tqdm,
@@ -75,7 +74,7 @@ def fit_without_strata(
         Of :func:`strata_left_out`.
     sides
         All training cells of each problem, source and target.
-    seed, options, folder, bar
+    options, folder, bar
         As in :func:`rayot.train.folds.cross_fit`.
     """
     if not strata:
@@ -85,7 +84,7 @@ def fit_without_strata(
     of_fit = settings.batch_size * len(stack.names)
     settings = replace(settings, batch_size=max(2 * n_strata, of_fit // len(strata)))
     names = [f"{stack.names[0]}, without stratum {number + 1}" for number in strata]
-    maps = type(stack)(sides[0].cells.shape[1], names, settings, seed)
+    maps = type(stack)(sides[0].cells.shape[1], names, settings, stack.seed)
     others = [each for number in strata for each in range(n_strata) if each != number]
     outside = [_only(side, others, n_strata - 1) for side in sides]
     inside = [_only(side, strata, 1) for side in sides]

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from rayot.solvers import Population, Settings, Stack, generator
+from rayot.solvers import Population, Stack, generator
 from rayot.solvers.objective import Objective, Phase
 from rayot.train.block import BlockTraining, apply_gradients
 from rayot.train.carried import CarriedCells
@@ -23,7 +23,7 @@ class PhaseTraining(BlockTraining):
     ----------
     objective
         What the phase trains.
-    stack, source, target, validation, settings, seed, patience
+    stack, source, target, validation, patience
         As in :class:`BlockTraining`.
     """
 
@@ -34,13 +34,11 @@ class PhaseTraining(BlockTraining):
         source: Population,
         target: Population,
         validation: tuple[Population, Population],
-        settings: Settings,
-        seed: int,
         patience: int | None = None,
     ) -> None:
         self.monitor, self.monitor_sign = objective.monitor, objective.monitor_sign
         self.objective, self.players = objective, objective.players()
-        super().__init__(stack, source, target, validation, settings, seed, patience)
+        super().__init__(stack, source, target, validation, patience)
 
     @property
     def name(self) -> str:

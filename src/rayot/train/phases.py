@@ -5,7 +5,7 @@ from pathlib import Path
 import lightning.pytorch as pl
 from tqdm.auto import tqdm
 
-from rayot.solvers import Fold, JointStack, Population, Settings, Stack, TransportMap, W1Settings
+from rayot.solvers import Fold, JointStack, Population, Stack, W1Map
 from rayot.train.block import BlockTraining
 from rayot.train.callbacks import Checkpoint, Progress, blocks_between
 from rayot.train.checkpoints import checkpoint_path, load_checkpoint
@@ -38,8 +38,6 @@ def phases_of(
     stack: Stack,
     training: Sides,
     validation: Sides,
-    settings: Settings,
-    seed: int,
     options: TrainingOptions,
 ) -> list[BlockTraining]:
     """Phases of a method, not fitted yet: of rays, or those that its solver names.
@@ -50,18 +48,17 @@ def phases_of(
         The maps, in whose units ``standardise`` has put them where the settings ask for that.
     training, validation
         Cells that the maps are fitted on, and cells apart from these.
-    settings, seed, options
+    options
         As in :func:`rayot.train.train_transport`.
     """
     patience = options.early_stopping_patience if options.early_stopping else None
-    if isinstance(stack, TransportMap):
-        assert isinstance(settings, W1Settings)
+    if isinstance(stack, W1Map):
         return [
-            kind(stack, ray, *training, validation, settings, seed, patience)
-            for ray in range(settings.n_rays)
-            for kind in (PotentialTraining, STEP_TRAINING[settings.step])
+            kind(stack, ray, *training, validation, patience)
+            for ray in range(stack.settings.n_rays)
+            for kind in (PotentialTraining, STEP_TRAINING[stack.settings.step])
         ]
-    given = stack, *training, validation, settings, seed, patience
+    given = stack, *training, validation, patience
     if isinstance(stack, JointStack):
         return [JointTraining(objective, *given) for objective in stack.objectives()]
     return [ObjectiveTraining(objective, *given) for objective in stack.objectives()]
@@ -99,7 +96,7 @@ def fit_phases(
     stores = [side.cells for side in validation]
     for number, phase in enumerate(phases):
         _fit(phase, folder, options, bar)
-        if isinstance(stack, TransportMap) and stack.settings.unbalanced and not number:
+        if isinstance(stack, W1Map) and stack.settings.unbalanced and not number:
             _leave_unmatched(stack, phases)
     stack.to("cpu")
     stack.finish(*training)
@@ -154,10 +151,10 @@ def _fit(phase: BlockTraining, folder: Path | None, options: TrainingOptions, ba
         )
 
 
-def _leave_unmatched(transport: TransportMap, phases: list[BlockTraining]) -> None:
+def _leave_unmatched(transport: W1Map, phases: list[BlockTraining]) -> None:
     """Weigh the cells of all later phases by what the first potential matches."""
     first = phases[0]
-    set_limits(transport, first.source, first.target, transport.settings)
+    set_limits(transport, first.source, first.target)
     source, target = matched_only(transport, first.source, first.target)
     validation = matched_only(transport, *first.validation)
     for phase in phases[1:]:

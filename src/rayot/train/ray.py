@@ -1,6 +1,6 @@
 """What the phases of a ray share."""
 
-from rayot.solvers import Population, TransportMap, W1Settings
+from rayot.solvers import Population, W1Map, W1Settings
 from rayot.train.block import BlockTraining
 
 
@@ -13,26 +13,24 @@ class RayTraining(BlockTraining):
         The map whose ray is fitted.
     ray
         Number of the ray, from 0.
-    source, target, validation, settings, seed, patience
+    source, target, validation, patience
         As in :class:`BlockTraining`.
     """
 
     part: str
-    transport: TransportMap
+    transport: W1Map
     settings: W1Settings
 
     def __init__(
         self,
-        transport: TransportMap,
+        transport: W1Map,
         ray: int,
         source: Population,
         target: Population,
         validation: tuple[Population, Population],
-        settings: W1Settings,
-        seed: int,
         patience: int | None = None,
     ) -> None:
-        super().__init__(transport, source, target, validation, settings, seed, patience)
+        super().__init__(transport, source, target, validation, patience)
         self.ray = ray
 
     @property

@@ -12,7 +12,6 @@ from tqdm.auto import tqdm
 from rayot.solvers import (
     SIGNIFICANCE,
     Population,
-    Settings,
     Stack,
     diagnostics,
     generator,
@@ -52,8 +51,6 @@ def train_transport(
     transport: Stack,
     source: Population,
     target: Population,
-    settings: Settings,
-    seed: int,
     options: TrainingOptions,
     labels: tuple[Tensor, Tensor] | None = None,
     p_values: Tensor | None = None,
@@ -71,8 +68,6 @@ def train_transport(
         The map, changed in place.
     source, target
         Training cells of each problem, in the data's units.
-    settings, seed
-        What is fitted.
     options
         How the fit runs.
     labels
@@ -100,6 +95,7 @@ def train_transport(
         If the user interrupts; checkpoints stay.
     """
     options.check()
+    settings, seed = transport.settings, transport.seed
     if settings.standardise or transport.basis is not None:
         standardise(transport, source, target)
     (training, validation) = zip(
@@ -112,7 +108,7 @@ def train_transport(
         ),
         strict=True,
     )
-    phases = phases_of(transport, training, validation, settings, seed, options)
+    phases = phases_of(transport, training, validation, options)
     judges = range(source.n_problems) if judges is None else judges
     counts = fold_counts(source, target, options.n_folds)
     n_problems, n_features = source.n_problems, transport.n_features
@@ -125,7 +121,7 @@ def train_transport(
     p_values = p_values[[judge if counts[judge] > 1 else k for k, judge in enumerate(judges)]]
     judged = (p_values <= SIGNIFICANCE).tolist()
     counts = [count if judges[k] == k and judged[k] else 1 for k, count in enumerate(counts)]
-    fingerprint = partial(fingerprint_of, transport, source, target, settings, seed, options)
+    fingerprint = partial(fingerprint_of, transport, source, target, options)
     together = folds_per_problem(transport, source, target)
     strata = strata_left_out(transport, source, target, options)
     n_fits = 1 + len(stacks_of(counts, together)) + bool(strata)
@@ -145,7 +141,6 @@ def train_transport(
             stacks_of(counts, together),
             source,
             target,
-            seed,
             options,
             None if folder is None else folder / FOLDS,
             bar,
@@ -158,7 +153,6 @@ def train_transport(
             transport,
             strata,
             (source, target),
-            seed,
             options,
             None if folder is None else folder / LEFT_OUT,
             bar,

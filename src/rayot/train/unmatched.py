@@ -3,15 +3,14 @@
 import torch
 from torch import Tensor
 
-from rayot.solvers import Population, TransportMap, W1Settings, matched
+from rayot.solvers import Population, W1Map, matched
 from rayot.train.carried import CHUNK_ROWS
 
 
 @torch.no_grad()
-def set_limits(
-    transport: TransportMap, source: Population, target: Population, settings: W1Settings
-) -> None:
+def set_limits(transport: W1Map, source: Population, target: Population) -> None:
     """Set the potential above which source cells, and below which target cells, go unmatched."""
+    settings = transport.settings
     for limits, population, sign, share in (
         (transport.highest_source, source, 1, settings.unmatched_source),
         (transport.lowest_target, target, -1, settings.unmatched_target),
@@ -27,7 +26,7 @@ def set_limits(
 
 @torch.no_grad()
 def matched_only(
-    transport: TransportMap, source: Population, target: Population
+    transport: W1Map, source: Population, target: Population
 ) -> tuple[Population, Population]:
     """The same populations, where cells that go unmatched are never drawn."""
     return (
@@ -47,7 +46,7 @@ def _where(population: Population, kept: Tensor) -> Population:
     )
 
 
-def _potential(transport: TransportMap, population: Population) -> Tensor:
+def _potential(transport: W1Map, population: Population) -> Tensor:
     """Potential (P, n) of all cells of each problem, padded like their positions."""
     chunks = population.positions().split(CHUNK_ROWS, dim=1)
     return torch.cat([transport.potential(population.take(chunk)) for chunk in chunks], dim=1)

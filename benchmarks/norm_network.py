@@ -6,25 +6,26 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from rayot._docs import shared
 from rayot.nn.initial import uniform_parameter
 
 HIDDEN_GAIN = 1.5
 """First weights of all layers but one, over those of torch.nn.Linear."""
 
 
-@shared
 class NormNetwork(nn.Module):
     r"""P scalar networks with units ‖W x + b‖, each over a group of linear outputs.
 
     Kantorovich potentials are made of distances. Networks of kinks need many units for one of
     them and a norm over all features most of all; here it takes a few layers of small norms. The
     network is smooth where no norm vanishes, and its weights are free: training has to hold its
-    gradient, as with :func:`rayot.solvers.penalty.gradient_penalty`.
+    gradient, as with ``gradient_penalty``.
 
     Parameters
     ----------
-    {network_size}
+    n_features
+        Dimension d of a cell.
+    generators
+        One CPU generator a problem; their number is P.
     width
         Units of each hidden layer.
     n_layers

@@ -260,6 +260,18 @@ def test_strata_are_near_by_the_distance_to_their_nearest_cells():
     assert np.isfinite(distance.nearness(cells)).all()
 
 
+def test_a_saved_distance_that_lacks_a_stratum_is_refused():
+    cells = np.random.default_rng(3).normal(size=(30, 2)).astype(np.float32)
+    groups = np.split(np.arange(30), [10, 20])
+    arrays = TrainingDistance.of(groups, lambda rows: cells[rows], 0).arrays()
+    np.testing.assert_array_equal(
+        TrainingDistance.from_arrays(arrays, 3, 2).strata, arrays["strata"]
+    )
+    arrays["strata"] = np.where(arrays["strata"] == 1, 0, arrays["strata"])
+    with pytest.raises(ValueError, match="strata of the training distance are out of range"):
+        TrainingDistance.from_arrays(arrays, 3, 2)
+
+
 def test_what_a_model_keeps_of_its_cells_is_bounded():
     cells = np.random.default_rng(0).normal(size=(3000, 2100)).astype(np.float32)
     kept = of_cells(cells)

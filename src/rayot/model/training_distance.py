@@ -120,8 +120,9 @@ class TrainingDistance:
         check_array(strata, "training_distance.strata", (strata.size,), np.int64)
         check_array(cells, "training_distance.cells", (strata.size, n_features))
         check_array(unit, "training_distance.unit", (1,))
-        known = (strata >= 0) & (strata < max(1, n_strata))
-        if not (unit > 0).all() or len(strata) < 2 or not known.all():
+        # Each stratum has a cell: how near it is to others is asked of all.
+        whole = np.array_equal(np.unique(strata), np.arange(max(1, n_strata)))
+        if not (unit > 0).all() or len(strata) < 2 or not whole:
             raise ValueError("the unit or the strata of the training distance are out of range.")
         return cls(cells, strata, float(unit[0]))
 

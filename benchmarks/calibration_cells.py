@@ -63,7 +63,7 @@ def measure(data: str, n: int, seed: int, perturbation: int) -> dict:
     nothing = dict.fromkeys(columns, np.nan)
     if adata is None:
         return nothing
-    names = sorted(set(adata.obs["perturbation"].astype(str)) - {"control"})
+    names = few_cells.perturbations_of(adata)
     spare = spare_controls(data, seed, adata, n)
     if perturbation >= len(names) or spare.n_obs < n:
         return nothing

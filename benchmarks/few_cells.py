@@ -124,10 +124,13 @@ def measure_inner(data: str, n: int, seed: int, method: str) -> dict:
         if adata is None:
             return dict.fromkeys(DECODE, np.nan)
         held = adata[(adata.obs["split"] == "test").to_numpy()]
-        of = {name: held[(held.obs["perturbation"] == name).to_numpy()] for name in names_of(held)}
+        of = {
+            name: held[(held.obs["perturbation"] == name).to_numpy()]
+            for name in ("control", *perturbations_of(held))
+        }
         for kind in ("delta", "calibrated"):
             maps = fitted_screen(adata, seed, method, kind)
-            for name in set(of) - {"control"}:
+            for name in perturbations_of(held):
                 truth = dense(of[name])
                 for decode in ("plain", "clipped") if kind == "delta" else ("calibrated",):
                     clip = "auto" if decode == "clipped" else False
@@ -136,8 +139,8 @@ def measure_inner(data: str, n: int, seed: int, method: str) -> dict:
     return {decode: round(float(value), 5) for decode, value in found.items()}
 
 
-def names_of(adata: AnnData) -> list[str]:
-    return sorted(set(adata.obs["perturbation"].astype(str)))
+def perturbations_of(adata: AnnData) -> list[str]:
+    return sorted(set(adata.obs["perturbation"].astype(str)) - {"control"})
 
 
 def dense(adata: AnnData) -> np.ndarray:
@@ -153,7 +156,7 @@ def measure(data: str, n: int, seed: int, method: str, decode: str) -> dict:
     if method in METHODS:
         fitted = screen(data, n, seed, method, "calibrated" if decode == "calibrated" else "delta")
     distances = []
-    for name in sorted(set(adata.obs["perturbation"].astype(str)) - {"control"}):
+    for name in perturbations_of(adata):
         control, observed, reference = test_cells(adata, name, seed)
         found = {"identity": control, "observed": observed}.get(method)
         if found is None:

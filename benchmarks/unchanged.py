@@ -94,7 +94,7 @@ def pair(verb: str, seed: int = 0, target: str = "A", **options: object) -> Arra
     model = getattr(rt.tl, verb)(
         adata, "control", target, use_rep=use_rep, key_added="map", seed=seed, **STEPS, **options
     )
-    found = {f"parameter {name}": each.numpy() for name, each in model.module.state_dict().items()}
+    found = of_parameters(model.module)
     found["training cells"] = dense(adata.layers["map"])
     return found | of_predictions(model.predict(adata[::3])) | of_figures(model.diagnostics)
 
@@ -107,9 +107,10 @@ def screen(method: str, **options: object) -> Arrays:
     control = adata[(adata.obs["perturbation"] == "control").to_numpy()]
     found: Arrays = {}
     for name in model:
-        own = {f"parameter {k}": v.numpy() for k, v in model[name].module.state_dict().items()}
-        own |= of_predictions(model.predict(control[::3], name)) | of_figures(
-            model[name].diagnostics
+        own = (
+            of_parameters(model[name].module)
+            | of_predictions(model.predict(control[::3], name))
+            | of_figures(model[name].diagnostics)
         )
         found |= {f"{name}: {part}": value for part, value in own.items()}
     return found
@@ -117,7 +118,7 @@ def screen(method: str, **options: object) -> Arrays:
 
 def conditional(adata: AnnData, asked: list[tuple[str, float | None]], **options: object) -> Arrays:
     model = rt.tl.conditional_w1ot(adata, "control", use_rep="X_pca", **STEPS, **options)
-    found = {f"parameter {name}": each.numpy() for name, each in model.module.state_dict().items()}
+    found = of_parameters(model.module)
     control = adata[(adata.obs["perturbation"] == "control").to_numpy()]
     for name, dose in asked:
         predicted = of_predictions(model.predict(control[::3], name, dose=dose))
@@ -131,8 +132,12 @@ def translation() -> Arrays:
     model = rt.tl.genot(
         data, source_modality="rna", target_modality="atac", plan_kwargs=settings, **STEPS
     )
-    found = {f"parameter {name}": each.numpy() for name, each in model.module.state_dict().items()}
+    found = of_parameters(model.module)
     return found | {"translated": data["rna"].obsm["X_genot"]} | of_figures(model.diagnostics)
+
+
+def of_parameters(module: torch.nn.Module) -> Arrays:
+    return {f"parameter {name}": each.numpy() for name, each in module.state_dict().items()}
 
 
 def dense(values: object) -> np.ndarray:

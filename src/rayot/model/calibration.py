@@ -58,7 +58,7 @@ MOST_STRATA = 8
 
 SIDES = ("predicted", "observed")
 
-Nearness = Callable[[np.ndarray], np.ndarray | None]
+Nearness = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -198,9 +198,8 @@ class Calibration:
             table[strata == name] = number + 1
         others = np.flatnonzero(table == 0)
         if self.mixed and len(others):
-            shares = None if nearness is None else nearness(others)
-            if shares is None:
-                shares = np.ones((len(others), len(self.strata)), dtype=np.float32)
+            alike = np.ones((len(others), len(self.strata)), dtype=np.float32)
+            shares = alike if nearness is None else nearness(others)
             draws = uniform(cells[others], np.array([STRATUM_DRAW]), self.seed)
             passed = shares.cumsum(axis=1)
             table[others] = 1 + (draws * passed[:, -1:] >= passed[:, :-1]).sum(axis=1)
@@ -240,8 +239,9 @@ class Calibration:
             others, truth = chosen._without(number), observed[rows[1]]
             cells = sample.source.cells.obs_names.to_numpy()[rows[0]]
             mine = before[rows[0]], after[rows[0]], cells, names, np.full(len(rows[0]), "")
-            shares = None if nearness is None else nearness(rows[0])
-            near = None if shares is None else np.delete(shares, number, axis=1).__getitem__
+            near = None
+            if nearness is not None:
+                near = np.delete(nearness(rows[0]), number, axis=1).__getitem__
             of_all, of_near = (
                 energy_distance(replace(others, mixed=mixed)(*mine, nearness=near), truth)
                 for mixed in (False, True)

@@ -100,12 +100,12 @@ class Decoder:
         """Expression with the distributions that each term gives it, or all of their changes."""
         own = dense(self.expression)
         names = self.adata.obs_names.to_numpy()[self.rows], self.adata.var_names.to_numpy()
+        shares = self.nearness
+        nearness = None if shares is None else lambda rows: shares(self.start[rows])
         changes = []
         for turn, (calibration, move) in enumerate(zip(self.calibrations, terms, strict=True)):
             moved = self.start + move
-            genes = calibration(
-                own, self.change(moved), *names, self.strata, turn, self._nearness_of
-            )
+            genes = calibration(own, self.change(moved), *names, self.strata, turn, nearness)
             # What does not move keeps its expression: no effect is no change.
             still = (moved == self.start).all(axis=1)
             genes[still] = own[still]
@@ -114,10 +114,6 @@ class Decoder:
             changes.append(genes - own)
         # What two terms both take away may leave less than nothing, which is clipped as ever.
         return own + np.sum(changes, axis=0)
-
-    def _nearness_of(self, cells: np.ndarray) -> np.ndarray | None:
-        """Shares of the strata near to some of the cells, by their numbers."""
-        return None if self.nearness is None else self.nearness(self.start[cells])
 
     def spread(self, moves: Moves) -> np.ndarray:
         """Standard deviation (n, genes) float32 between the maps of moves, one at a time."""

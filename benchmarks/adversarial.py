@@ -83,7 +83,8 @@ def try_one(data: str, seed: int, variant: str) -> dict:
     chosen: Variant = ADVERSARIES[variant]
     adata = cells(data, "pca", seed, True)
     with chosen.in_place():
-        row = fit(adata, data, "pca", seed, "w1ot", preset="fast", plan_kwargs=chosen.settings)
+        settings = {**chosen.settings, "decode": chosen.decode}
+        row = fit(adata, data, "pca", seed, "w1ot", preset="fast", plan_kwargs=settings)
     return {name: row[name] for name in ("seconds", *WAYS)}
 
 

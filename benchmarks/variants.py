@@ -4,51 +4,40 @@ Each variant is a change of settings, or a training phase of its own where the p
 setting because it did not pay.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import ot
 import torch
 from torch import Tensor, nn
 
-import rayot.train.phases as phases
 from rayot.nn import LipschitzNetwork, StackedMLP
-from rayot.solvers import critic_loss, dual_value, energy_loss, generator, generator_loss
-from rayot.train.block import apply_gradients
-from rayot.train.potential import PotentialTraining
-from rayot.train.step import (
-    AdversarialStepTraining,
-    EnergyStepTraining,
-    StepTraining,
-    WassersteinStepTraining,
-)
+from rayot.solvers import Batch, Player, critic_loss, dual_value, generator_loss, w1
+from rayot.solvers.carried import CarriedCells
+from rayot.train import training
+from rayot.train.training import adam
+
+Losses = Iterator[tuple[str, Tensor]]
+Draw = Callable[[], Batch]
+Starts = Callable[[int], Iterator[Batch]]
 
 
-class LipschitzCritic(AdversarialStepTraining):
+class LipschitzCritic(w1.AdversarialStep):
     """The step size against a 1-Lipschitz critic: a Wasserstein adversary."""
 
-    def setup(self, stage: str) -> None:
-        self.critic = LipschitzNetwork(
-            self.transport.n_features,
-            [generator(self.seed, name, self.name, "critic") for name in self.transport.names],
-            n_groups=None,
-        ).to(self.device)
-        self.critic_parameters = list(self.critic.parameters())
+    def new_critic(self, n_strata: int) -> LipschitzNetwork:
+        return LipschitzNetwork(self.stack.n_features, self.draws_of("critic"), n_groups=None)
 
-    def optimise(self, step: int) -> dict[str, Tensor]:
-        transported, target = self.draw()
-        values = self.critic(torch.cat([target, transported.detach()], dim=1))
-        gap = values[:, : target.shape[1]].mean(1) - values[:, target.shape[1] :].mean(1)
-        apply_gradients(-gap.sum(), self.critic_parameters, self.adams[1])
-        loss = -self.critic(transported).mean(1)
-        apply_gradients(loss.sum(), self.trained, self.adams[0])
-        return {"step_loss": loss.detach(), "critic_loss": gap.detach()}
+    def losses(self, draw: Draw) -> Losses:
+        moved, target = self.moved(draw())
+        yield "critic_loss", self.critic(moved.detach()).mean(1) - self.critic(target).mean(1)
+        yield "step_loss", -self.critic(moved).mean(1)
 
 
-class Adversary(WassersteinStepTraining):
+class Adversary(w1.WassersteinStep):
     """Ways to play against a critic, of which the package keeps one."""
 
     kind = "Lipschitz"
@@ -61,85 +50,88 @@ class Adversary(WassersteinStepTraining):
     average = 0.0
     """Of the step size's weights, exponential; taken at the end."""
 
-    def new_critic(self, generators: list[torch.Generator]) -> nn.Module:
-        n_features = self.transport.n_features
+    def players(self, n_strata: int) -> list[Player]:
+        self.critic = self.new_critic(n_strata)
+        settings = self.stack.settings
+        rates = (self.rate * settings.step_lr, self.rate * settings.step_lr_end)
+        return [
+            self.player("step_loss", self.module),
+            Player("critic_loss", self.critic, *rates, settings.step_betas),
+        ]
+
+    def new_critic(self, n_strata: int) -> nn.Module:
         size = {"width": self.width, "n_layers": self.n_layers}
         if self.kind == "potential":
-            return deepcopy(self.transport.ray(self.ray).potential)
+            return deepcopy(self.ray.potential)
+        draws = self.critic_draws(n_strata)
         if self.kind == "perceptron":
-            return StackedMLP(n_features, generators, **size)
-        return LipschitzNetwork(n_features, generators, n_groups=None, **size)
+            return StackedMLP(self.stack.n_features, draws, **size)
+        return LipschitzNetwork(self.stack.n_features, draws, n_groups=None, **size)
 
-    def on_fit_start(self) -> None:
-        AdversarialStepTraining.on_fit_start(self)
-        self.mean = [parameter.detach().clone() for parameter in self.trained]
+    def start(self, source: CarriedCells, target: CarriedCells, draw: Starts) -> None:
+        super().start(source, target, draw)
+        self.mean = [parameter.detach().clone() for parameter in self.module.parameters()]
 
-    def on_fit_end(self) -> None:
-        AdversarialStepTraining.on_fit_end(self)
+    def start_block(self) -> None:
+        """Nothing is kept from step to step."""
 
-    def optimise(self, step: int) -> dict[str, Tensor]:
-        self.adams[1].param_groups[0]["lr"] = self.rate * self.adams[0].param_groups[0]["lr"]
-        transported, target = self.draw()
-        loss = (self.one_gradient if self.together else self.in_turns)(transported, target)
-        for mean, parameter in zip(self.mean, self.trained, strict=True):
+    def start_step(self, share: float, active: Sequence[bool]) -> None:
+        self.is_last = round(share * self.n_steps) == self.n_steps - 1
+
+    def losses(self, draw: Draw) -> Losses:
+        moved, target = self.moved(draw())
+        if self.together:
+            # Before the critic's step, so that both follow one gradient.
+            yield "step_loss", self.height(moved)
+        yield "critic_loss", self.gap(moved.detach(), target)
+        if not self.together:
+            yield "step_loss", self.height(moved)
+        for mean, parameter in zip(self.mean, self.module.parameters(), strict=True):
             mean.lerp_(parameter.detach(), 1 - self.average)
-            if self.average and step == self.n_steps - 1:
+            if self.average and self.is_last:
                 parameter.data.copy_(mean)
-        return {"step_loss": loss.detach()}
 
-    def one_gradient(self, transported: Tensor, target: Tensor) -> Tensor:
-        values = self.critic(torch.cat([transported, target], dim=1))
-        dual = dual_value(*values.split(target.shape[1], dim=1))
-        parameters = self.trained + self.critic_parameters
-        gradients = torch.autograd.grad(dual.sum(), parameters)
-        for number, (parameter, each) in enumerate(zip(parameters, gradients, strict=True)):
-            parameter.grad = (each if number < len(self.trained) else -each).contiguous()
-        for adam in self.adams:
-            adam.step()
-        return dual
-
-    def in_turns(self, transported: Tensor, target: Tensor) -> Tensor:
-        values = self.critic(torch.cat([transported.detach(), target], dim=1))
+    def gap(self, moved: Tensor, target: Tensor) -> Tensor:
+        values = self.critic(torch.cat([moved, target], dim=1))
         if self.kind == "perceptron":
-            values = values.squeeze(-1)
-        moved, there = values.split(target.shape[1], dim=1)
-        logits = self.kind == "perceptron"
-        loss = critic_loss(-there, -moved) if logits else -dual_value(moved, there)
-        apply_gradients(loss.sum(), self.critic_parameters, self.adams[1])
-        values = self.critic(transported)
-        height = generator_loss(-values.squeeze(-1)) if logits else values.mean(-1)
-        apply_gradients(height.sum(), self.trained, self.adams[0])
-        return loss
+            there, here = values.squeeze(-1).split(target.shape[1], dim=1)
+            return critic_loss(-here, -there)
+        return -dual_value(*values.split(target.shape[1], dim=1))
+
+    def height(self, moved: Tensor) -> Tensor:
+        values = self.critic(moved)
+        if self.kind == "perceptron":
+            return generator_loss(-values.squeeze(-1))
+        return values.mean(-1)
 
 
 def adversary(**changes: Any) -> type[Adversary]:  # noqa: ANN401
     return type("Adversary", (Adversary,), changes)
 
 
-class KernelStep(EnergyStepTraining):
+class KernelStep(w1.EnergyStep):
     """The step size minimises the MMD with Gaussian kernels around the median distance."""
 
-    def optimise(self, step: int) -> dict[str, Tensor]:
-        transported, target = self.draw()
-        across, within = torch.cdist(transported, target), torch.cdist(transported, transported)
+    def losses(self, draw: Draw) -> Losses:
+        moved, target = self.moved(draw())
+        across, within = torch.cdist(moved, target), torch.cdist(moved, moved)
         middle = across.detach().median()
-        loss = sum(
-            (-(within / (middle * width)).square()).exp().mean((-2, -1))
-            - 2 * (-(across / (middle * width)).square()).exp().mean((-2, -1))
-            for width in (0.25, 0.5, 1.0, 2.0)
+        yield (
+            "step_loss",
+            sum(
+                (-(within / (middle * width)).square()).exp().mean((-2, -1))
+                - 2 * (-(across / (middle * width)).square()).exp().mean((-2, -1))
+                for width in (0.25, 0.5, 1.0, 2.0)
+            ),
         )
-        apply_gradients(loss.sum(), self.trained, self.adams[0])
-        return {"step_loss": loss.detach()}
 
 
-class SinkhornStep(EnergyStepTraining):
+class SinkhornStep(w1.EnergyStep):
     """The step size minimises a debiased Sinkhorn divergence with the Euclidean cost."""
 
-    def optimise(self, step: int) -> dict[str, Tensor]:
-        transported, target = self.draw()
-        loss = sinkhorn(transported, target) - sinkhorn(transported, transported) / 2
-        apply_gradients(loss.sum(), self.trained, self.adams[0])
-        return {"step_loss": loss.detach()}
+    def losses(self, draw: Draw) -> Losses:
+        moved, target = self.moved(draw())
+        yield "step_loss", sinkhorn(moved, target) - sinkhorn(moved, moved) / 2
 
 
 def sinkhorn(first: Tensor, second: Tensor, n_iterations: int = 20) -> Tensor:
@@ -175,71 +167,61 @@ class Muon(torch.optim.Optimizer):
                 parameter.sub_(group["lr"] * update)
 
 
-class MuonPotential(PotentialTraining):
+def muon_for_potentials(player: Player) -> torch.optim.Optimizer:
     """The potential's matrices take orthogonal steps."""
+    if player.name != "dual":
+        return adam(player)
+    return Muon(list(player.module.parameters()), player.lr)
 
-    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
-        return [Muon(list(self.module.parameters()), self.learning_rates()[0])]
 
-
-class LargerPotential(PotentialTraining):
+class LargerPotential(w1.PotentialPhase):
     """Batches of 1,024 for the potential alone, whose gain is linear in cells."""
 
-    def on_fit_start(self) -> None:
-        self.settings = replace(self.settings, batch_size=1024)
-        super().on_fit_start()
+    batch_size = 1024
 
 
-class WarmPotential(PotentialTraining):
+class WarmPotential(w1.PotentialPhase):
     """The first fifth of the steps regresses on the exact discrete potential of 500 cells."""
 
-    def on_fit_start(self) -> None:
-        super().on_fit_start()
-        parts = []
-        for side, population in ((self.carried, self.source), (self.targets, self.target)):
-            positions = population.draw([generator(self.seed, self.name, "warm")], 500)
-            parts.append(side.take(positions)[0][0])
+    def start(self, source: CarriedCells, target: CarriedCells, draw: Starts) -> None:
+        parts = [
+            cells.take(cells.population.draw(self.draws_of("warm"), 500))[0][0]
+            for cells in (source, target)
+        ]
         cost = torch.cdist(*parts).double().numpy()
         _, log = ot.emd([], [], cost, log=True)
         # Duals u + v <= c of a metric cost give f = u on the source and f = -v on the target.
         self.exact = torch.cat([torch.from_numpy(log["u"]), -torch.from_numpy(log["v"])]).float()
         self.cells = torch.cat(parts)[None]
 
-    def optimise(self, step: int) -> dict[str, Tensor]:
-        if step >= self.n_steps // 5:
-            return super().optimise(step)
-        next(self.draws)
+    def start_step(self, share: float, active: Sequence[bool]) -> None:
+        self.is_warm = share >= 1 / 5
+
+    def losses(self, draw: Draw) -> Losses:
+        if self.is_warm:
+            yield from super().losses(draw)
+            return
         values = self.module(self.cells)[0] - self.exact
-        loss = (values - values.mean()).square().mean()
-        apply_gradients(loss, self.trained, self.adams[0])
-        return {"dual": -loss.detach()[None]}
+        yield "dual", -(values - values.mean()).square().mean()[None]
 
 
-class FreeStep(EnergyStepTraining):
+class FreeStep(w1.EnergyStep):
     """No rays: a residual network moves cells freely, by the same loss."""
 
-    def setup(self, stage: str) -> None:
-        d = self.transport.n_features
-        draws = [generator(self.seed, name, self.name, "free") for name in self.transport.names]
-        self.transport.rays[self.ray] = Free(
-            StackedMLP(d, draws, width=64, n_layers=4, n_outputs=d), self.transport.ray(self.ray)
-        )
+    starts_at_distance = False
+
+    def players(self, n_strata: int) -> list[Player]:
+        d = self.stack.n_features
+        network = StackedMLP(d, self.draws_of("free"), width=64, n_layers=4, n_outputs=d)
+        self.stack.rays[self.number] = Free(network, self.ray)
+        return super().players(n_strata)
 
     @property
     def module(self) -> nn.Module:
-        return self.transport.rays[self.ray].network
+        return self.stack.rays[self.number].network
 
-    def on_fit_start(self) -> None:
-        StepTraining.on_fit_start(self)
-
-    def move(self, cells: Tensor, directions: Tensor) -> Tensor:
-        return cells + self.module(cells)
-
-    def optimise(self, step: int) -> dict[str, Tensor]:
-        transported, target = self.draw()
-        loss = energy_loss(transported, target)
-        apply_gradients(loss.sum(), self.trained, self.adams[0])
-        return {"step_loss": loss.detach()}
+    def move(self, source: tuple[Tensor, ...], strata: Tensor | None) -> Tensor:
+        return source[0] + self.module(source[0])
 
 
 class Free(nn.Module):
@@ -260,7 +242,8 @@ class Variant:
     """Settings that differ from the preset, and phases that take the place of the package's."""
 
     settings: dict[str, Any] = field(default_factory=dict)
-    potential: type[PotentialTraining] = PotentialTraining
+    potential: type[w1.PotentialPhase] = w1.PotentialPhase
+    optimizer: Callable[[Player], torch.optim.Optimizer] = adam
     step: type | None = None
     early_stopping: bool = False
     decode: str = "delta"
@@ -268,13 +251,13 @@ class Variant:
     @contextmanager
     def in_place(self) -> Iterator[None]:
         """Put the phases in the package's place for a while."""
-        steps = dict(phases.STEP_TRAINING)
-        phases.PotentialTraining = self.potential
+        before = w1.PotentialPhase, dict(w1.STEP_PHASES), training.adam
+        w1.PotentialPhase, training.adam = self.potential, self.optimizer
         if self.step is not None:
-            phases.STEP_TRAINING["energy"] = self.step
+            w1.STEP_PHASES["energy"] = self.step
         yield
-        phases.PotentialTraining = PotentialTraining
-        phases.STEP_TRAINING.update(steps)
+        w1.PotentialPhase, steps, training.adam = before
+        w1.STEP_PHASES.update(steps)
 
 
 ADVERSARIAL = {"step_betas": (0.5, 0.999), "step_lr": 1e-3, "step_steps": 600}
@@ -301,7 +284,7 @@ VARIANTS = {
     "constant learning rates": Variant(
         {"potential_lr": 3e-3, "potential_lr_end": 3e-3, "step_lr": 1e-3, "step_lr_end": 1e-3}
     ),
-    "Muon": Variant(potential=MuonPotential),
+    "Muon": Variant(optimizer=muon_for_potentials),
     "warm start from the discrete potential": Variant(potential=WarmPotential),
     "batch 128": Variant({"batch_size": 128}),
     "batch 512": Variant({"batch_size": 512}),

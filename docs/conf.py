@@ -91,16 +91,14 @@ nitpick_ignore = [
         "solvers.fold.CombinedFold",
         "solvers.fold.Fold",
         "solvers.gaussian.GaussianMap",
-        "solvers.joint.Batch",
         "solvers.joint.JointSettings",
         "solvers.latent_shift.LatentShiftMap",
-        "solvers.objective.Phase",
         "solvers.population.Population",
         "solvers.profiles.ProfileMap",
         "solvers.quantile.MarginalMap",
-        "solvers.ray.W1Map",
         "solvers.shift.IdentityMap",
         "solvers.shift.ShiftMap",
+        "solvers.w1.W1Map",
     )
 ]
 intersphinx_mapping = {}

@@ -20,7 +20,9 @@ def test_import_is_quick_and_loads_nothing_heavy():
     assert float(done.stdout) <= 0.5
 
 
-@pytest.mark.parametrize("room", ["datasets", "get", "metrics", "model", "pl", "pp", "tl"])
+@pytest.mark.parametrize(
+    "room", ["datasets", "get", "metrics", "model", "pl", "pp", "representation", "solvers", "tl"]
+)
 def test_every_public_name_is_there_and_documented(room):
     package = getattr(rt, room)
     assert package.__all__

@@ -10,7 +10,17 @@ __getattr__, __dir__, __all__ = attach(
     __name__,
     {
         name: name
-        for name in ("datasets", "get", "metrics", "model", "pl", "pp", "representation", "tl")
+        for name in (
+            "datasets",
+            "get",
+            "metrics",
+            "model",
+            "pl",
+            "pp",
+            "representation",
+            "solvers",
+            "tl",
+        )
     },
 )
 __all__ += ["__version__"]

@@ -1,5 +1,8 @@
 """Models of all conditions, and a shift of codes: what they must find, and what they keep apart."""
 
+from dataclasses import replace
+
+import lightning.pytorch as pl
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
@@ -139,15 +142,26 @@ def test_an_embedding_looks_up_its_own_problem():
 
 
 def test_others_are_drawn_with_the_pair_and_those_set_apart_are_not():
-    from rayot.train.joint import JointTraining
-
     cells, attributes = translated([4.0, 0.0, 0.0, 0.0], n_others=50)
-    settings = CPASettings.from_preset("fast", n_components=None, width=8, batch_size=16)
+    small = {"n_components": None, "width": 8, "batch_size": 16, "n_steps": 10}
+    settings = CPASettings.from_preset("fast", **small, conditions=("s", "t", "u"))
     stack = CPAMap(4, ["a", "b"], settings, seed=0)
     both = sides(cells, attributes, 400, 2)
-    phase = JointTraining(stack.objectives()[0], stack, *both, tuple(both))
-    assert list(phase.populations()) == ["source", "target", "others"]
-    assert set(phase.others.rows.tolist()) == set(range(800, 850))
+    (phase,) = stack.phases()
+    assert set(phase.others(both[0]).rows.tolist()) == set(range(800, 850))
+    batches = []
+
+    class Drawn(pl.Callback):
+        def on_train_batch_start(self, trainer, module, batch, index):
+            batches.extend(module.draw_block(3))
+
+    train_transport(stack, *both, replace(QUICK, callbacks=[Drawn()]))
+    for batch in batches:
+        source, target, others = batch.rows.view(2, 3, 16).unbind(1)
+        assert int(source.max()) < 400 <= int(target.min())
+        assert int(target.max()) < 800 <= int(others.min())
+        assert batch.others.shape == (2, 16, 4)
+        assert torch.equal(batch.attributes.condition.unique(), torch.arange(3))
 
 
 def strata(counts, seed=0):

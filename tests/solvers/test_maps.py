@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from rayot.nn import ConvexNetwork
 from rayot.solvers import (
+    Batch,
     CinemaMap,
     DiscreteMap,
     FixedStepMap,
@@ -160,9 +161,10 @@ def test_the_held_out_dual_of_w2ot_is_a_bound(n_steps):
     """Of the distance between the very cells that it is taken on, however bad the map is."""
     source, target = (cells[:400] for cells in gaussians(3)[:2])
     stack = fit(W2Map, source, target, n_steps=n_steps)
-    (objective,) = stack.objectives()
+    (phase,) = stack.phases()
     first, second = (stack.standardise(each[None]) for each in (source, target))
-    found = objective.validate(first, second, lambda function, *values: function(*values))
+    held_out = Batch((first,), second, 1)
+    found = phase.validate(held_out, lambda function, *values: function(*values))
     exact = float(ot.emd2([], [], ot.dist(first[0].numpy(), second[0].numpy()))) ** 0.5
     assert float(found) <= exact * 1.001
     if n_steps > 1:

@@ -213,7 +213,7 @@ class InFold(pl.Callback):
         self.what, self.phase, self.block = what, phase, block
 
     def on_train_batch_start(self, trainer, module, batch, index):
-        in_fold = module.transport.names[0].endswith("fold 1")
+        in_fold = module.stack.names[0].endswith("fold 1")
         if in_fold and (module.name, module.block) == (self.phase, self.block):
             self.what(module)
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from rayot.nn import LipschitzNetwork
-from rayot.train.block import apply_gradients
+from rayot.train.training import apply_gradients
 
 
 @pytest.mark.parametrize("dimension", [10, 200])

@@ -1,15 +1,14 @@
 """Draws within strata and by weight; what goes unmatched; the basis that rays work in."""
 
+import lightning.pytorch as pl
 import pytest
 import torch
 
 from rayot.solvers import Population, W1Map, W1Settings, generator
-from rayot.solvers.objective import by_stratum
+from rayot.solvers.phase import by_stratum
+from rayot.solvers.w1 import matched_only, set_limits
 from rayot.train import TrainingOptions, train_transport
-from rayot.train.potential import PotentialTraining
 from rayot.train.standardise import RADIUS, standardise
-from rayot.train.step import AdversarialStepTraining, WassersteinStepTraining
-from rayot.train.unmatched import matched_only, set_limits
 
 SIZES = (20, 200, 70)
 
@@ -40,17 +39,24 @@ def test_each_stratum_is_drawn_equally_and_from_itself(n_problems):
 
 
 def test_a_batch_has_an_equal_share_of_each_stratum():
-    settings = W1Settings.from_preset("fast", batch_size=32)
+    settings = W1Settings.from_preset("fast", batch_size=32, potential_steps=1, step_steps=1)
     population = strata()
     transport = W1Map(1, ["a"], settings, seed=0)
     both = population, population
-    phase = PotentialTraining(transport, 0, *both, both)
-    steps = list(phase.draw_block(5))
-    assert len(steps) == 5
-    for positions in (positions for step in steps for positions in step):
+    batches = []
+
+    class Drawn(pl.Callback):
+        def on_train_batch_start(self, trainer, module, batch, index):
+            if module.stack is transport:
+                batches.extend(module.draw_block(5))
+
+    train_transport(transport, *both, TrainingOptions(progress=False, callbacks=[Drawn()]))
+    for batch in batches:
         # 32 cells do not divide by three strata: each has one more.
-        assert positions.shape == (1, 33)
-        stratum = torch.bucketize(positions[0], population.offsets[1:-1], right=True)
+        assert batch.target.shape == (1, 33, 1)
+        # Cells are the number of their row.
+        rows = batch.target * transport.scale + transport.centre
+        stratum = torch.bucketize(rows.flatten() + 0.5, population.offsets[1:-1], right=True)
         assert torch.bincount(stratum).tolist() == [11, 11, 11]
 
 
@@ -173,19 +179,16 @@ def test_a_fit_within_strata_learns_a_shift_that_pooled_cells_hide():
     assert report["share_left"] < 0.3
 
 
-@pytest.mark.parametrize(
-    ("preset", "kind", "n_outputs"),
-    [("paper", AdversarialStepTraining, (1,)), ("adversarial", WassersteinStepTraining, ())],
-)
+@pytest.mark.parametrize(("preset", "n_outputs"), [("paper", (1,)), ("adversarial", ())])
 @pytest.mark.parametrize("n_problems", [1, 2])
-def test_a_stratum_has_a_discriminator_of_its_own(n_problems, preset, kind, n_outputs):
+def test_a_stratum_has_a_discriminator_of_its_own(n_problems, preset, n_outputs):
     population = strata(n_problems=n_problems)
     names = [str(problem) for problem in range(n_problems)]
     settings = W1Settings.from_preset(preset, potential_steps=2, step_steps=2, batch_size=30)
     transport = W1Map(1, names, settings, seed=0)
     both = population, population
-    phase = kind(transport, 0, *both, both)
-    phase.setup("fit")
+    phase = transport.phases()[1]
+    phase.players(n_strata=3)
     batch = torch.arange(n_problems * 30.0).view(n_problems, 30, 1)
     parts = by_stratum(batch, len(SIZES))
     assert parts.flatten().tolist() == batch.flatten().tolist()

@@ -16,8 +16,9 @@ import pytest
 import torch
 
 from rayot.solvers import Population, SparseCells, W1Map, W1Settings
+from rayot.solvers.carried import CarriedCells
+from rayot.solvers.w1 import EnergyStep
 from rayot.train import TrainingOptions, train_transport
-from rayot.train.carried import CarriedCells
 from rayot.train.checkpoints import claimed
 
 
@@ -126,9 +127,14 @@ def test_following_rays_batch_by_batch_gives_what_the_table_gives(monkeypatch):
     both, source, _ = cells()
     population = Population.from_groups(both, [source, source[:50]])
     positions = population.positions()[:, :50]
-    tabled = CarriedCells(transport, population, 1, True)
-    monkeypatch.setattr("rayot.train.carried.CACHE_ELEMENTS", 0)
-    followed = CarriedCells(transport, population, 1, True)
+    second = EnergyStep(transport, 1)
+
+    def carry(cells):
+        return second.carry(cells, None)
+
+    tabled = CarriedCells(transport, population, carry)
+    monkeypatch.setattr("rayot.solvers.carried.CACHE_ELEMENTS", 0)
+    followed = CarriedCells(transport, population, carry)
     assert tabled.table is not None
     assert followed.table is None
     for one, other in zip(tabled.take(positions), followed.take(positions), strict=True):

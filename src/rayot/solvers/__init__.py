@@ -25,21 +25,23 @@ from rayot.solvers.fold import CombinedFold, Fold
 from rayot.solvers.gaussian import GaussianMap, GaussianSettings
 from rayot.solvers.genot import GenotMap, GenotSettings
 from rayot.solvers.instability import instability
-from rayot.solvers.joint import Batch, JointObjective, JointSettings, JointStack
+from rayot.solvers.joint import JointPhase, JointSettings, JointStack
 from rayot.solvers.latent_shift import LatentShiftMap, ScGenSettings
 from rayot.solvers.marginals import Marginals, monotone_map, rank_sum_scores
 from rayot.solvers.permutation import permutation_test
+from rayot.solvers.phase import Batch, Phase, Player
 from rayot.solvers.population import Cells, Population
 from rayot.solvers.profiles import ProfileMap, ProfileSettings
 from rayot.solvers.quantile import MarginalMap, QuantileSettings
 from rayot.solvers.random import generator
-from rayot.solvers.ray import Ray, W1Map
+from rayot.solvers.ray import Ray
 from rayot.solvers.settings import Settings
 from rayot.solvers.shift import IdentityMap, ShiftMap, ShiftSettings
 from rayot.solvers.shrinkage import SIGNIFICANCE, shrink
 from rayot.solvers.stack import Stack
 from rayot.solvers.step import StepSize, critic_loss, generator_loss
 from rayot.solvers.stored_cells import StoredCells
+from rayot.solvers.w1 import W1Map
 from rayot.solvers.w1_settings import W1Settings
 from rayot.solvers.w2 import W2Map, W2Settings
 
@@ -72,12 +74,14 @@ __all__ = [
     "GenotMap",
     "GenotSettings",
     "IdentityMap",
-    "JointObjective",
+    "JointPhase",
     "JointSettings",
     "JointStack",
     "LatentShiftMap",
     "MarginalMap",
     "Marginals",
+    "Phase",
+    "Player",
     "Population",
     "ProfileMap",
     "ProfileSettings",

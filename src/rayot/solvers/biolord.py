@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -13,8 +13,8 @@ from rayot._arguments import Check
 from rayot._docs import shared
 from rayot.nn import StackedEmbedding, StackedMLP
 from rayot.solvers.attributes import Attributes
-from rayot.solvers.joint import Batch, JointObjective, JointSettings, JointStack
-from rayot.solvers.objective import Player
+from rayot.solvers.joint import JointPhase, JointSettings, JointStack, joined
+from rayot.solvers.phase import Batch, Player
 from rayot.solvers.population import Population
 from rayot.solvers.random import generator
 from rayot.solvers.settings import from_zero
@@ -174,17 +174,18 @@ class BiolordMap(JointStack):
             parts.append(dose * (known.condition > 0)[..., None])
         return self.decoder(torch.cat(parts, dim=-1))
 
-    def objectives(self) -> list[JointObjective]:
+    def phases(self) -> list[JointPhase]:
         """One phase."""
         return [LatentOptimisation(self)]
 
 
-class LatentOptimisation(JointObjective):
+class LatentOptimisation(JointPhase):
     """Codes, embeddings and decoder, and the encoder after them."""
 
     stack: BiolordMap
+    batches_per_step = 2
 
-    def players(self) -> list[Player]:
+    def players(self, n_strata: int) -> list[Player]:
         """What decodes with the codes, and the encoder."""
         stack, settings = self.stack, self.stack.settings
         decoding = [stack.codes, stack.decoder, stack.embeddings]
@@ -196,19 +197,21 @@ class LatentOptimisation(JointObjective):
             Player("encoder_loss", stack.encoder, *rates),
         ]
 
-    def loss(self, player: int, batch: Batch, generators: Sequence[torch.Generator]) -> Tensor:
-        """Penalised squared error of decoded cells, or squared error of encoded codes."""
-        stack, settings = self.stack, self.stack.settings
-        codes = stack.codes(batch.rows)
-        if player == 1:
-            return (stack.encode(batch.cells) - codes.detach()).square().mean((1, 2))
+    def losses(self, draw: Callable[[], Batch]) -> Iterator[tuple[str, Tensor]]:
+        """Penalised squared error of decoded cells, then squared error of encoded codes."""
+        stack, settings, batch = self.stack, self.stack.settings, draw()
+        cells, attributes, rows = joined(batch)
+        codes = stack.codes(rows)
         noise = torch.stack(
             [
                 torch.randn(codes.shape[1:], generator=each, dtype=torch.float32)
-                for each in generators
+                for each in batch.draws
             ]
         )
         noisy = codes + settings.noise * noise.to(codes.device)
-        errors = (stack.reconstruct(noisy, batch.known) - batch.cells).square().mean((1, 2))
-        norms = codes.square().sum(-1).mean(1)
-        return settings.reconstruction_penalty * errors + settings.unknown_attribute_penalty * norms
+        errors = (stack.reconstruct(noisy, attributes) - cells).square().mean((1, 2))
+        norms = settings.unknown_attribute_penalty * codes.square().sum(-1).mean(1)
+        yield "reconstruction_loss", settings.reconstruction_penalty * errors + norms
+        cells, _, rows = joined(draw())
+        codes = stack.codes(rows).detach()
+        yield "encoder_loss", (stack.encode(cells) - codes).square().mean((1, 2))

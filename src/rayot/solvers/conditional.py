@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import cast
 
 import torch
@@ -10,11 +10,14 @@ from torch import Tensor, nn
 
 from rayot._docs import shared
 from rayot.nn import ConditionalLipschitzNetwork, ConditionalMLP
+from rayot.solvers.carried import CarriedCells
 from rayot.solvers.conditional_settings import ConditionalW1Settings
-from rayot.solvers.objective import by_stratum
+from rayot.solvers.dual import dual_value
+from rayot.solvers.phase import Batch, Phase, Score, by_stratum
 from rayot.solvers.random import generator
-from rayot.solvers.ray import W1Map, descent
+from rayot.solvers.ray import descent
 from rayot.solvers.stack import Stack
+from rayot.solvers.w1 import AdversarialStep, EnergyStep, PotentialPhase, RayPhase, StepPhase, W1Map
 
 
 class ConditionalRay(nn.Module):
@@ -142,6 +145,11 @@ class ConditionalMap(Stack):
             moved = ray(moved, self.conditions)
         return moved.reshape(cells.shape)
 
+    def phases(self) -> list[Phase]:
+        """The potential, then the step size, of each ray, for all conditions."""
+        kinds: list[type[RayPhase]] = [ConditionalPotential, STEP_PHASES[self.settings.step]]
+        return [kind(self, ray) for ray in range(self.settings.n_rays) for kind in kinds]
+
     @torch.no_grad()
     def given(
         self, conditions: Tensor, names: Sequence[str], strengths: Tensor | None = None
@@ -177,3 +185,124 @@ class ConditionalMap(Stack):
                 values |= {f"rays.{number}.{part}.{name}": each for name, each in found.items()}
         maps.restore(values)
         return maps.train(self.training)
+
+
+class ConditionalPhase(RayPhase):
+    """A part of one ray of all conditions, which are the strata of the cells: some a step."""
+
+    stack: ConditionalMap  # type: ignore[assignment]
+
+    @property
+    def ray(self) -> ConditionalRay:  # type: ignore[override]
+        """The ray that is fitted."""
+        return self.stack.ray(self.number)
+
+    @property
+    def strata_per_step(self) -> int:  # type: ignore[override]
+        """Conditions of a step."""
+        return self.stack.settings.n_conditions
+
+    def conditions(self, strata: Tensor | None) -> Tensor:
+        """Vectors (P, G, k) of the conditions of these numbers (P, G)."""
+        conditions = self.stack.conditions
+        if strata is None:
+            return conditions
+        return conditions.gather(1, strata[..., None].expand(-1, -1, conditions.shape[-1]))
+
+    def carry(self, cells: Tensor, strata: Tensor | None) -> tuple[Tensor, ...]:
+        """Cells as the rays that are done leave them in their conditions."""
+        conditions = self.conditions(strata)
+        moved = by_stratum(cells, conditions.shape[1])
+        for number in range(self.number):
+            moved = self.stack.ray(number)(moved, conditions)
+        return (moved.reshape(cells.shape),)
+
+
+class ConditionalPotential(ConditionalPhase, PotentialPhase):
+    """Maximise the mean over conditions of the Kantorovich-Rubinstein dual of each."""
+
+    # Networks of conditions neither start at cells nor anneal.
+    start = Phase.start
+    start_step = Phase.start_step
+
+    def losses(self, draw: Callable[[], Batch]) -> Iterator[tuple[str, Tensor]]:
+        """The dual, on a batch of each of some conditions."""
+        batch = draw()
+        source, target = (
+            by_stratum(cells, batch.n_strata) for cells in (batch.source[0], batch.target)
+        )
+        values = self.ray.potential(torch.cat([source, target], 1), self.conditions(batch.strata))
+        yield "dual", self.mean_of_strata(dual_value(*values.split(source.shape[1], dim=1)))
+
+    def validate(self, held_out: Batch, score: Score) -> Tensor:
+        """Mean dual of the conditions on the cells set apart."""
+        conditions, n_problems = self.stack.conditions, len(self.stack.names)
+        source, target = (
+            self.ray.potential(by_stratum(cells, held_out.n_strata), conditions)
+            for cells in (held_out.source[0], held_out.target)
+        )
+        return score(dual_value, source.view(n_problems, -1), target.view(n_problems, -1))
+
+
+class ConditionalStepPhase(ConditionalPhase, StepPhase):
+    """What both ways of training the step sizes of all conditions share."""
+
+    def carry(self, cells: Tensor, strata: Tensor | None) -> tuple[Tensor, ...]:
+        """Cells as the rays that are done leave them, and their directions."""
+        (cells,) = super().carry(cells, strata)
+        conditions = self.conditions(strata)
+        directions = self.ray.direction(by_stratum(cells, conditions.shape[1]), conditions)
+        return cells, directions.reshape(cells.shape)
+
+    @torch.no_grad()
+    def distance(
+        self, source: CarriedCells, target: CarriedCells, draw: Callable[[int], Iterator[Batch]]
+    ) -> Tensor:
+        """Mean dual value (P,) of the potential over the conditions of eight batches."""
+        duals = []
+        for batch in draw(8):
+            values = [
+                self.ray.potential(by_stratum(cells, batch.n_strata), self.conditions(batch.strata))
+                for cells in (batch.source[0], batch.target)
+            ]
+            duals.append(self.mean_of_strata(dual_value(*values)))
+        return torch.stack(duals).mean(0)
+
+    def move(self, source: tuple[Tensor, ...], strata: Tensor | None) -> Tensor:
+        """T(x, c), (P, G n, r), of cells with their directions."""
+        cells, directions = source
+        conditions = self.conditions(strata)
+        lengths = self.ray.length(by_stratum(cells, conditions.shape[1]), conditions)
+        return torch.addcmul(cells, lengths.reshape(len(cells), -1, 1), directions)
+
+
+class ConditionalEnergyStep(ConditionalStepPhase, EnergyStep):
+    """Train them by the energy distance of each condition's moved to its target cells."""
+
+
+class ConditionalAdversarialStep(ConditionalStepPhase, AdversarialStep):
+    """Train them against a discriminator of cells and conditions (paper, equations 15 and 16)."""
+
+    def new_critic(self, n_strata: int) -> nn.Module:
+        """A discriminator that is not trained."""
+        settings = self.stack.settings
+        return ConditionalMLP(
+            self.stack.n_features,
+            self.stack.conditions.shape[-1],
+            self.draws_of("critic"),
+            width=settings.step_width,
+            n_layers=settings.step_layers,
+            condition_width=settings.condition_width,
+            condition_layers=settings.condition_layers,
+        )
+
+    def logits(self, cells: Tensor, strata: Tensor | None) -> Tensor:
+        """What the discriminator says of cells (P G, n, r) in their conditions, (P G, n)."""
+        return self.critic(cells, self.conditions(strata)).squeeze(-1)
+
+
+STEP_PHASES: dict[str, type[ConditionalStepPhase]] = {
+    "energy": ConditionalEnergyStep,
+    "adversarial": ConditionalAdversarialStep,
+}
+"""By ``settings.step``."""

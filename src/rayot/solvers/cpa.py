@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -13,8 +13,8 @@ from rayot._arguments import Check
 from rayot._docs import shared
 from rayot.nn import StackedEmbedding, StackedMLP
 from rayot.solvers.attributes import Attributes
-from rayot.solvers.joint import Batch, JointObjective, JointSettings, JointStack
-from rayot.solvers.objective import Player
+from rayot.solvers.joint import JointPhase, JointSettings, JointStack, joined
+from rayot.solvers.phase import Batch, Player
 from rayot.solvers.random import generator
 from rayot.solvers.settings import from_zero
 
@@ -202,17 +202,22 @@ class CPAMap(JointStack):
         """Mean cells."""
         return self.moments(codes, known)[0]
 
-    def objectives(self) -> list[JointObjective]:
+    def phases(self) -> list[JointPhase]:
         """One phase."""
         return [Composition(self)]
 
 
-class Composition(JointObjective):
+class Composition(JointPhase):
     """The classifiers, then the autoencoder against them."""
 
     stack: CPAMap
 
-    def players(self) -> list[Player]:
+    @property
+    def batches_per_step(self) -> int:  # type: ignore[override]
+        """One for each step of both."""
+        return self.stack.settings.adversary_steps + 1
+
+    def players(self, n_strata: int) -> list[Player]:
         """Both sides of the game."""
         stack, settings = self.stack, self.stack.settings
         autoencoder = [stack.encoder, stack.decoder, stack.embeddings]
@@ -225,7 +230,6 @@ class Composition(JointObjective):
                 settings.adversary_lr,
                 min(settings.lr_end, settings.adversary_lr),
                 settings.betas,
-                settings.adversary_steps,
             ),
             Player(
                 "autoencoder_loss",
@@ -236,17 +240,20 @@ class Composition(JointObjective):
             ),
         ]
 
-    def loss(self, player: int, batch: Batch, generators: Sequence[torch.Generator]) -> Tensor:
+    def losses(self, draw: Callable[[], Batch]) -> Iterator[tuple[str, Tensor]]:
         """Cross-entropy with a gradient penalty; Gaussian likelihood less the cross-entropy."""
         stack, settings = self.stack, self.stack.settings
-        codes = stack.encode(batch.cells)
-        if player == 0:
-            codes = codes.detach().requires_grad_()
-            entropy, penalty = self._read(codes, batch.known, with_penalty=True)
-            return entropy + settings.gradient_penalty * penalty
-        mean, variance = stack.moments(codes, batch.known)
-        likelihood = (variance.log() + (batch.cells - mean).square() / variance).mean((1, 2)) / 2
-        return likelihood - settings.adversary_weight * self._read(codes, batch.known)[0]
+        for _ in range(settings.adversary_steps):
+            cells, attributes, _ = joined(draw())
+            codes = stack.encode(cells).detach().requires_grad_()
+            entropy, penalty = self._read(codes, attributes, with_penalty=True)
+            yield "classifier_loss", entropy + settings.gradient_penalty * penalty
+        cells, attributes, _ = joined(draw())
+        codes = stack.encode(cells)
+        mean, variance = stack.moments(codes, attributes)
+        likelihood = (variance.log() + (cells - mean).square() / variance).mean((1, 2)) / 2
+        entropy, _ = self._read(codes, attributes)
+        yield "autoencoder_loss", likelihood - settings.adversary_weight * entropy
 
     def _read(
         self, codes: Tensor, known: Attributes, *, with_penalty: bool = False

@@ -16,7 +16,7 @@ from rayot.solvers.dual import dual_value
 from rayot.solvers.energy import distances, energy_distance
 from rayot.solvers.fold import CombinedFold, Fold, Map
 from rayot.solvers.population import Population
-from rayot.solvers.ray import W1Map
+from rayot.solvers.w1 import W1Map
 
 LIMIT = 512
 """Cells of each side looked at."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from rayot._docs import shared
-from rayot.solvers.ray import W1Map
+from rayot.solvers.w1 import W1Map
 from rayot.solvers.w1_settings import W1Settings
 
 

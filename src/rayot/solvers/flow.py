@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -13,7 +13,7 @@ from torchdiffeq import odeint
 from rayot._docs import shared
 from rayot.nn import StackedMLP
 from rayot.solvers.coupling import exact_plan, squared_euclidean
-from rayot.solvers.objective import Objective, Player, by_stratum
+from rayot.solvers.phase import Batch, Phase, Player, by_stratum
 from rayot.solvers.random import generator
 from rayot.solvers.settings import NetworkSettings
 from rayot.solvers.stack import Stack
@@ -161,12 +161,12 @@ class FlowMap(Stack):
         """Where the flow carries cells from time 0 to time 1."""
         return self.velocity.follow(cells, self.settings.integration_steps)
 
-    def objectives(self) -> list[Objective]:
+    def phases(self) -> list[Phase]:
         """One phase."""
         return [FlowMatching(self)]
 
 
-class FlowMatching(Objective):
+class FlowMatching(Phase):
     """The velocity of straight lines between the pairs of an exact batch coupling."""
 
     name = "velocity"
@@ -177,23 +177,19 @@ class FlowMatching(Objective):
         """Steps of the phase."""
         return self.stack.settings.n_steps
 
-    def players(self) -> list[Player]:
+    def players(self, n_strata: int) -> list[Player]:
         """The velocity alone."""
         settings = self.stack.settings
         rates = settings.lr, settings.lr_end, settings.betas
         return [Player("loss", self.stack.velocity, *rates)]
 
-    def loss(
-        self,
-        player: int,
-        source: Tensor,
-        target: Tensor,
-        generators: Sequence[torch.Generator],
-        n_strata: int,
-    ) -> Tensor:
+    def losses(self, draw: Callable[[], Batch]) -> Iterator[tuple[str, Tensor]]:
         """Loss of the velocity; cells are coupled within their stratum."""
-        first, second = by_stratum(source, n_strata), by_stratum(target, n_strata)
+        batch = draw()
+        (source,) = batch.source
+        first, second = (by_stratum(side, batch.n_strata) for side in (source, batch.target))
         plan = exact_plan(squared_euclidean(first, second))
         # Exact plans between batches of equal size are permutations.
         paired = second.gather(1, plan.argmax(2)[..., None].expand_as(first))
-        return matching_loss(self.stack.velocity, source, paired.view_as(source), generators)
+        paired = paired.view_as(source)
+        yield "loss", matching_loss(self.stack.velocity, source, paired, batch.draws)

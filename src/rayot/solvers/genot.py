@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, Literal
@@ -15,7 +15,7 @@ from rayot._docs import shared
 from rayot.nn import StackedMLP
 from rayot.solvers.coupling import Cost, cost_of, costs_between, draw_pairs, entropic_plan
 from rayot.solvers.flow import FlowMatching, FlowSettings, Velocity, matching_loss
-from rayot.solvers.objective import Objective, Player, by_stratum
+from rayot.solvers.phase import Batch, Phase, Player, by_stratum
 from rayot.solvers.random import generator
 from rayot.solvers.stack import Stack
 
@@ -162,7 +162,7 @@ class GenotMap(Stack):
             return super().mass(cells, side)
         return torch.nn.functional.softplus(network(self.standardise(cells))).squeeze(-1)
 
-    def objectives(self) -> list[Objective]:
+    def phases(self) -> list[Phase]:
         """One phase."""
         return [EntropicMatching(self)]
 
@@ -176,23 +176,17 @@ class EntropicMatching(FlowMatching):
         """Start with a new coupling, so that a resumed fit repeats an uninterrupted one."""
         self._steps = 0
 
-    def players(self) -> list[Player]:
+    def players(self, n_strata: int) -> list[Player]:
         """The velocity with the networks of the masses."""
         settings = self.stack.settings
         return [Player("loss", self.stack, settings.lr, settings.lr_end, settings.betas)]
 
-    def loss(
-        self,
-        player: int,
-        source: Tensor,
-        target: Tensor,
-        generators: Sequence[torch.Generator],
-        n_strata: int,
-    ) -> Tensor:
+    def losses(self, draw: Callable[[], Batch]) -> Iterator[tuple[str, Tensor]]:
         """Loss of the velocity, and squared errors of the masses."""
-        settings = self.stack.settings
+        settings, batch = self.stack.settings, draw()
+        generators, n_strata = batch.draws, batch.n_strata
         if self._steps % settings.steps_per_coupling == 0:
-            first, second = by_stratum(source, n_strata), by_stratum(target, n_strata)
+            first, second = (by_stratum(side, n_strata) for side in (batch.source[0], batch.target))
             plan = entropic_plan(
                 costs_between(settings.cost, first, second),
                 settings.epsilon,
@@ -219,7 +213,7 @@ class EntropicMatching(FlowMatching):
         loss = matching_loss(self.stack.velocity, noise, ends, generators, cells)
         if settings.unbalanced:
             loss = loss + self._mass_errors(*self._coupled, len(generators))
-        return loss
+        yield "loss", loss
 
     def _mass_errors(self, source: Tensor, target: Tensor, plan: Tensor, n_problems: int) -> Tensor:
         """Squared errors (P,) of the masses against the plan's marginals, 1 on average."""

@@ -12,7 +12,7 @@ from torch import Tensor
 from rayot._docs import shared
 from rayot.solvers.attributes import Attributes
 from rayot.solvers.energy import energy_distance
-from rayot.solvers.objective import Phase, Score
+from rayot.solvers.phase import Batch, Phase, Score
 from rayot.solvers.population import Population
 from rayot.solvers.settings import NetworkSettings
 from rayot.solvers.stack import Stack
@@ -82,7 +82,7 @@ class JointStack(Stack):
         """Mean standardised cells (P, n, r) of codes (P, n, k) with known attributes (P, n)."""
 
     @abstractmethod
-    def objectives(self) -> Sequence[JointObjective]:
+    def phases(self) -> Sequence[JointPhase]:
         """What is trained by gradient steps, one phase after the other."""
 
     def fit(self, source: Population, target: Population) -> None:
@@ -137,27 +137,11 @@ class JointStack(Stack):
         )
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Cells of all conditions.
+class JointPhase(Phase):
+    """A phase whose losses are taken on a batch of cells of all conditions at once.
 
-    Attributes
-    ----------
-    cells
-        (P, n, r), standardised.
-    known
-        Their attributes, (P, n).
-    rows
-        (P, n) int64, where they are in the store.
+    A batch has source cells, as many target cells, and as many of all other conditions.
     """
-
-    cells: Tensor
-    known: Attributes
-    rows: Tensor
-
-
-class JointObjective(Phase):
-    """A phase whose losses are taken on a batch of cells of all conditions."""
 
     name = "model"
     stack: JointStack
@@ -167,30 +151,32 @@ class JointObjective(Phase):
         """Steps of the phase."""
         return self.stack.settings.n_steps
 
-    @abstractmethod
-    def loss(self, player: int, batch: Batch, generators: Sequence[torch.Generator]) -> Tensor:
-        """Loss (P,) of one player.
+    def others(self, source: Population) -> Population | None:
+        """Training cells of all conditions but source and target; None where there are none."""
+        known = source.attributes
+        assert known is not None, NEEDS_ATTRIBUTES
+        rows = torch.nonzero(known.condition >= 2)[:, 0]
+        if not len(rows):
+            return None
+        weights = None if source.weights is None else [known.weight[rows]] * source.n_problems
+        others = Population.from_groups(source.cells, [rows] * source.n_problems, weights=weights)
+        return others.with_attributes(known)
 
-        Parameters
-        ----------
-        player
-            Which of :meth:`players`.
-        batch
-            Cells of all conditions.
-        generators
-            One CPU generator a problem, for what else is drawn.
-        """
+    def validate(self, held_out: Batch, score: Score) -> Tensor:
+        """Held-out value (P,), in the maps' units: energy distance of moved to target cells."""
+        (source,), known = held_out.source, held_out.attributes
+        assert known is not None, NEEDS_ATTRIBUTES
+        return score(energy_distance, self.stack.counterfactual(source, known), held_out.target)
 
-    def validate(self, source: Tensor, known: Attributes, target: Tensor, score: Score) -> Tensor:
-        """Held-out value (P,), in the maps' units: energy distance of moved to target cells.
 
-        Parameters
-        ----------
-        source, target
-            Standardised cells (P, n, r) and (P, m, r) set apart.
-        known
-            Attributes of the source cells, (P, n).
-        score
-            Compares them.
-        """
-        return score(energy_distance, self.stack.counterfactual(source, known), target)
+NEEDS_ATTRIBUTES = "A joint method needs the attributes of its cells."
+
+
+def joined(batch: Batch) -> tuple[Tensor, Attributes, Tensor]:
+    """All cells of a batch (P, n, r), their attributes and their rows in the store (P, n)."""
+    assert batch.attributes is not None, NEEDS_ATTRIBUTES
+    assert batch.rows is not None
+    parts = [*batch.source, batch.target]
+    if batch.others is not None:
+        parts.append(batch.others)
+    return torch.cat(parts, 1), batch.attributes, batch.rows

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -13,7 +13,7 @@ from rayot._arguments import Check
 from rayot._docs import shared
 from rayot.nn import StackedMLP
 from rayot.solvers.dual import dual_value
-from rayot.solvers.objective import Objective, Player, Score
+from rayot.solvers.phase import Batch, Phase, Player, Score
 from rayot.solvers.population import Population
 from rayot.solvers.random import generator
 from rayot.solvers.settings import NetworkSettings, from_zero
@@ -135,12 +135,12 @@ class LatentShiftMap(Stack):
         moved = self.decode(codes + self.shift)
         return moved if self.settings.decode == "direct" else cells + moved - self.decode(codes)
 
-    def objectives(self) -> list[Objective]:
+    def phases(self) -> list[Phase]:
         """The autoencoder, where there is one."""
         return [] if self.encoder is None else [Autoencoding(self)]
 
 
-class Autoencoding(Objective):
+class Autoencoding(Phase):
     """Squared error and divergence of a variational autoencoder (Kingma & Welling 2014)."""
 
     name = "autoencoder"
@@ -152,37 +152,31 @@ class Autoencoding(Objective):
         """Steps of the phase."""
         return self.stack.settings.n_steps
 
-    def players(self) -> list[Player]:
+    def players(self, n_strata: int) -> list[Player]:
         """Encoder and decoder."""
         settings = self.stack.settings
         return [Player("loss", self.stack, settings.lr, settings.lr_end, settings.betas)]
 
-    def loss(
-        self,
-        player: int,
-        source: Tensor,
-        target: Tensor,
-        generators: Sequence[torch.Generator],
-        n_strata: int,
-    ) -> Tensor:
+    def losses(self, draw: Callable[[], Batch]) -> Iterator[tuple[str, Tensor]]:
         """Negative evidence lower bound, but for constants, of both sides alike."""
-        cells = torch.cat([source, target], dim=1)
+        batch = draw()
+        cells = torch.cat([batch.source[0], batch.target], dim=1)
         mean, log_variance = self.stack.posterior(cells)
         noise = torch.stack(
             [
                 torch.randn(mean.shape[1:], generator=each, dtype=torch.float32)
-                for each in generators
+                for each in batch.draws
             ]
         )
         codes = mean + (log_variance / 2).exp() * noise.to(mean.device)
         error = (self.stack.decode(codes) - cells).square().sum(-1).mean(1)
         divergence = (mean.square() + log_variance.exp() - 1 - log_variance).sum(-1).mean(1)
-        return error + self.stack.settings.kl_weight / 2 * divergence
+        yield "loss", error + self.stack.settings.kl_weight / 2 * divergence
 
-    def validate(self, source: Tensor, target: Tensor, score: Score) -> Tensor:
+    def validate(self, held_out: Batch, score: Score) -> Tensor:
         """Root mean squared distance of held-out cells to their reconstruction."""
         errors = []
-        for cells in (source, target):
+        for cells in (held_out.source[0], held_out.target):
             decoded = self.stack.decode(self.stack.posterior(cells)[0])
             errors.append((decoded - cells).square().sum(-1))
         return (score(dual_value, errors[0], -errors[1]) / 2).sqrt()

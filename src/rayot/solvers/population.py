@@ -142,6 +142,30 @@ class Population:
         drawn = offsets[:-1, None] + torch.minimum(within, sizes[:, None] - 1)
         return drawn.view(self.n_problems, -1).to(self.cells.device)
 
+    def draw_from(self, generators: Sequence[torch.Generator], strata: Tensor, n: int) -> Tensor:
+        """Positions in ``rows`` of n cells of some strata, with replacement: (P, T, G n) int64.
+
+        Problem p uses ``generators[p]`` alone.
+
+        Parameters
+        ----------
+        generators
+            One for each problem.
+        strata
+            (P, T, G) int64, their numbers at each of T steps.
+        n
+            Cells of each of them.
+        """
+        assert self.weights is None, "Cells of some strata are drawn alike."
+        shape = (*strata.shape[1:], n)
+        uniform = torch.stack(
+            [torch.rand(shape, generator=each, dtype=torch.float64) for each in generators]
+        )
+        offsets, sizes = self.offsets.to("cpu"), self.group_sizes.to("cpu")
+        groups = (strata + torch.arange(len(strata))[:, None, None] * self.n_strata)[..., None]
+        within = torch.minimum((uniform * sizes[groups]).long(), sizes[groups] - 1)
+        return (offsets[groups] + within).flatten(2).to(self.cells.device)
+
     def _inverse_distribution(self, uniform: Tensor) -> Tensor:
         assert self.weights is not None
         groups = self.weights.cpu().double().split(self.group_sizes.tolist())

@@ -15,7 +15,7 @@ from rayot.solvers.settings import Settings
 
 if TYPE_CHECKING:
     from rayot.solvers.attributes import Attributes
-    from rayot.solvers.objective import Phase
+    from rayot.solvers.phase import Phase
     from rayot.solvers.population import Population
 
 
@@ -24,7 +24,7 @@ class Stack(nn.Module, ABC):
     """What every method is to the rooms above: P maps of cells, with everything learned in them.
 
     A method says how standardised cells move (:meth:`move`), and how it learns: by the phases of
-    :meth:`objectives`, which are trained by gradient steps, or at once in :meth:`fit`.
+    :meth:`phases`, which are trained by gradient steps, or at once in :meth:`fit`.
 
     Maps work on standardised cells, (x − centre) / scale with one scale for all features: straight
     lines, their order and Lipschitz constants are the same in both units. Where there are more
@@ -83,7 +83,7 @@ class Stack(nn.Module, ABC):
     def move(self, cells: Tensor) -> Tensor:
         """Where standardised cells (P, n, r) go, (P, n, r)."""
 
-    def objectives(self) -> Sequence[Phase]:
+    def phases(self) -> Sequence[Phase]:
         """What is trained by gradient steps, one phase after the other."""
         return []
 

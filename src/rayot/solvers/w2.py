@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from rayot._docs import shared
 from rayot.nn import ConvexNetwork
 from rayot.solvers.dual import dual_value
-from rayot.solvers.objective import Objective, Player, Score
+from rayot.solvers.phase import Batch, Phase, Player, Score
 from rayot.solvers.random import generator
 from rayot.solvers.settings import NetworkSettings
 from rayot.solvers.stack import Stack
@@ -113,12 +113,12 @@ class W2Map(Stack):
         moves = self.backward_potential.gradient(standardised) - standardised
         return self.in_space(cells, moves)
 
-    def objectives(self) -> list[Objective]:
+    def phases(self) -> list[Phase]:
         """One phase."""
         return [Minimax(self)]
 
 
-class Minimax(Objective):
+class Minimax(Phase):
     """Both potentials in turn: ψ several steps, then φ one.
 
     Early stopping looks at the held-out dual, with the conjugate of φ in place of the trained ψ:
@@ -131,53 +131,51 @@ class Minimax(Objective):
     stack: W2Map
 
     @property
+    def batches_per_step(self) -> int:  # type: ignore[override]
+        """One for each step of each potential."""
+        return self.stack.settings.inner_steps + 1
+
+    @property
     def n_steps(self) -> int:
         """Steps of the target's potential."""
         return self.stack.settings.n_steps
 
-    def players(self) -> list[Player]:
+    def players(self, n_strata: int) -> list[Player]:
         """The map's potential, then the target's."""
         settings = self.stack.settings
         rates = settings.lr, settings.lr_end, settings.betas
         return [
-            Player("forward_loss", self.stack.forward_potential, *rates, settings.inner_steps),
+            Player("forward_loss", self.stack.forward_potential, *rates),
             Player("backward_loss", self.stack.backward_potential, *rates),
         ]
 
-    def loss(
-        self,
-        player: int,
-        source: Tensor,
-        target: Tensor,
-        generators: Sequence[torch.Generator],
-        n_strata: int,
-    ) -> Tensor:
+    def losses(self, draw: Callable[[], Batch]) -> Iterator[tuple[str, Tensor]]:
         """E[φ(∇ψ(x)) − ⟨x, ∇ψ(x)⟩] of ψ, and E φ(y) − E φ(∇ψ(x)) of φ, both to be small."""
         psi, phi = self.stack.forward_potential, self.stack.backward_potential
-        if player == 1:
-            with torch.no_grad():
-                moved = psi.gradient(source)
-            return phi(target).mean(1) - phi(moved).mean(1)
-        moved = psi.gradient(source)
-        loss = (phi(moved) - (source * moved).sum(-1)).mean(1)
-        if self.stack.settings.flavor == "cellot":
-            return loss + psi.penalty()
-        return loss + 0.1 * psi.penalty(squared=True)
+        is_cellot = self.stack.settings.flavor == "cellot"
+        for _ in range(self.stack.settings.inner_steps):
+            (source,) = draw().source
+            moved = psi.gradient(source)
+            loss = (phi(moved) - (source * moved).sum(-1)).mean(1)
+            penalty = psi.penalty() if is_cellot else 0.1 * psi.penalty(squared=True)
+            yield "forward_loss", loss + penalty
+        batch = draw()
+        with torch.no_grad():
+            moved = psi.gradient(batch.source[0])
+        yield "backward_loss", phi(batch.target).mean(1) - phi(moved).mean(1)
+        # φ is kept convex by a clamp, ψ by its penalty.
+        phi.clamp()
 
-    def validate(self, source: Tensor, target: Tensor, score: Score) -> Tensor:
+    def validate(self, held_out: Batch, score: Score) -> Tensor:
         """Wasserstein-2 distance (P,) that the dual shows, negative where the dual is.
 
         A lower bound of that between the cells, but for what the conjugates are short of
         (:meth:`rayot.nn.ConvexNetwork.conjugate`): the root of twice
         :math:`E[‖x‖²/2 - φ^*(x)] + E[‖y‖²/2 - φ(y)]`.
         """
+        (source,), target = held_out.source, held_out.target
         phi = self.stack.backward_potential
         start = self.stack.forward_potential.gradient(source)
         values = source.square().sum(-1) / 2 - phi.conjugate(source, start)
         dual = score(dual_value, values, phi(target) - target.square().sum(-1) / 2)
         return dual.sign() * (2 * dual.abs()).sqrt()
-
-    def after_step(self, player: int) -> None:
-        """φ is kept convex by a clamp, ψ by its penalty."""
-        if player == 1:
-            self.stack.backward_potential.clamp()

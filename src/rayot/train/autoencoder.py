@@ -13,8 +13,8 @@ from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
 from rayot.solvers import SparseCells, generator
-from rayot.train.block import BLOCK_STEPS
 from rayot.train.lightning import interruptible, quiet
+from rayot.train.training import BLOCK_STEPS
 
 SCORED_CELLS = 1024
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import lightning.pytorch as pl
 from tqdm.auto import tqdm
 
-from rayot.train.block import BLOCK_STEPS, BlockTraining
 from rayot.train.checkpoints import replacing
+from rayot.train.training import BLOCK_STEPS, Training
 
 
 class Progress(pl.Callback):
@@ -24,9 +24,9 @@ class Progress(pl.Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Move the bar by one block."""
-        assert isinstance(pl_module, BlockTraining)
-        values = pl_module.history[pl_module.monitor][-1]
-        label = pl_module.monitor.removeprefix("validation_").replace("_", " ")
+        assert isinstance(pl_module, Training)
+        values = pl_module.history[pl_module.phase.monitor][-1]
+        label = pl_module.phase.monitor.removeprefix("validation_").replace("_", " ")
         self.bar.set_description(pl_module.name, refresh=False)
         self.bar.set_postfix_str(f"{label} {sum(values) / len(values):.4g}", refresh=False)
         self.bar.update(pl_module.steps_done - self.seen)
@@ -52,7 +52,7 @@ class Checkpoint(pl.Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write if it is time, or the phase is done."""
-        assert isinstance(pl_module, BlockTraining)
+        assert isinstance(pl_module, Training)
         if pl_module.finished or pl_module.block % self.every_n_blocks == 0:
             if not trainer.is_global_zero:
                 # It takes part, and the first process alone writes.

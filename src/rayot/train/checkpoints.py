@@ -18,6 +18,9 @@ from rayot.solvers import Population, Stack
 from rayot.train.distributed import is_first_process
 from rayot.train.options import TrainingOptions
 
+FORMAT = 2
+"""Of checkpoints: 1 had other names of a phase's networks."""
+
 RUN_FILE = "run.json"
 FOLDS = "folds"
 LEFT_OUT = "left-out"
@@ -43,6 +46,7 @@ def fingerprint_of(
             if values is not None:
                 digest.update(values.contiguous().numpy().data)
     return {
+        "format": FORMAT,
         "settings": json.loads(json.dumps(transport.settings.to_json())),
         "seed": transport.seed,
         "problems": transport.names,

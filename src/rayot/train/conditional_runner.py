@@ -1,6 +1,5 @@
 """Fit the maps of many conditions, and judge those of each."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -18,12 +17,9 @@ from rayot.solvers import (
     generator,
     permutation_test,
 )
-from rayot.train.block import BlockTraining
 from rayot.train.checkpoints import claimed, fingerprint_of
-from rayot.train.conditional import ConditionalPotential
-from rayot.train.conditional_step import STEP_TRAINING
 from rayot.train.options import TrainingOptions
-from rayot.train.phases import failures_of, fit_phases
+from rayot.train.phases import failures_of, fit_phases, phases_of
 from rayot.train.runner import Fit, columns_of
 from rayot.train.standardise import standardise
 from rayot.train.threads import threads_for
@@ -74,16 +70,7 @@ def train_conditional(
         *(_split(side, maps.names, seed, options.validation_size) for side in (source, target)),
         strict=True,
     )
-    patience = options.early_stopping_patience if options.early_stopping else None
-    kinds: tuple[Callable[..., BlockTraining], ...] = (
-        ConditionalPotential,
-        STEP_TRAINING[settings.step],
-    )
-    phases = [
-        kind(maps, ray, *training, validation, patience)
-        for ray in range(settings.n_rays)
-        for kind in kinds
-    ]
+    phases = phases_of(maps, training, validation, options)
 
     def fingerprint() -> dict[str, Any]:
         found = fingerprint_of(maps, source, target, options)

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from rayot.solvers import Population, Stack
-from rayot.train.carried import CarriedCells
+from rayot.solvers import Population
+from rayot.solvers.phase import Batch, Phase
 
 LIMIT = 512
 """Cells of each side scored at most: enough to see a trend, few enough not to cost."""
@@ -15,33 +15,27 @@ WeightedScore = Callable[[Tensor, Tensor, Tensor | None, Tensor | None], Tensor]
 
 
 class HeldOut:
-    """Source and target cells apart from training, in the rays' units.
+    """Source and target cells apart from training, as a phase sees them.
 
     Parameters
     ----------
-    transport, n_rays, with_direction
-        As in :class:`~rayot.train.carried.CarriedCells`.
+    phase
+        What carries the source cells.
     source, target
         Cells of each problem, in the data's units.
     """
 
-    def __init__(
-        self,
-        transport: Stack,
-        source: Population,
-        target: Population,
-        n_rays: int,
-        with_direction: bool,
-    ) -> None:
-        carried = CarriedCells(transport, source, n_rays, with_direction)
+    def __init__(self, phase: Phase, source: Population, target: Population) -> None:
         limit = max(2, LIMIT // source.n_strata)
         (positions, sizes), (others, other_sizes) = (
             population.first_of_groups(limit) for population in (source, target)
         )
-        n_problems = source.n_problems
-        self.source = carried.take(positions.view(n_problems, -1))
-        (self.target,) = CarriedCells(transport, target).take(others.view(n_problems, -1))
-        self.known = source.known_at(positions.view(n_problems, -1))
+        at = positions.view(source.n_problems, -1)
+        stack = phase.stack
+        with torch.no_grad():
+            cells = phase.carry(stack.standardise(source.take(at)), None)
+        of_target = stack.standardise(target.take(others.view(source.n_problems, -1)))
+        self.batch = Batch(cells, of_target, source.n_strata, attributes=source.known_at(at))
         self.sizes = list(zip(sizes.tolist(), other_sizes.tolist(), strict=True))
         self.weights = source.weights_at(positions), target.weights_at(others)
 

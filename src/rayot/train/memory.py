@@ -1,7 +1,7 @@
 """How much a fit holds."""
 
 from rayot.solvers import Stack
-from rayot.train.block import BLOCK_STEPS
+from rayot.train.training import BLOCK_STEPS
 
 
 def numbers_held(transport: Stack, batch_size: int, n_cells: int) -> int:

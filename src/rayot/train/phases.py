@@ -5,33 +5,13 @@ from pathlib import Path
 import lightning.pytorch as pl
 from tqdm.auto import tqdm
 
-from rayot.solvers import Fold, JointStack, Population, Stack, W1Map
-from rayot.train.block import BlockTraining
+from rayot.solvers import Fold, Stack
+from rayot.solvers.phase import Sides
 from rayot.train.callbacks import Checkpoint, Progress, blocks_between
 from rayot.train.checkpoints import checkpoint_path, load_checkpoint
-from rayot.train.joint import JointTraining
 from rayot.train.lightning import interruptible, quiet
-from rayot.train.objective import ObjectiveTraining
 from rayot.train.options import TrainingOptions
-from rayot.train.potential import PotentialTraining
-from rayot.train.step import (
-    AdversarialStepTraining,
-    EnergyStepTraining,
-    FixedStep,
-    StepTraining,
-    WassersteinStepTraining,
-)
-from rayot.train.unmatched import matched_only, set_limits
-
-STEP_TRAINING: dict[str, type[StepTraining]] = {
-    "adversarial": AdversarialStepTraining,
-    "wasserstein": WassersteinStepTraining,
-    "energy": EnergyStepTraining,
-    "fixed": FixedStep,
-}
-
-Sides = tuple[Population, Population]
-"""Source and target of each map of a stack."""
+from rayot.train.training import Training
 
 
 def phases_of(
@@ -39,8 +19,8 @@ def phases_of(
     training: Sides,
     validation: Sides,
     options: TrainingOptions,
-) -> list[BlockTraining]:
-    """Phases of a method, not fitted yet: of rays, or those that its solver names.
+) -> list[Training]:
+    """Phases of a method, not fitted yet.
 
     Parameters
     ----------
@@ -52,21 +32,12 @@ def phases_of(
         As in :func:`rayot.train.train_transport`.
     """
     patience = options.early_stopping_patience if options.early_stopping else None
-    if isinstance(stack, W1Map):
-        return [
-            kind(stack, ray, *training, validation, patience)
-            for ray in range(stack.settings.n_rays)
-            for kind in (PotentialTraining, STEP_TRAINING[stack.settings.step])
-        ]
-    given = stack, *training, validation, patience
-    if isinstance(stack, JointStack):
-        return [JointTraining(objective, *given) for objective in stack.objectives()]
-    return [ObjectiveTraining(objective, *given) for objective in stack.objectives()]
+    return [Training(phase, *training, validation, patience) for phase in stack.phases()]
 
 
 def fit_phases(
     stack: Stack,
-    phases: list[BlockTraining],
+    phases: list[Training],
     training: Sides,
     validation: Sides,
     folder: Path | None,
@@ -96,8 +67,9 @@ def fit_phases(
     stores = [side.cells for side in validation]
     for number, phase in enumerate(phases):
         _fit(phase, folder, options, bar)
-        if isinstance(stack, W1Map) and stack.settings.unbalanced and not number:
-            _leave_unmatched(stack, phases)
+        rest = phase.phase.finish((phase.source, phase.target), phase.validation)
+        for later in phases[number + 1 :]:
+            (later.source, later.target), later.validation = rest
     stack.to("cpu")
     stack.finish(*training)
     if phases:
@@ -107,12 +79,12 @@ def fit_phases(
     return Fold.stack(stack, *apart)
 
 
-def failures_of(phases: list[BlockTraining]) -> dict[int, str]:
+def failures_of(phases: list[Training]) -> dict[int, str]:
     """By map, what happened where a loss was not finite."""
     return {number: what for phase in phases for number, what in phase.failures.items()}
 
 
-def _fit(phase: BlockTraining, folder: Path | None, options: TrainingOptions, bar: tqdm) -> None:
+def _fit(phase: Training, folder: Path | None, options: TrainingOptions, bar: tqdm) -> None:
     progress = Progress(bar)
     callbacks: list[pl.Callback] = [progress, *options.callbacks]
     path = None
@@ -149,13 +121,3 @@ def _fit(phase: BlockTraining, folder: Path | None, options: TrainingOptions, ba
             "steps, by a limit or a callback; raise the limit, and continue from checkpoint_dir if "
             "one is set."
         )
-
-
-def _leave_unmatched(transport: W1Map, phases: list[BlockTraining]) -> None:
-    """Weigh the cells of all later phases by what the first potential matches."""
-    first = phases[0]
-    set_limits(transport, first.source, first.target)
-    source, target = matched_only(transport, first.source, first.target)
-    validation = matched_only(transport, *first.validation)
-    for phase in phases[1:]:
-        phase.source, phase.target, phase.validation = source, target, validation

@@ -18,7 +18,6 @@ from rayot.solvers import (
     permutation_test,
     shrink,
 )
-from rayot.train.block import BlockTraining
 from rayot.train.checkpoints import FOLDS, LEFT_OUT, claimed, fingerprint_of
 from rayot.train.folds import cross_fit, fold_counts, folds_per_problem, stacks_of
 from rayot.train.left_out import LeftOut, fit_without_strata, strata_left_out
@@ -26,6 +25,7 @@ from rayot.train.options import TrainingOptions
 from rayot.train.phases import failures_of, fit_phases, phases_of
 from rayot.train.standardise import standardise
 from rayot.train.threads import threads_for
+from rayot.train.training import Training
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ def train_transport(
     return Fit({phase.name: columns_of(phase) for phase in phases}, report, left_out)
 
 
-def columns_of(phase: BlockTraining) -> dict[str, np.ndarray]:
+def columns_of(phase: Training) -> dict[str, np.ndarray]:
     """History of a phase, the mean over problems."""
     columns = {name: np.asarray(rows) for name, rows in phase.history.items()}
     means = {name: rows.mean(1) for name, rows in columns.items()}

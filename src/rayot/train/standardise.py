@@ -5,7 +5,7 @@ from sklearn.utils.extmath import randomized_svd
 from torch import Tensor
 
 from rayot.solvers import Population, Stack
-from rayot.train.carried import CHUNK_ROWS
+from rayot.solvers.population import CHUNK_ROWS
 
 RADIUS = 3.0
 """Root mean square norm of standardised cells: what the networks' first weights and biases suit."""

@@ -11,8 +11,8 @@ from rayot.solvers.flow import matching_loss
 from rayot.solvers.gromov import gromov_coupling
 from rayot.solvers.random import generator
 from rayot.solvers.translation import Translation
-from rayot.train.block import BLOCK_STEPS
 from rayot.train.threads import threads_for
+from rayot.train.training import BLOCK_STEPS
 
 
 def train_translation(

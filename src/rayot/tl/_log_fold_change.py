@@ -95,7 +95,7 @@ def log_fold_change(
     >>> adata.uns["w1ot"] = dict(
     ...     source="control", target="drug", groupby="perturbation", split_key="split"
     ... )
-    >>> rt.tl.log_fold_change(adata).loc["0", ["observed", "predicted"]].round().tolist()
+    >>> rt.tl.log_fold_change(adata)[["observed", "predicted"]].loc["0"].round().tolist()
     [2.0, 1.0]
     """
     adata = modality_of(adata, modality)

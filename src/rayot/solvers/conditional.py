@@ -198,7 +198,7 @@ class ConditionalPhase(RayPhase):
         return self.stack.ray(self.number)
 
     @property
-    def strata_per_step(self) -> int:  # type: ignore[override]
+    def strata_per_step(self) -> int:
         """Conditions of a step."""
         return self.stack.settings.n_conditions
 

@@ -213,7 +213,7 @@ class Composition(JointPhase):
     stack: CPAMap
 
     @property
-    def batches_per_step(self) -> int:  # type: ignore[override]
+    def batches_per_step(self) -> int:
         """One for each step of both."""
         return self.stack.settings.adversary_steps + 1
 

@@ -108,17 +108,23 @@ class Phase(ABC):
     monitor_sign: int = -1
     """1 where a larger held-out value is better, else −1."""
 
-    batches_per_step: int = 1
-    """How often :meth:`losses` draws."""
-
-    strata_per_step: int | None = None
-    """Strata of a batch, drawn alike; None takes all."""
-
-    carries: bool = False
-    """Whether :meth:`carry` changes anything."""
-
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
+
+    @property
+    def batches_per_step(self) -> int:
+        """How often :meth:`losses` draws."""
+        return 1
+
+    @property
+    def strata_per_step(self) -> int | None:
+        """Strata of a batch, drawn alike; None takes all."""
+        return None
+
+    @property
+    def carries(self) -> bool:
+        """Whether :meth:`carry` changes anything."""
+        return False
 
     @property
     @abstractmethod

@@ -153,7 +153,7 @@ class RayPhase(Phase):
         return self.stack.ray(self.number)
 
     @property
-    def carries(self) -> bool:  # type: ignore[override]
+    def carries(self) -> bool:
         """Whether there are rays that are done."""
         return self.number > 0
 

@@ -131,7 +131,7 @@ class Minimax(Phase):
     stack: W2Map
 
     @property
-    def batches_per_step(self) -> int:  # type: ignore[override]
+    def batches_per_step(self) -> int:
         """One for each step of each potential."""
         return self.stack.settings.inner_steps + 1
 

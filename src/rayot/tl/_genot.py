@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from inspect import Parameter, cleandoc, signature
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +12,13 @@ import rayot
 from rayot._public import public
 from rayot.data.keys import Key
 from rayot.data.modality import modality_of
-from rayot.tl._verb import Verb, verb
+from rayot.tl._methods import genot as within_one_space
 from rayot.tl._write import check_key, forget, plain
 
 if TYPE_CHECKING:
     from mudata import MuData
 
-    from rayot.model import ModalityGENOT
+    from rayot.model import GENOT, ModalityGENOT
 
 BETWEEN = {
     **dict.fromkeys(
@@ -43,7 +44,7 @@ fused_keys
 """
 
 
-def _with_modalities(plain_verb: Verb) -> Verb:
+def _with_modalities(plain_verb: Callable[..., GENOT]) -> Callable[..., Any]:
     """The verb, which also takes two modalities."""
     known = list(signature(plain_verb).parameters.values())
     expected = signature(plain_verb).replace(
@@ -145,4 +146,4 @@ def _translate(
     return model
 
 
-genot = _with_modalities(verb("genot"))
+genot = _with_modalities(within_one_space)

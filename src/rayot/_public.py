@@ -220,13 +220,13 @@ def _check_columns(bound: Mapping[str, Any], expected: Signature) -> None:
                 )
 
 
-def warn(message: str) -> None:
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
     """Warn at the line outside of rayot that led here, whatever lies between."""
     ours = str(Path(__file__).parent)
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and frame.f_code.co_filename.startswith(ours):
         frame, level = frame.f_back, level + 1
-    warnings.warn(message, stacklevel=level)
+    warnings.warn(message, category, stacklevel=level)
 
 
 @contextmanager

@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from rayot.tl._calibration import calibration as calibration
     from rayot.tl._conditional_w1ot import conditional_w1ot as conditional_w1ot
     from rayot.tl._evaluate import evaluate as evaluate
-    from rayot.tl._genot import genot as genot
     from rayot.tl._log_fold_change import log_fold_change as log_fold_change
     from rayot.tl._methods import additive as additive
     from rayot.tl._methods import biolord as biolord
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from rayot.tl._methods import discrete_ot as discrete_ot
     from rayot.tl._methods import fixed_step as fixed_step
     from rayot.tl._methods import gaussian_ot as gaussian_ot
+    from rayot.tl._methods import genot as genot
     from rayot.tl._methods import identity as identity
     from rayot.tl._methods import mean_shift as mean_shift
     from rayot.tl._methods import nearest as nearest
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from rayot.tl._methods import w2ot as w2ot
     from rayot.tl._screen import screen as screen
     from rayot.tl._similarity import similarity as similarity
+    from rayot.tl._translate import translate as translate
 
 __getattr__, __dir__, __all__ = attach(
     __name__,
@@ -39,9 +40,9 @@ __getattr__, __dir__, __all__ = attach(
         "calibration": "_calibration",
         "conditional_w1ot": "_conditional_w1ot",
         "evaluate": "_evaluate",
-        "genot": "_genot",
         "log_fold_change": "_log_fold_change",
         "screen": "_screen",
         "similarity": "_similarity",
+        "translate": "_translate",
     },
 )

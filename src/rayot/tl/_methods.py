@@ -28,6 +28,7 @@ from rayot.model import (
     ScGen,
 )
 from rayot.tl._options import JointOptions, Options
+from rayot.tl._translate import translates_too
 from rayot.tl._verb import fit, verb
 
 
@@ -45,6 +46,7 @@ def w2ot(
     return fit(W2OT, adata, source_key, target_key, **options)
 
 
+@translates_too
 @verb
 def genot(
     adata: AnnData | MuData, source_key: str, target_key: str, **options: Unpack[Options]

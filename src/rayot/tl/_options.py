@@ -100,10 +100,10 @@ class WriteOptions(TypedDict, total=False):
     key_added: str
     write_genes: bool
     clip: bool | str
-    copy: bool
+    copy: bool | None
 
 
-WRITING = WriteOptions(write_genes=True, clip="auto", copy=False)
+WRITING = WriteOptions(write_genes=True, clip="auto", copy=None)
 
 
 class Options(CellOptions, FitOptions, WriteOptions, total=False):

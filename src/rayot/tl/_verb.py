@@ -14,7 +14,7 @@ from rayot.data.modality import modality_of
 from rayot.model.methods import method_of
 from rayot.tl._data import described
 from rayot.tl._options import CELLS, FITTING, WRITING
-from rayot.tl._write import check_key, write_result
+from rayot.tl._write import asked_copy, check_key, write_result
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -150,13 +150,14 @@ def fit(
     write_genes: bool,
     clip: bool | str,
     plan_kwargs: dict[str, Any] | None,
-    copy: bool,
+    copy: bool | None,
     **options: Any,  # noqa: ANN401
 ) -> Fitted:
     """Fit a method and write what it predicts; all keywords of its verb are given."""
     from rayot.train import TrainingOptions
 
     cells = modality_of(adata, modality)
+    copy = asked_copy(copy)
     check_key(cells, key_added, copy)
     where = ("groupby", "layer", "split_key", "allow_counts", "strata_key", "weights_key")
     names = (*where, *method.verb_further)

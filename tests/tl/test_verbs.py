@@ -3,6 +3,7 @@
 import doctest
 import inspect
 import re
+from typing import get_type_hints
 
 import pytest
 
@@ -49,6 +50,8 @@ def test_groups_follow_one_another():
     groups = (CellOptions, AttributeOptions, FitOptions, WriteOptions)
     keywords = [each for group in groups for each in group.__annotations__]
     assert known == ["adata", "source_key", "target_key", *keywords, "trainer_kwargs"]
+    hints = get_type_hints(_methods.cpa)
+    assert hints["dose_key"] == str | None and hints["return"] is rt.model.CPA
 
 
 def test_a_wrong_keyword_is_named(cells):

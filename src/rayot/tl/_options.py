@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import Any, TypedDict
+
+import lightning.pytorch as pl
 
 from rayot.data.keys import Key
-
-if TYPE_CHECKING:
-    import lightning.pytorch as pl
-
-    from rayot.representation import Representation
+from rayot.representation import Representation
 
 
 class CellOptions(TypedDict, total=False):

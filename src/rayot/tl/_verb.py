@@ -93,7 +93,12 @@ def verb(function: Callable[Inputs, Fitted]) -> Callable[Inputs, Fitted]:
     """
     name = function.__name__
     method = method_of(name)
-    expected = _signature(function, method)
+    known = get_type_hints(function)
+    (options,) = get_args(known.pop("options"))
+    expected = _signature(function, method, options)
+    # Of the function itself, which is what the documentation looks at.
+    function.__signature__ = expected  # type: ignore[attr-defined]
+    function.__annotations__ = {**known, **get_type_hints(options)}
 
     @wraps(function)
     def filled(*args: Inputs.args, **kwargs: Inputs.kwargs) -> Fitted:
@@ -101,21 +106,12 @@ def verb(function: Callable[Inputs, Fitted]) -> Callable[Inputs, Fitted]:
         bound.apply_defaults()
         return function(*bound.args, **bound.kwargs)
 
-    assert method.__doc__ is not None
-    parts = {
-        "SUMMARY": cleandoc(method.__doc__).partition("\n\nParameters\n")[0],
-        "PARAMETERS": "\n".join(TEXTS[each] for each in expected.parameters if each in TEXTS),
-        "EXAMPLE": cleandoc(method.verb_example).replace("NAME", name),
-    }
-    filled.__doc__ = DESCRIPTION.lstrip()
-    for part, text in parts.items():
-        filled.__doc__ = filled.__doc__.replace(f"{part}\n", f"{text}\n", 1)
-    filled.__signature__ = expected  # type: ignore[attr-defined]
+    filled.__doc__ = _description(name, method, expected)
     return public()(filled)
 
 
-def _signature(function: Callable[..., object], method: type[Method]) -> Signature:
-    """The signature with every keyword in the place of ``**options``."""
+def _signature(function: Callable[..., object], method: type[Method], options: type) -> Signature:
+    """The signature with every keyword of a TypedDict in the place of ``**options``."""
     defaults: dict[str, Any] = {
         **CELLS,
         **FITTING,
@@ -125,17 +121,31 @@ def _signature(function: Callable[..., object], method: type[Method]) -> Signatu
         **method.verb_defaults,
         **method.verb_further,
     }
-    (options,) = get_args(get_type_hints(function)["options"])
     written = signature(function)
-    known = list(written.parameters.values())[:-1]
-    for name, hint in options.__annotations__.items():
-        # As it is written, like the annotations of other functions.
-        annotation = hint.__forward_arg__
-        known.append(
-            Parameter(name, Parameter.KEYWORD_ONLY, default=defaults[name], annotation=annotation)
+    *cells, _ = written.parameters.values()
+    keywords = [
+        # Annotations as they are written, like those of other functions.
+        Parameter(
+            name, Parameter.KEYWORD_ONLY, default=defaults[name], annotation=hint.__forward_arg__
         )
-    known.append(Parameter("trainer_kwargs", Parameter.VAR_KEYWORD, annotation="Any"))
-    return written.replace(parameters=known)
+        for name, hint in options.__annotations__.items()
+    ]
+    trainer = Parameter("trainer_kwargs", Parameter.VAR_KEYWORD, annotation="Any")
+    return written.replace(parameters=[*cells, *keywords, trainer])
+
+
+def _description(name: str, method: type[Method], expected: Signature) -> str:
+    """The docstring: that of the class, and the text of each keyword in the signature's order."""
+    assert method.__doc__ is not None
+    parts = {
+        "SUMMARY": cleandoc(method.__doc__).partition("\n\nParameters\n")[0],
+        "PARAMETERS": "\n".join(TEXTS[each] for each in expected.parameters if each in TEXTS),
+        "EXAMPLE": cleandoc(method.verb_example).replace("NAME", name),
+    }
+    text = DESCRIPTION.lstrip()
+    for part, written in parts.items():
+        text = text.replace(f"{part}\n", f"{written}\n", 1)
+    return text
 
 
 def fit(

@@ -47,7 +47,14 @@ PAIRS = (
     "identity",
 )
 OF_GENES = ("scgen", "quantile_map")
-WITHOUT_STRATA = ("cpa", "biolord", "celltype_shift")
+WITHOUT_SEPARATE = ("cpa", "biolord", "celltype_shift")
+WAYS = {
+    "fixed step": {"step": "fixed"},
+    "funnel": {"potential": "funnel", "width": 32},
+    "unmatched": {"unmatched_source": 0.2, "unmatched_target": 0.1},
+    "all genes": {"n_components": None},
+}
+"""Settings of W1OT with phases of their own, trained for more than one block."""
 PROFILES = ("additive", "nearest", "ridge")
 NOT_SCREENED = ("cpa", "biolord")
 
@@ -92,7 +99,7 @@ def pair(verb: str, seed: int = 0, target: str = "A", **options: object) -> Arra
     adata = screen_cells()
     use_rep = None if verb in OF_GENES or verb in PROFILES else "X_pca"
     model = getattr(rt.tl, verb)(
-        adata, "control", target, use_rep=use_rep, key_added="map", seed=seed, **STEPS, **options
+        adata, "control", target, use_rep=use_rep, key_added="map", seed=seed, **(STEPS | options)
     )
     found = of_parameters(model.module)
     found["training cells"] = dense(adata.layers["map"])
@@ -164,6 +171,9 @@ def cases() -> Iterator[tuple[str, Callable[[], Arrays]]]:
     strata = {"strata_key": "cell_type"}
     for preset in ("fast", "adversarial", "paper"):
         yield f"pair w1ot {preset}", lambda preset=preset: pair("w1ot", preset=preset)
+    for name, plan in WAYS.items():
+        longer = {"preset": "fast", "n_seeds": 1, "max_steps": 130, "plan_kwargs": plan}
+        yield f"pair w1ot {name}", lambda longer=longer: pair("w1ot", **longer)
     for verb in (*PAIRS, "celltype_shift"):
         options = strata if verb == "celltype_shift" else {}
         yield f"pair {verb}", lambda verb=verb, options=options: pair(verb, **options)
@@ -172,7 +182,7 @@ def cases() -> Iterator[tuple[str, Callable[[], Arrays]]]:
             lambda verb=verb, options=options: pair(verb, n_seeds=2, **options),
         )
         for mode in ("balanced", "separate"):
-            if verb not in WITHOUT_STRATA:
+            if verb not in WITHOUT_SEPARATE or (mode == "balanced" and options == {}):
                 yield (
                     f"{mode} {verb}",
                     lambda verb=verb, mode=mode: pair(verb, strata=mode, **strata),

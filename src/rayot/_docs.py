@@ -132,7 +132,9 @@ PARAMETERS = {
     Later figures take it for as long as these cells and their values are the same. A view keeps
     none.""",
     "key": """key
-    Name of the fitted map.""",
+    Name of the fitted map. None takes the only one in ``adata``.""",
+    "key_of_screen": """key
+    Name of the screen. None takes the only one in ``adata``.""",
     "ax": """ax
     Axes to draw on.""",
     "show": """show

@@ -122,6 +122,33 @@ def public(
     return decorate
 
 
+def renamed(
+    **names: str,
+) -> Callable[[Callable[Inputs, Output]], Callable[Inputs, Output]]:
+    """Take arguments by their former names too, for one release, with a FutureWarning.
+
+    Parameters
+    ----------
+    **names
+        From the former name to the present one.
+    """
+
+    def decorate(function: Callable[Inputs, Output]) -> Callable[Inputs, Output]:
+        @wraps(function)
+        def called(*args: Inputs.args, **kwargs: Inputs.kwargs) -> Output:
+            for former, name in names.items():
+                if former in kwargs:
+                    warn(
+                        f"The argument {former}= is {name}= now; {former}= will go.", FutureWarning
+                    )
+                    kwargs[name] = kwargs.pop(former)
+            return function(*args, **kwargs)
+
+        return called
+
+    return decorate
+
+
 def checks_of(expected: Signature, changes: Mapping[str, Check | None]) -> dict[str, Check]:
     """How each argument of a signature is checked."""
     found: dict[str, Check] = {}

@@ -94,6 +94,6 @@ def test_a_condition_of_a_conditional_model_is_the_target(quick):
 
 
 def test_without_a_map_nothing_is_labelled(cells):
-    with pytest.raises(KeyError, match="no fitted map 'w1ot'"):
+    with pytest.raises(KeyError, match="There is no fitted map in adata"):
         rt.get.predicted(cells)
     assert cells.obs["perturbation"].cat.categories.tolist() == ["control", "perturbed"]

@@ -72,7 +72,7 @@ def test_a_new_dose_keeps_its_decoded_change(cells, doses, control):
     delta = {"plan_kwargs": {"decode": "delta"}}
     plain = rt.tl.conditional_w1ot(cells.copy(), "control", dose_key="dose", **delta, **QUICK)
     for dose in (31.6, 1e4):
-        assert doses.given("drug_000", dose=dose).calibration is None
+        assert doses.at("drug_000", dose=dose).calibration is None
         found, expected = (
             values(each.predict(control, "drug_000", dose=dose)) for each in (doses, plain)
         )
@@ -86,7 +86,7 @@ def test_a_combination_adds_what_its_parts_change(doses, control):
     changes = []
     for turn, name in enumerate(names):
         rows = np.arange(control.n_obs)
-        _, moves, decoder = doses.given(name, dose=100).move(control, rows, clip=False)
+        _, moves, decoder = doses.at(name, dose=100).move(control, rows, clip=False)
         change = decoder.change(decoder.start + moves.mean.numpy())
         calibration = doses.calibrations[f"{name} / 100"]
         changes.append(calibration(own, change, cells, genes, None, turn) - own)
@@ -137,9 +137,9 @@ def test_combinations_of_training_are_found_by_their_parts(cells, control):
     names = adata.obs["perturbation"].astype(str)
     adata.obs["perturbation"] = names.where(names == "control", names + "+control")
     model = rt.tl.conditional_w1ot(adata, "control", **QUICK)
-    assert model.given("drug_000").calibration is model.calibrations["drug_000+control"]
-    assert len(model.given("drug_000+drug_001").calibrations) == 2
-    assert model.given("drug_000").diagnostics["n_cells"] > 1
+    assert model.at("drug_000").calibration is model.calibrations["drug_000+control"]
+    assert len(model.at("drug_000+drug_001").calibrations) == 2
+    assert model.at("drug_000").diagnostics["n_cells"] > 1
 
 
 def test_a_part_without_effect_changes_nothing(cells, control):
@@ -181,7 +181,7 @@ def test_what_training_knows_nothing_of_keeps_its_decoded_change(cells, control)
     adata = cells.copy()
     adata.uns["vectors"] = {"drug_000": [1.0, 0], "drug_001": [0, 1.0], "new": [0.5, 0.5]}
     model = rt.tl.conditional_w1ot(adata, "control", embedding_key="vectors", **QUICK)
-    assert model.given("new").calibration is None
+    assert model.at("new").calibration is None
     assert not np.allclose(values(model.predict(control, "new")), dense(control.X))
 
 

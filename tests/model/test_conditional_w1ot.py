@@ -106,7 +106,7 @@ def test_save_and_load(screen, tmp_path):
 
 def test_one_condition_is_a_model_like_any_other(screen, tmp_path):
     model = fit(screen, condition_keys=[])
-    one = model.given("drug_001", dose=5)
+    one = model.at("drug_001", dose=5)
     np.testing.assert_array_equal(
         one.predict(screen[:30]).to_df().to_numpy(),
         model.predict(screen[:30], "drug_001", dose=5).to_df().to_numpy(),
@@ -118,7 +118,7 @@ def test_one_condition_is_a_model_like_any_other(screen, tmp_path):
     )
     assert one.diagnostics["certificate"] == "check"
     assert "Try some of its own: rayot.tl.evaluate" in one.diagnostics["reason"]
-    seen = model.given("drug_001", dose=10)
+    seen = model.at("drug_001", dose=10)
     assert seen.diagnostics["n_cells"] == model.table["n_held_out"].iloc[-2]
 
 
@@ -142,7 +142,7 @@ def test_unseen_combinations_add_moves_or_vectors(screen):
 
 def test_a_map_that_reads_covariates_is_not_saved_alone(screen, tmp_path):
     with pytest.raises(ValueError, match="save the conditional model"):
-        fit(screen).given("drug_001", dose=5).save(tmp_path / "one")
+        fit(screen).at("drug_001", dose=5).save(tmp_path / "one")
 
 
 def test_equal_seeds_repeat_a_fit_and_checkpoints_continue_it(screen, tmp_path):
@@ -260,8 +260,24 @@ def test_a_dose_between_doses_without_an_effect_has_none(screen):
     assert 0 < steps[1.0, 31.6227766] < steps[1.0, 99.99]
 
 
+def test_former_words_work_and_say_the_present_ones(screen):
+    model = fit(screen, condition_keys=[])
+    with pytest.warns(FutureWarning, match=r"model.at\(x\) says the same"):
+        former = model.given("drug_000", dose=10)
+    cells = screen[:9]
+    expected = model.at("drug_000", dose=10).predict(cells).to_df()
+    assert former.predict(cells).to_df().equals(expected)
+    with pytest.warns(FutureWarning, match="perturbation= is target= now"):
+        found = model.predict(cells, perturbation="drug_000", dose=10)
+    assert found.to_df().equals(expected)
+    first, words, following = repr(model).splitlines()
+    assert first.startswith("ConditionalW1OT from 'control' to ")
+    assert sum(int(each.split()[0]) for each in words.split(", ")) == len(model.table)
+    assert "at(target)" in following
+
+
 def test_the_map_of_a_dose_is_saved_with_its_dose(screen, tmp_path):
-    given = fit(screen, condition_keys=[]).given("drug_001", dose=10)
+    given = fit(screen, condition_keys=[]).at("drug_001", dose=10)
     given.save(tmp_path / "map")
     loaded = rt.model.W1OT.load(tmp_path / "map")
     assert (loaded.dose, loaded.data.dose_key) == (10, "dose")
@@ -275,10 +291,10 @@ def test_one_dose_is_scored_and_not_the_model_of_all(screen):
     rt.pp.split(screen)
     at_dose = screen.obs["dose"].astype(float) == 10
     alone = screen[at_dose | (screen.obs["perturbation"] == "control")].copy()
-    given = model.given("drug_000", dose=10)
+    given = model.at("drug_000", dose=10)
     found = rt.tl.evaluate(screen, given, metrics=("mmd",))
     assert found.equals(rt.tl.evaluate(alone, given, metrics=("mmd",)))
-    with pytest.raises(TypeError, match=r"model.given\(perturbation\)"):
+    with pytest.raises(TypeError, match=r"model.at\(perturbation\)"):
         rt.tl.evaluate(screen, model)
     with pytest.raises(TypeError, match="scored by their names"):
         rt.tl.evaluate(screen, [given])
@@ -294,7 +310,7 @@ def test_a_dose_that_training_never_saw_is_scored(screen):
     screen.obs.loc[left_out, "split"] = "test"
     model = fit(screen, condition_keys=[])
     assert len(model.known) == 5
-    table = rt.tl.evaluate(screen, model.given("drug_001", dose=10), metrics=("l2", "mmd"))
+    table = rt.tl.evaluate(screen, model.at("drug_001", dose=10), metrics=("l2", "mmd"))
     assert table.notna().all(axis=None)
     # Half of the dose is the truth, and the other half stands for other observed cells.
     assert (table["n_cells"] <= left_out.sum() // 2).all()
@@ -302,4 +318,4 @@ def test_a_dose_that_training_never_saw_is_scored(screen):
     assert table.loc["mean shift", "l2"] != table.loc["identity", "l2"]
     without = screen[(screen.obs["perturbation"] == "control") | left_out].copy()
     with pytest.raises(ValueError, match="0 training cells of 'drug_001'"):
-        rt.tl.evaluate(without, model.given("drug_001", dose=10))
+        rt.tl.evaluate(without, model.at("drug_001", dose=10))

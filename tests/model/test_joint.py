@@ -69,8 +69,8 @@ def test_other_conditions_and_doses_are_predicted_by_the_same_model(screen, meth
     assert not np.allclose(low, high)
     other = model.at("drug_001")
     assert (other.target_key, model.target_key) == ("drug_001", "drug_000")
-    assert "to drug_001" in other._model_summary_string
-    assert "to drug_000" in model._model_summary_string
+    assert "to 'drug_001'" in repr(other)
+    assert "to 'drug_000'" in repr(model)
     assert not np.allclose(
         other.predict(cells).to_df().to_numpy(), model.predict(cells).to_df().to_numpy()
     )

@@ -40,6 +40,42 @@ def test_every_method_writes_the_same_keys_and_is_loaded_as_it_was(name, cells, 
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_every_public_name_works_and_the_model_says_what_it_is(name, cells, quick):
+    data = method_of(name).setup_anndata(cells, use_rep="X_pca")
+    model = method_of(name)(cells, data, SOURCE, TARGET)
+    assert not model.is_trained
+    assert repr(model).splitlines()[1] == "not trained: call train()"
+    with pytest.raises(RuntimeError, match="Train the model first"):
+        _ = model.history
+    model = fit(name, cells, quick)
+    public = [each for each in dir(model) if not each.startswith("_")]
+    # Short enough to read.
+    assert len(public) <= 50
+    for each in public:
+        getattr(model, each)
+    assert model.is_trained
+    first, verdict, following = repr(model).splitlines()
+    assert first.startswith(f"{type(model).__name__} from 'control' to 'perturbed', in ")
+    assert verdict == "{certificate}: {reason}".format(**model.diagnostics)
+    assert following.startswith("next: predict(cells), save(folder)")
+
+
+def test_the_way_back_of_w2ot_undoes_its_map(cells, quick):
+    model = fit("w2ot", cells, {**quick, "max_steps": 300})
+    back = model.back()
+    control = cells[cells.obs["perturbation"] == SOURCE].copy()
+    target = cells[cells.obs["perturbation"] == TARGET].copy()
+    assert (back.source_key, back.target_key) == (TARGET, SOURCE)
+    assert back.diagnostics["certificate"] == "check"
+    gap = control.obsm["X_pca"].mean(0) - target.obsm["X_pca"].mean(0)
+    found = back.predict(target, write_genes=False).obsm["X_w2ot"].mean(0)
+    left = control.obsm["X_pca"].mean(0) - found
+    assert np.linalg.norm(left) < 0.5 * np.linalg.norm(gap)
+    # The way there is as it was.
+    assert (model.source_key, model.target_key) == (SOURCE, TARGET)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_cells_prediction_does_not_depend_on_the_others(name, cells, quick):
     model = fit(name, cells, quick)
     together, alone = (

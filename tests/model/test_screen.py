@@ -54,6 +54,19 @@ def test_only_perturbations_with_an_effect_move_cells(cells, screen):
     assert screen.problems["perturbation"].tolist() == cells.uns["active"]
 
 
+def test_a_screen_says_what_it_is_and_takes_former_words(cells, screen):
+    first, words, following = repr(screen).splitlines()
+    assert first == "Screen by w1ot from 'control', seed 0"
+    assert words.startswith("6 perturbations: ") and "3 no effect" in words
+    assert following.startswith("next: at(target), predict(cells, target)")
+    name = cells.uns["active"][0]
+    expected = screen.predict(control(cells), name).to_df()
+    assert screen.at(name).predict(control(cells)).to_df().equals(expected)
+    with pytest.warns(FutureWarning, match="perturbation= is target= now"):
+        found = screen.predict(control(cells), perturbation=name)
+    assert found.to_df().equals(expected)
+
+
 def test_a_long_screen_says_at_the_start_how_long_it_takes(cells, caplog, monkeypatch):
     """By fits that are cut short, which change nothing, and only where somebody listens."""
     steps = []

@@ -49,7 +49,7 @@ def test_maps_between_the_same_cells_share_a_umap(embedded, fits):
         embedded.uns["w1ot"],
         embedded.obsm["X_w1ot"] + 1,
     )
-    rt.pl.umap(embedded, show=False)
+    rt.pl.umap(embedded, "w1ot", show=False)
     rt.pl.umap(embedded, "other", show=False)
     assert fits == [70]
     assert "X_other_umap" not in embedded.obsm

@@ -211,7 +211,7 @@ def test_unknown_key_names_what_exists(fitted):
     with pytest.raises(KeyError, match=r"no fitted map 'w2ot' .* fitted maps found: 'w1ot'"):
         rt.tl.evaluate(fitted, "w2ot")
     del fitted.uns["w1ot"]
-    with pytest.raises(KeyError, match="no map was fitted"):
+    with pytest.raises(KeyError, match="There is no fitted map in adata"):
         rt.tl.evaluate(fitted)
 
 

@@ -340,5 +340,5 @@ def test_the_response_alone_of_a_cell_type_is_held_out_and_scored(cells, quick, 
 
 
 def test_nothing_is_predicted_without_a_map(cells):
-    with pytest.raises(KeyError, match="no map was fitted"):
+    with pytest.raises(KeyError, match="There is no fitted map in adata"):
         rt.get.predicted(cells)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rayot.data import checks
+from rayot.data.entries import entry_key
 from rayot.data.keys import Key
 from rayot.data.split import Split, split_of
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 REQUIRED = (Key.result.source, Key.result.target, Key.result.groupby)
+WRITER = "rayot.tl.w1ot, or another method of rayot.tl,"
 
 
 @dataclass(frozen=True)
@@ -57,13 +59,15 @@ class FittedMap:
     dose: float | None = None
 
     @classmethod
-    def read(cls, adata: AnnData, key: str) -> FittedMap:
-        """Read ``adata.uns[key]``.
+    def read(cls, adata: AnnData, key: str | None) -> FittedMap:
+        """Read ``adata.uns[key]``, or the only fitted map there is where ``key`` is None.
 
         Raises
         ------
         KeyError
-            If no map of this name was fitted.
+            If no map of this name, or none at all, was fitted.
+        ValueError
+            If there are several and none is named.
 
         Examples
         --------
@@ -72,14 +76,11 @@ class FittedMap:
         >>> adata = ad.AnnData(np.eye(2))
         >>> adata.obs["perturbation"] = ["control", "drug"]
         >>> adata.uns["w1ot"] = dict(source="control", target="drug", groupby="perturbation")
-        >>> FittedMap.read(adata, "w1ot").is_target(adata).tolist()
+        >>> FittedMap.read(adata, None).is_target(adata).tolist()
         [False, True]
         """
-        result = adata.uns.get(Key.uns.result(key))
-        if not is_result(result):
-            fitted = [repr(name) for name, value in adata.uns.items() if is_result(value)]
-            found = f"fitted maps found: {', '.join(fitted)}" if fitted else "no map was fitted"
-            raise KeyError(f"There is no fitted map {key!r} in adata.uns; {found}.")
+        key = entry_key(adata, key, is_result, "fitted map", WRITER)
+        result = adata.uns[Key.uns.result(key)]
         fitted_map = cls(
             key=key,
             source=str(result[Key.result.source]),
@@ -183,8 +184,8 @@ def _kept_split(adata: AnnData, result: Mapping[str, Any]) -> Split:
 
 
 def is_result(value: Any) -> bool:  # noqa: ANN401
-    """Whether an entry of ``uns`` was written by a fitted map."""
-    return isinstance(value, Mapping) and all(name in value for name in REQUIRED)
+    """Whether an entry of ``uns`` was written by a fitted map, which names conditions by texts."""
+    return isinstance(value, Mapping) and all(isinstance(value.get(n), str) for n in REQUIRED)
 
 
 def is_translation(value: Any) -> bool:  # noqa: ANN401

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from rayot.data.entries import entry_key
 from rayot.data.keys import Key
 
 if TYPE_CHECKING:
@@ -13,22 +14,20 @@ if TYPE_CHECKING:
 
 def is_screen(value: Any) -> bool:  # noqa: ANN401
     """Whether an entry of ``uns`` was written by :func:`rayot.tl.screen`."""
-    needed = (Key.screen.control, Key.screen.table, Key.screen.displacement)
-    return isinstance(value, Mapping) and all(name in value for name in needed)
+    if not isinstance(value, Mapping) or not isinstance(value.get(Key.screen.control), str):
+        return False
+    return Key.screen.table in value and Key.screen.displacement in value
 
 
-def read_screen(adata: AnnData, key: str) -> Mapping[str, Any]:
-    """Read ``adata.uns[key]``.
+def read_screen(adata: AnnData, key: str | None) -> tuple[str, Mapping[str, Any]]:
+    """Name of a screen and ``adata.uns[key]``; of the only one there is where ``key`` is None.
 
     Raises
     ------
     KeyError
-        If there is no screen of this name.
+        If there is no screen of this name, or none at all.
+    ValueError
+        If there are several and none is named.
     """
-    found = adata.uns.get(key)
-    if not is_screen(found):
-        known = [repr(name) for name, value in adata.uns.items() if is_screen(value)]
-        raise KeyError(
-            f"There is no screen {key!r} in adata.uns; it has: {', '.join(known) or 'none'}."
-        )
-    return found
+    key = entry_key(adata, key, is_screen, "screen", "rayot.tl.screen")
+    return key, adata.uns[Key.uns.result(key)]

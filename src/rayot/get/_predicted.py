@@ -23,15 +23,14 @@ if TYPE_CHECKING:
 @public()
 @shared
 def predicted(
-    adata: AnnData | MuData, key: str = "w1ot", *, modality: str | None = None
+    adata: AnnData | MuData, key: str | None = None, *, modality: str | None = None
 ) -> AnnData:
     """The predicted cells as a plain AnnData, ready for scanpy.
 
     Parameters
     ----------
     {adata}
-    key
-        Name under which a map was written.
+    {key}
     {modality}
 
     Returns
@@ -47,7 +46,7 @@ def predicted(
     KeyError
         If no map was written under ``key``; names those that were.
     ValueError
-        If none of these cells was transported.
+        If there are several maps and none is named, or none of these cells was transported.
 
     Examples
     --------
@@ -63,6 +62,7 @@ def predicted(
     """
     cells = modality_of(adata, modality)
     fitted = FittedMap.read(cells, key)
+    key = fitted.key
     rows = np.flatnonzero(np.isfinite(checks.numbers(cells, Key.obs.step(key))))
     if not len(rows):
         raise ValueError(f"The map {key!r} has transported none of these cells.")

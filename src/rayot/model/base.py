@@ -38,12 +38,7 @@ from rayot.train.threads import threads_for
 
 
 class TransportModel(PersistentModel):
-    """A map from one condition to another on scvi-tools' life cycle.
-
-    scvi-tools' AnnDataManager is left out: it refuses views and objects on disk, writes to the
-    user's object, keeps it alive and saves a pickle. A :class:`~rayot.data.spec.DataSpec` takes
-    its place.
-    """
+    """A map from one condition to another."""
 
     decode: str = "direct"
 
@@ -56,7 +51,6 @@ class TransportModel(PersistentModel):
         seed: int,
         problems: Problems,
     ) -> None:
-        super().__init__(registry={"model_name": type(self).__name__, "field_registries": {}})
         self.data = data
         self.source_key = source_key
         self.target_key = target_key
@@ -67,13 +61,20 @@ class TransportModel(PersistentModel):
         self.training_cells: np.ndarray | None = None
         self.training_: dict[str, Any] = {}
         self.diagnostics_: list[dict[str, Any]] = []
-        self._summarise()
 
-    def _summarise(self) -> None:
-        """Fill what ``repr`` says."""
-        self._model_summary_string = (
-            f"{type(self).__name__}: {self.source_key} to {self.target_key} in "
-            f"{self.representation.name or 'genes'}, {self.representation.n_features} dimensions"
+    def _subject(self) -> str:
+        dose = "" if self.dose is None else f" at dose {self.dose:g}"
+        size = f"{self.representation.n_features} dimensions of"
+        return (
+            f"{type(self).__name__} from {self.source_key!r} to {self.target_key!r}{dose}, in "
+            f"{size} {self.representation.name or 'the expression'}, seed {self.seed}"
+        )
+
+    def _found(self) -> str:
+        figures = self.diagnostics
+        return (
+            f"{figures['certificate']}: {figures['reason']}\n"
+            "next: predict(cells), save(folder); all figures are in diagnostics"
         )
 
     @property
@@ -158,14 +159,14 @@ class TransportModel(PersistentModel):
         ``unseen_share_left`` say what it does for strata that it has not seen, means over
         ``n_strata_left_out`` strata; :attr:`unseen_strata` has each.
         """
-        self._check_if_trained(warn=False, message="Train the model first.")
+        self._check_trained()
         found = together(self.diagnostics_, self.problems.n_seeds)
         return found if self.unseen is None else {**found, **self.unseen.summary}
 
     @property
     def diagnostics_table(self) -> pd.DataFrame:
         """Held-out figures of each map, one row each, named by ``stratum`` and ``member``."""
-        self._check_if_trained(warn=False, message="Train the model first.")
+        self._check_trained()
         figures = pd.DataFrame(self.diagnostics_)
         return pd.concat([self.problems.table.drop(columns="name"), figures], axis=1)
 
@@ -177,7 +178,7 @@ class TransportModel(PersistentModel):
         are from those of the others, in units of ``obs[key + "_distance"]``. It is empty where no
         stratum was left out.
         """
-        self._check_if_trained(warn=False, message="Train the model first.")
+        self._check_trained()
         return pd.DataFrame() if self.unseen is None else self.unseen.table
 
     def _encode(
@@ -240,14 +241,14 @@ class TransportModel(PersistentModel):
             start,
             expression,
             at_zero,
-            self.calibrations_by_term,
-            self._strata(adata, rows) if self.calibrations_by_term else None,
+            self._calibrations_by_term,
+            self._strata(adata, rows) if self._calibrations_by_term else None,
             None if self.training_distance is None else self.training_distance.nearness,
         )
         return start, moves, decoder
 
     @property
-    def calibrations_by_term(self) -> tuple[Calibration, ...]:
+    def _calibrations_by_term(self) -> tuple[Calibration, ...]:
         """Calibration of each term of a move, which is one; none where there is none."""
         return () if self.calibration is None else (self.calibration,)
 
@@ -324,7 +325,7 @@ class TransportModel(PersistentModel):
             If the file of the cells is moved or changed meanwhile, or ``write`` exists already, or
             cannot be written; no part of it is then left.
         """
-        self._check_if_trained(warn=False, message="Train the model before it predicts.")
+        self._check_trained("Train the model before it predicts.")
         key = self.method if key is None else key
         cells = modality_of(adata, modality)
         if cells.n_obs == 0:

@@ -154,7 +154,7 @@ class ConditionalW1OT(FittedConditional):
                     cells, self.data, representation, by_exposure(groups), seed
                 ).copy()
                 self.sample = sample if sample.calibrates(settings.decode) else None
-        self.source, self.target, self.labels = taken.source, taken.target, taken.labels
+        self.sides, self.labels = (taken.source, taken.target), taken.labels
         self.components = taken.components
         self.training_cells = names_kept(cells, rows)
         self.data = replace(data, nonnegative=taken.nonnegative)
@@ -245,7 +245,7 @@ class ConditionalW1OT(FittedConditional):
         ValueError, OSError, RuntimeError, FloatingPointError, KeyboardInterrupt
             As :meth:`W1OT.train`.
         """
-        if not hasattr(self, "source"):
+        if self.sides is None:
             raise RuntimeError(
                 "A loaded model holds no training cells; construct a new one to train."
             )
@@ -265,7 +265,7 @@ class ConditionalW1OT(FittedConditional):
             **trainer_kwargs,
         )
         settings = self.settings.with_limits(max_steps, batch_size)
-        settings = settings.with_batch_for(len(self.source.rows.unique()))
+        settings = settings.with_batch_for(len(self.sides[0].rows.unique()))
         maps = fitted = self._new_module(settings, self.representation.n_features)
         of_fit = settings
         if self.components is not None:
@@ -276,17 +276,16 @@ class ConditionalW1OT(FittedConditional):
             fitted,
             [each.name for each in self.known],
             [kinds.index(kind) for kind in kinds],
-            self.source,
-            self.target,
+            *self.sides,
             options,
             None if self.labels is None else (self.labels, self.labels),
         )
         if self.components is not None:
             self.components.lift(fitted, maps, None)
         # Until all of it is there, should it be interrupted.
-        self.is_trained_ = False
+        self._is_trained = False
         self.module = maps.eval()
-        self.history_ = {
+        self._history = {
             phase: pd.DataFrame(columns).set_index("step")
             for phase, columns in result.history.items()
         }
@@ -305,4 +304,4 @@ class ConditionalW1OT(FittedConditional):
                         settings.decode, lambda name: self._uncalibrated(exposures[name]), bar
                     )
                 )
-        self.is_trained_ = True
+        self._is_trained = True

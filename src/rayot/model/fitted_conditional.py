@@ -17,7 +17,7 @@ from torch import Tensor
 
 from rayot._arguments import result_name
 from rayot._docs import shared
-from rayot._public import public
+from rayot._public import public, renamed, warn
 from rayot.data.condition_columns import dose_of
 from rayot.data.conditions import Condition, Conditions, covariates_name
 from rayot.data.spec import DataSpec
@@ -30,6 +30,7 @@ from rayot.model.schema import check_unique
 from rayot.model.w1ot import W1OT
 from rayot.representation import Representation
 from rayot.solvers import ConditionalMap, ConditionalW1Settings, W1Map, worst
+from rayot.solvers.phase import Sides
 
 UNSEEN = {
     "certificate": "check",
@@ -43,6 +44,8 @@ class FittedConditional(PersistentModel):
     """What a conditional model answers once it is fitted, or loaded."""
 
     module: ConditionalMap
+    sides: Sides | None = None
+    """Training cells of source and target; None of a model that was loaded."""
     calibrations: dict[str, Calibration]
     """Distributions of genes by what cells were exposed to, where genes are calibrated."""
 
@@ -58,7 +61,6 @@ class FittedConditional(PersistentModel):
         n_seeds: int,
         seed: int,
     ) -> None:
-        super().__init__(registry={"model_name": type(self).__name__, "field_registries": {}})
         self.data, self.representation, self.seed = data, representation, seed
         self.conditions, self.known, self.n_cells = conditions, known, n_cells
         self.settings, self.preset = settings, preset
@@ -68,9 +70,20 @@ class FittedConditional(PersistentModel):
         self.combination, self.training_cells = None, None
         self.training_, self.diagnostics_ = {}, []
         self.module = self._new_module(settings, representation.n_features)
-        self._model_summary_string = (
-            f"{type(self).__name__}: {self.source_key} to {len(known)} conditions in "
-            f"{representation.name or 'genes'}, {representation.n_features} dimensions"
+
+    def _subject(self) -> str:
+        return (
+            f"{type(self).__name__} from {self.source_key!r} to {len(self.known)} conditions, in "
+            f"{self.representation.n_features} dimensions of "
+            f"{self.representation.name or 'the expression'}, seed {self.seed}"
+        )
+
+    def _found(self) -> str:
+        words = self.table["certificate"].value_counts()
+        said = ", ".join(f"{n} {word}" for word, n in words.items())
+        return (
+            f"{said}\nnext: predict(cells, target), at(target), save(folder); table has a row of "
+            "each condition"
         )
 
     def _new_module(self, settings: ConditionalW1Settings, n_features: int) -> ConditionalMap:
@@ -88,7 +101,7 @@ class FittedConditional(PersistentModel):
 
         Figures are those of :func:`rayot.solvers.diagnostics.diagnostics`, of the worst member.
         """
-        self._check_if_trained(warn=False, message="Train the model first.")
+        self._check_trained()
         covariates = [each.column for each in self.conditions.covariates]
         rows = []
         for each, n_cells in zip(self.known, self.n_cells, strict=True):
@@ -108,7 +121,7 @@ class FittedConditional(PersistentModel):
             return []
         return self.diagnostics_[self.known.index(condition) :: len(self.known)]
 
-    def maps_of(self, condition: Condition) -> W1Map:
+    def _maps_of(self, condition: Condition) -> W1Map:
         """The maps of a condition, one of each member."""
         vector = torch.from_numpy(self.conditions.vector(condition))[None]
         return self.module.given(vector, [condition.name], self._strengths(condition)).eval()
@@ -134,11 +147,28 @@ class FittedConditional(PersistentModel):
 
     @public()
     def given(self, perturbation: str, *, dose: float | None = None) -> W1OT:
+        """Former name of :meth:`at`; it will go after this release.
+
+        Parameters
+        ----------
+        perturbation, dose
+            ``target`` and ``dose`` of :meth:`at`.
+
+        Raises
+        ------
+        RuntimeError, ValueError
+            As :meth:`at`.
+        """
+        warn("model.given(x) will go; model.at(x) says the same.", FutureWarning)
+        return self.at(perturbation, dose=dose)
+
+    @public()
+    def at(self, target: str, *, dose: float | None = None) -> W1OT:
         """The map of one condition, seen in training or not, with all verbs of :class:`W1OT`.
 
         Parameters
         ----------
-        perturbation
+        target
             Category of the column of the conditions, or several joined by ``"+"``.
         dose
             Above 0, where the model has doses.
@@ -148,15 +178,15 @@ class FittedConditional(PersistentModel):
         RuntimeError
             If the model is not trained.
         ValueError
-            If a part of the perturbation was not in training and has no vector, or the dose is
+            If a part of the target was not in training and has no vector, or the dose is
             missing, not above 0, or there are none.
         """
-        self._check_if_trained(warn=False, message="Train the model before it predicts.")
+        self._check_trained("Train the model before it predicts.")
         if (dose is None) != (self.conditions.dose_key is None):
             what = "has no doses" if dose is not None else "needs a dose"
             raise ValueError(f"This model {what}: dose_key is {self.conditions.dose_key!r}.")
         dose = None if dose is None else dose_of(dose, "dose")
-        exposure = Condition(str(perturbation), dose, ())
+        exposure = Condition(str(target), dose, ())
         model = self._uncalibrated(exposure)
         if isinstance(model, GivenCondition):
             found = [self._calibration_of(each) for each in model.terms]
@@ -164,7 +194,7 @@ class FittedConditional(PersistentModel):
                 model.calibrations = tuple(filter(None, found))
         else:
             model.calibration = self._calibration_of(exposure)
-        model.is_trained_ = True
+        model._is_trained = True
         return model
 
     def _calibration_of(self, condition: Condition) -> Calibration | None:
@@ -186,7 +216,7 @@ class FittedConditional(PersistentModel):
         if not seen and self.settings.combination == "moves":
             parts = self.conditions.parts(condition)
         kind = GivenCondition if self.conditions.covariates or len(parts) > 1 else W1OT
-        model = kind.assembled(
+        model = kind._assembled(
             replace(self.data, dose_key=self.conditions.dose_key, dose=condition.dose),
             self.source_key,
             condition.perturbation,
@@ -198,18 +228,19 @@ class FittedConditional(PersistentModel):
         )
         if isinstance(model, GivenCondition):
             model.conditional, model.condition, model.terms = self, condition, parts
-        model.module = self.maps_of(condition)
+        model.module = self._maps_of(condition)
         model.diagnostics_ = [each for one in seen for each in self._reports(one)] or [UNSEEN]
-        model.history_, model.training_ = self.history_, dict(self.training_)
+        model._history, model.training_ = self._history, dict(self.training_)
         model.training_cells = self.training_cells
         return model
 
+    @renamed(perturbation="target")
     @public(key=result_name)
     @shared
     def predict(
         self,
         adata: AnnData | MuData,
-        perturbation: str,
+        target: str,
         *,
         dose: float | None = None,
         modality: str | None = None,
@@ -225,8 +256,8 @@ class FittedConditional(PersistentModel):
         ----------
         {adata}
             Covariates of the model (``condition_keys``) are read from ``obs``.
-        perturbation, dose
-            As in :meth:`given`.
+        target, dose
+            As in :meth:`at`.
         {modality}
         {write_genes}
         {clip}
@@ -240,9 +271,9 @@ class FittedConditional(PersistentModel):
         Raises
         ------
         RuntimeError, ValueError, OSError
-            As :meth:`given` and :meth:`W1OT.predict`.
+            As :meth:`at` and :meth:`W1OT.predict`.
         """
-        return self.given(perturbation, dose=dose).predict(
+        return self.at(target, dose=dose).predict(
             adata,
             modality=modality,
             write_genes=write_genes,
@@ -257,7 +288,7 @@ class FittedConditional(PersistentModel):
         chosen = {"preset": self.preset, **self.settings.to_json()}
         return {**chosen, "n_seeds": self.problems.n_seeds, **self.training_}
 
-    def settings_json(self) -> dict[str, Any]:
+    def _settings_json(self) -> dict[str, Any]:
         """Preset, settings and conditions."""
         return {
             "preset": self.preset,
@@ -279,8 +310,8 @@ class FittedConditional(PersistentModel):
         self.calibrations = calibrations.from_arrays(arrays, strata, n_genes, self.seed)
 
     @classmethod
-    def saved_settings(cls) -> Any:  # noqa: ANN401
-        """Types of the fields of :meth:`settings_json`."""
+    def _saved_settings(cls) -> Any:  # noqa: ANN401
+        """Types of the fields of :meth:`_settings_json`."""
         return {
             "preset": str,
             "settings": dict[str, Any],

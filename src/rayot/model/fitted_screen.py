@@ -14,7 +14,7 @@ from mudata import MuData
 
 from rayot._arguments import result_name
 from rayot._docs import shared
-from rayot._public import public
+from rayot._public import public, renamed
 from rayot.data.modality import modality_of
 from rayot.model.encoding import check_cells
 from rayot.model.method import Method
@@ -77,10 +77,22 @@ class FittedScreen(PersistentScreen):
         return self.components.settings(self.settings), self.components.basis.shape[1]
 
     @property
-    def n_maps(self) -> int:
+    def _n_maps(self) -> int:
         """Maps of a perturbation that was not fitted, as many as spreads of others need."""
         several = any(len(each) > 1 for each in self.stack.problems.values())
         return 2 if several else 1
+
+    def __repr__(self) -> str:
+        """What is fitted, how good it is, and what comes next."""
+        subject = f"Screen by {self.method} from {self.control!r}, seed {self.seed}"
+        if not self._is_trained:
+            return f"{subject}\nnot trained: call train()"
+        words = self.table["certificate"].value_counts()
+        said = ", ".join(f"{n} {word}" for word, n in words.items())
+        return (
+            f"{subject}\n{len(self.table)} perturbations: {said}\nnext: at(target), "
+            "predict(cells, target), save(folder); table has a row of each perturbation"
+        )
 
     def __len__(self) -> int:
         self._check_trained()
@@ -113,13 +125,13 @@ class FittedScreen(PersistentScreen):
             hint = f" Did you mean {close[0]!r}?" if close else ""
             raise KeyError(f"The screen has no perturbation {perturbation!r}.{hint}")
         fitted = self.stack.problems.get(perturbation)
-        model = method_of(self.method).assembled(
+        model = method_of(self.method)._assembled(
             self.data,
             self.control,
             perturbation,
             self.representation,
             self.seed,
-            fitted or Problems(perturbation, (), "balanced", self.n_maps),
+            fitted or Problems(perturbation, (), "balanced", self._n_maps),
             self.settings,
             self.preset,
         )
@@ -127,7 +139,7 @@ class FittedScreen(PersistentScreen):
             model.module.strength.zero_()
             row = found.iloc[0]
             report = still(float(row["p_value"]), float(row["q_value"]))
-            model.diagnostics_ = [report] * self.n_maps
+            model.diagnostics_ = [report] * self._n_maps
         else:
             settings, n_features = self.in_components()
             module = model.stack_type(n_features, model.module.names, settings, self.seed)
@@ -139,17 +151,36 @@ class FittedScreen(PersistentScreen):
                 model.module = module.eval()
             model.combination = combination
             model.diagnostics_ = self._reports(perturbation)
-        model.history_, model.training_cells = self.stack.history, self.training_cells
+        model._history, model.training_cells = self.stack.history, self.training_cells
         model.training_ = dict(self.training_)
-        model.is_trained_ = True
+        model._is_trained = True
         return model
 
-    @public(key=result_name, perturbation=None)
+    @public()
+    def at(self, target: str) -> Method:
+        """The model of one perturbation, as ``screen[target]``.
+
+        Parameters
+        ----------
+        target
+            A perturbation of the screen.
+
+        Raises
+        ------
+        KeyError
+            If the screen has no such perturbation; the nearest name is given.
+        RuntimeError
+            If the screen is not trained.
+        """
+        return self[target]
+
+    @renamed(perturbation="target")
+    @public(key=result_name, target=None)
     @shared
     def predict(
         self,
         adata: AnnData | MuData,
-        perturbation: str | Sequence[str] | None = None,
+        target: str | Sequence[str] | None = None,
         *,
         modality: str | None = None,
         write_genes: bool = True,
@@ -163,9 +194,9 @@ class FittedScreen(PersistentScreen):
         Parameters
         ----------
         {adata}
-        perturbation
-            One of the screen's, some of them, or None for all, whose predictions have to go to a
-            file.
+        target
+            A perturbation of the screen, some of them, or None for all, whose predictions have to
+            go to a file.
         {modality}
         {write_genes}
         {clip}
@@ -187,10 +218,8 @@ class FittedScreen(PersistentScreen):
         OSError
             As :meth:`W1OT.predict`.
         """
-        if perturbation is not None and (
-            isinstance(perturbation, str) or not isinstance(perturbation, Iterable)
-        ):
-            return self[perturbation].predict(
+        if target is not None and (isinstance(target, str) or not isinstance(target, Iterable)):
+            return self[target].predict(
                 adata,
                 modality=modality,
                 write_genes=write_genes,
@@ -200,7 +229,7 @@ class FittedScreen(PersistentScreen):
                 overwrite=overwrite,
             )
         key = self.method if key is None else key
-        names = list(self) if perturbation is None else list(dict.fromkeys(map(str, perturbation)))
+        names = list(self) if target is None else list(dict.fromkeys(map(str, target)))
         if write is None or not names:
             raise ValueError(
                 f"Predictions of {len(names)} perturbations go to a file; name it by write, or one "
@@ -239,7 +268,7 @@ class FittedScreen(PersistentScreen):
             write_genes,
             clip,
             key,
-            several=self.n_maps > 1,
+            several=self._n_maps > 1,
             labelled=True,
             overwrite=overwrite,
         )

@@ -78,7 +78,7 @@ class GENOT(Method):
         """
         if n_samples is None:
             return super().predict(adata, **options)
-        self._check_if_trained(warn=False, message="Train the model before it predicts.")
+        self._check_trained("Train the model before it predicts.")
         model = copy.copy(self)
         model.module = copy.copy(self.module)
         model.settings = replace(self.settings, n_samples=n_samples)

@@ -37,7 +37,7 @@ class GivenCondition(W1OT):
     """Of each term; none if one of them has no distributions."""
 
     @property
-    def calibrations_by_term(self) -> tuple[Calibration, ...]:
+    def _calibrations_by_term(self) -> tuple[Calibration, ...]:
         """What calibrates each term of a move."""
         return self.calibrations
 
@@ -84,7 +84,7 @@ class GivenCondition(W1OT):
         """Sum of the moves of all terms, for cells of the condition's covariates."""
         terms = [each._replace(covariates=condition.covariates) for each in self.terms]
         found = [
-            moves_of(self.conditional.maps_of(each), self.problems, None, cells, None)
+            moves_of(self.conditional._maps_of(each), self.problems, None, cells, None)
             for each in terms
         ]
         if len(found) == 1:

@@ -96,9 +96,9 @@ class JointMethod(Method):
         """Dose that cells are moved to."""
         return self.settings.dose
 
-    def new_module(self, settings: Settings) -> JointStack:
+    def _new_module(self, settings: Settings) -> JointStack:
         """Models that are not fitted."""
-        module = super().new_module(settings)
+        module = super()._new_module(settings)
         assert isinstance(module, JointStack)
         if self.settings.conditions:
             module.towards = self.settings.conditions.index(self.target_key)
@@ -127,7 +127,7 @@ class JointMethod(Method):
         RuntimeError
             If the model is not trained.
         """
-        self._check_if_trained(warn=False, message="Train the model before it predicts.")
+        self._check_trained("Train the model before it predicts.")
         model = copy.copy(self)
         target = self.target_key if target is None else str(target)
         if target not in self.settings.conditions[1:]:
@@ -143,7 +143,6 @@ class JointMethod(Method):
             model.calibration = model.sample = None
             model.target_key = target
             model.problems = replace(self.problems, target=target)
-            model._summarise()
             model.module.towards = self.settings.conditions.index(target)
             # How far to go was found for the pair that was fitted.
             model.module.strength.fill_(1.0)

@@ -26,16 +26,18 @@ from rayot.data.strata import check_strata, training_strata
 from rayot.model import saved
 from rayot.model.base import TransportModel
 from rayot.model.calibration import LARGEST, Calibration
-from rayot.model.fitting import fit
 from rayot.model.problems import Problems
 from rayot.model.schema import fields_of
 from rayot.model.training_cells import training_cells
 from rayot.model.training_distance import TrainingDistance
 from rayot.model.training_sample import TrainingSample, may_calibrate
+from rayot.model.unseen import UnseenStrata
 from rayot.representation import Representation, representation_of
 from rayot.representation.resolve import has_decoder
-from rayot.solvers import Attributes, Settings, Stack
-from rayot.train import TrainingOptions
+from rayot.solvers import Attributes, Settings, Stack, choose_combination, instability
+from rayot.solvers.phase import Sides
+from rayot.train import TrainingOptions, train_transport
+from rayot.train.left_out import combined_without_strata
 from rayot.train.runner import Fit
 
 
@@ -82,6 +84,8 @@ class Method(TransportModel):
     settings: Settings
     preset: str
     sample: TrainingSample | None = None
+    sides: Sides | None = None
+    """Training cells of source and target; None of a model that was loaded."""
 
     @public()
     def __init__(
@@ -140,7 +144,7 @@ class Method(TransportModel):
             super().__init__(data, str(source_key), str(target_key), representation, seed, problems)
             if not checked:
                 self._check_cells(cells, rows)
-            self.settings = self.adapted(self.settings, representation)
+            self.settings = self._adapted(self.settings, representation)
             taken = training_cells(
                 cells,
                 groups,
@@ -161,14 +165,14 @@ class Method(TransportModel):
             if may_calibrate(self.decode, taken.nonnegative, representation):
                 sample = TrainingSample.of(cells, self.data, groups, representation, names, seed)
                 self.sample = sample if sample.calibrates(self.decode) else None
-        self.source, self.target, self.labels = taken.source, taken.target, taken.labels
+        self.sides, self.labels = (taken.source, taken.target), taken.labels
         self.components = taken.components
         self.training_cells = names_kept(cells, np.concatenate([training, others]))
         self.data = replace(data, nonnegative=taken.nonnegative)
-        self.module = self.new_module(self.settings)
+        self.module = self._new_module(self.settings)
 
     @classmethod
-    def adapted(cls, settings: Settings, representation: Representation) -> Settings:
+    def _adapted(cls, settings: Settings, representation: Representation) -> Settings:
         """Settings of a fit in a representation; the same by default."""
         return settings
 
@@ -182,7 +186,7 @@ class Method(TransportModel):
         """What a joint method knows of training cells beside their expression."""
         return None
 
-    def new_module(self, settings: Settings) -> Stack:
+    def _new_module(self, settings: Settings) -> Stack:
         """Maps that are not fitted."""
         names = self.problems.names
         return self.stack_type(self.representation.n_features, names, settings, self.seed)
@@ -260,13 +264,13 @@ class Method(TransportModel):
             **trainer_kwargs,
         )
         settings = self.settings.with_limits(max_steps, batch_size)
-        if hasattr(self, "source"):
-            settings = settings.with_batch_for(len(self.source.rows.unique()))
+        if self.sides is not None:
+            settings = settings.with_batch_for(len(self.sides[0].rows.unique()))
         module, fitted = self._fitted(settings, options)
         # Until all of it is there, should it be interrupted.
-        self.is_trained_ = False
+        self._is_trained = False
         self.module = module
-        self.history_ = {
+        self._history = {
             phase: pd.DataFrame(columns).set_index("step")
             for phase, columns in fitted.history.items()
         }
@@ -279,22 +283,44 @@ class Method(TransportModel):
         self.calibration = None
         if self.sample is not None:
             self.calibration = Calibration.of(self, self.sample.copy()).within(LARGEST)
-        self.is_trained_ = True
+        self._is_trained = True
 
     @property
     def _can_train(self) -> bool:
-        return hasattr(self, "source")
+        return self.sides is not None
 
     def _fitted(self, settings: Settings, options: TrainingOptions) -> tuple[Stack, Fit]:
-        """A fitted map, and what the fit leaves beside it."""
-        return fit(self, settings, options)
+        """A fitted map, and what the fit leaves beside it; sets what combines maps of strata."""
+        assert self.sides is not None
+        module = self._new_module(settings)
+        stack, components = module, self.components
+        if components is not None:
+            stack = components.reduced(module)
+        labels = None if self.labels is None else (self.labels, self.labels)
+        members = self.problems.members
+        # Members that nobody asked for share the folds of the first: 25 further maps would be much.
+        judges = None if self.spread_of_genes else members[0].repeat(len(members)).tolist()
+        result = train_transport(stack, *self.sides, options, labels, judges=judges)
+        if len(members) > 1:
+            for problem, value in instability(stack, members, self.sides[0]).items():
+                result.diagnostics[problem]["instability"] = value
+        self.combination = None
+        if self.problems.separate:
+            self.combination = choose_combination(stack, members, *self.sides)
+            if options.leave_out_strata:
+                left_out = combined_without_strata(stack, members, self.sides)
+                result = replace(result, left_out=left_out)
+        if components is not None:
+            self.combination = components.lift(stack, module, self.combination)
+        self.unseen = UnseenStrata.of(self, result, labels)
+        return module.eval(), result
 
-    def settings_json(self) -> dict[str, Any]:
+    def _settings_json(self) -> dict[str, Any]:
         """Preset and settings."""
         return {"preset": self.preset, **self.settings.to_json()}
 
     @classmethod
-    def assembled(
+    def _assembled(
         cls,
         data: DataSpec,
         source_key: str,
@@ -309,12 +335,12 @@ class Method(TransportModel):
         model = cls.__new__(cls)
         model.settings, model.preset, model.decode = settings, preset, settings.decode
         TransportModel.__init__(model, data, source_key, target_key, representation, seed, problems)
-        model.module = model.new_module(settings).eval()
+        model.module = model._new_module(settings).eval()
         return model
 
     @classmethod
-    def saved_settings(cls) -> Any:  # noqa: ANN401
-        """Types of the fields of :meth:`settings_json`."""
+    def _saved_settings(cls) -> Any:  # noqa: ANN401
+        """Types of the fields of :meth:`_settings_json`."""
         return {"preset": str, **fields_of(cls.stack_type.settings_type)}
 
     @classmethod
@@ -340,7 +366,9 @@ class Method(TransportModel):
         saved.check_state(state, kind, settings, build, n_problems)
         source, seed = values["source_key"], values["seed"]
         cls._check_saved(data, settings, source, target)
-        return cls.assembled(data, source, target, representation, seed, problems, settings, preset)
+        return cls._assembled(
+            data, source, target, representation, seed, problems, settings, preset
+        )
 
     @classmethod
     def _check_saved(cls, data: DataSpec, settings: Any, source: str, target: str) -> None:  # noqa: ANN401

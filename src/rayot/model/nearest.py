@@ -35,7 +35,7 @@ class Nearest(ProfileMethod):
     (5, 30)
     """
 
-    def predicted_shift(
+    def _predicted_shift(
         self,
         target: str,
         shifts: Mapping[str, np.ndarray],

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
-from scvi.model.base import BaseModelClass
 
 import rayot
 from rayot._public import public
 from rayot.data.spec import DataSpec
 from rayot.model import files, saved
 from rayot.model.calibration import Calibration
+from rayot.model.life_cycle import Model
 from rayot.model.problems import Problems
 from rayot.model.training_distance import TrainingDistance
 from rayot.model.unseen import UnseenStrata
@@ -50,7 +50,7 @@ SAVED = {
 """Types of the fields of a saved model, beside those of its settings."""
 
 
-class PersistentModel(BaseModelClass):
+class PersistentModel(Model):
     """A model that is written to JSON and safetensors, and read back without an AnnData."""
 
     module: Stack
@@ -70,12 +70,12 @@ class PersistentModel(BaseModelClass):
     diagnostics_: list[dict[str, Any]]
 
     @abstractmethod
-    def settings_json(self) -> dict[str, Any]:
+    def _settings_json(self) -> dict[str, Any]:
         """Arguments of the method, as plain values."""
 
     def parameters(self) -> dict[str, Any]:
         """Everything that was chosen for this fit, as plain values."""
-        return {**self.settings_json(), "n_seeds": self.problems.n_seeds, **self.training_}
+        return {**self._settings_json(), "n_seeds": self.problems.n_seeds, **self.training_}
 
     @public()
     def save(self, dir_path: str | Path, overwrite: bool = False) -> None:
@@ -99,7 +99,7 @@ class PersistentModel(BaseModelClass):
         OSError
             If it cannot be written to; what was there before still is.
         """
-        self._check_if_trained(warn=False, message="Train the model before it is saved.")
+        self._check_trained("Train the model before it is saved.")
         state = {
             name: value.detach().cpu().numpy() for name, value in self.module.state_dict().items()
         }
@@ -136,7 +136,7 @@ class PersistentModel(BaseModelClass):
             "combination": self.combination and self.combination.to_json(),
             "data": self.data.to_json(),
             "representation": self.representation.to_json(),
-            "settings": self.settings_json(),
+            "settings": self._settings_json(),
             "training": self.training_,
             "diagnostics": self.diagnostics_,
             "history": history,
@@ -167,7 +167,7 @@ class PersistentModel(BaseModelClass):
         return files.load(
             dir_path,
             cls.__name__,
-            {**SAVED, "settings": cls.saved_settings()},
+            {**SAVED, "settings": cls._saved_settings()},
             lambda values, arrays: cls._restore(values, arrays, representation),
         )
 
@@ -218,10 +218,10 @@ class PersistentModel(BaseModelClass):
             )
         model.unseen = UnseenStrata.from_json(values["strata"].get("unseen"), problems.strata)
         model.spread_of_genes = values["strata"].get("spread_of_genes", True)
-        model.history_ = saved.history_of(values["history"], of_history)
+        model._history = saved.history_of(values["history"], of_history)
         model.training_, model.training_cells = values["training"], training_cells
         model.diagnostics_ = list(map(saved.with_no_effect, values["diagnostics"]))
-        model.is_trained_ = True
+        model._is_trained = True
         return model
 
     def _calibration_arrays(self) -> saved.Arrays:
@@ -235,8 +235,8 @@ class PersistentModel(BaseModelClass):
 
     @classmethod
     @abstractmethod
-    def saved_settings(cls) -> Any:  # noqa: ANN401
-        """Types of the fields of :meth:`settings_json`."""
+    def _saved_settings(cls) -> Any:  # noqa: ANN401
+        """Types of the fields of :meth:`_settings_json`."""
 
     @classmethod
     @abstractmethod

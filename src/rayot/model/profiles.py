@@ -65,6 +65,7 @@ class ProfileMethod(Method):
         """
 
     settings: ProfileSettings
+    _shift: np.ndarray | None = None
 
     @public()
     def __init__(
@@ -111,11 +112,11 @@ class ProfileMethod(Method):
         self.training_cells = names_kept(cells, rows)
         control = means.pop(str(source_key))
         shifts = {name: mean - control for name, mean in means.items()}
-        self._shift = self.predicted_shift(str(target_key), shifts, vectors, control)
-        self.module = self.new_module(self.settings)
+        self._shift = self._predicted_shift(str(target_key), shifts, vectors, control)
+        self.module = self._new_module(self.settings)
 
     @abstractmethod
-    def predicted_shift(
+    def _predicted_shift(
         self,
         target: str,
         shifts: Mapping[str, np.ndarray],
@@ -126,12 +127,12 @@ class ProfileMethod(Method):
 
     @property
     def _can_train(self) -> bool:
-        return hasattr(self, "_shift")
+        return self._shift is not None
 
     def _fitted(self, settings: Settings, options: TrainingOptions) -> tuple[Stack, Fit]:
         """Nothing is trained: the shift is known once the model is constructed."""
-        module = self.new_module(settings)
-        assert isinstance(module, ProfileMap)
+        module = self._new_module(settings)
+        assert isinstance(module, ProfileMap) and self._shift is not None
         module.shift[:] = torch.from_numpy(self._shift.astype(np.float32))
         reason = (
             "The shift follows from other perturbations; nothing was held out to judge it by. Try "

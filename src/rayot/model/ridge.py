@@ -36,7 +36,7 @@ class Ridge(ProfileMethod):
     (5, 30)
     """
 
-    def predicted_shift(
+    def _predicted_shift(
         self,
         target: str,
         shifts: Mapping[str, np.ndarray],

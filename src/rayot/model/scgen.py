@@ -86,7 +86,7 @@ class ScGen(Method):
         return super().setup_anndata(cells, strata_key=strata_key, **options)
 
     @classmethod
-    def adapted(cls, settings: Settings, representation: Representation) -> Settings:
+    def _adapted(cls, settings: Settings, representation: Representation) -> Settings:
         """Without an autoencoder where the cells are not in genes."""
         assert isinstance(settings, ScGenSettings)
         return settings if representation.name is None else replace(settings, n_latent=None)

@@ -152,7 +152,7 @@ class Screen(FittedScreen):
             representation = representation_of(cells, data, rows, representation)
             if not checked:
                 check_cells(representation, cells, rows, data=data)
-        self.settings = kind.adapted(self.settings, representation)
+        self.settings = kind._adapted(self.settings, representation)
         self.data, self.representation = data, representation
         self.cell_types = self._cells.type_names
         self.training_cells = names_kept(cells, rows)

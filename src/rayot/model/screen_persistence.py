@@ -104,9 +104,13 @@ class PersistentScreen(Mapping[str, Method]):
     def in_components(self) -> tuple[Settings, int]:
         """Settings and dimension that the stack itself has."""
 
-    def _check_trained(self) -> None:
+    @property
+    def _is_trained(self) -> bool:
         # What is filled last.
-        if not hasattr(self, "calibrations"):
+        return hasattr(self, "calibrations")
+
+    def _check_trained(self) -> None:
+        if not self._is_trained:
             raise RuntimeError("Train the screen first.")
 
     @public()

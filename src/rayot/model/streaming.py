@@ -42,7 +42,7 @@ def predictions(
     adata, rows, write_genes, write_representation, clip
         As in :meth:`rayot.model.base.TransportModel.transport`.
     """
-    model._check_if_trained(warn=False, message="Train the model before it predicts.")
+    model._check_trained("Train the model before it predicts.")
     widest = max(len(model.data.var_names), model.representation.n_features)
     size = min(BLOCK_ROWS, chunk_rows(widest * len(model.problems)))
     for chunk in row_chunks(rows, size):
@@ -86,7 +86,7 @@ def check_target(
     width = 0
     if write_genes and model.representation.has_decoder:
         # Of calibrated genes most may be zero, which take no room.
-        if not model.calibrations_by_term:
+        if not model._calibrations_by_term:
             spread = model.spread_of_genes and len(model.problems) > 1
             width += len(model.data.var_names) * (2 if spread else 1)
     if model.representation.name is not None:

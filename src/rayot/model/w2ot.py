@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+from dataclasses import replace
+from typing import Self
+
 from rayot._docs import shared
+from rayot._public import public
 from rayot.model.method import Method
 from rayot.solvers.w2 import W2Map
 
@@ -31,3 +36,41 @@ class W2OT(Method):
     """
 
     stack_type = W2Map
+    module: W2Map
+
+    @public()
+    def back(self) -> Self:
+        """The map from the target back to the source, ∇φ, with all verbs of this one.
+
+        Returns
+        -------
+        A model of its own; this one stays as it is. Genes are not calibrated, and it has no
+        figures of its own, as those of the fit judge the way there.
+
+        Raises
+        ------
+        RuntimeError
+            If the model is not trained.
+        ValueError
+            If strata have maps of their own: how these are combined is known for source cells.
+        """
+        self._check_trained("Train the model before it predicts.")
+        if self.problems.separate:
+            raise ValueError(
+                "Maps of separate strata are combined by source cells, so there is no way back; "
+                "fit with strata='balanced'."
+            )
+        model = copy.copy(self)
+        model.source_key, model.target_key = self.target_key, self.source_key
+        model.problems = replace(self.problems, target=self.source_key)
+        module = model.module = copy.deepcopy(self.module)
+        there, back = module.forward_potential, module.backward_potential
+        module.forward_potential, module.backward_potential = back, there
+        model.sides = model.sample = model.calibration = None
+        model.training_distance = model.unseen = None
+        reason = (
+            "The fit was judged by the way from source to target. Try cells of the source: "
+            "rayot.tl.evaluate scores the way back by them."
+        )
+        model.diagnostics_ = [{"certificate": "check", "reason": reason}] * len(self.problems)
+        return model

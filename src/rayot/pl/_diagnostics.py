@@ -49,7 +49,7 @@ class _Panel:
 @shared
 def diagnostics(
     adata: AnnData,
-    key: str = "w1ot",
+    key: str | None = None,
     *,
     ax: Axes | Sequence[Axes] | None = None,
     show: bool | None = None,
@@ -86,7 +86,7 @@ def diagnostics(
     KeyError
         If the map is not there or kept no diagnostics.
     ValueError
-        If ``ax`` are not as many as the panels.
+        If there are several maps and none is named, or ``ax`` are not as many as the panels.
 
     Examples
     --------
@@ -98,7 +98,7 @@ def diagnostics(
     >>> [ax.get_title() for ax in rt.pl.diagnostics(adata, show=False)]
     ['energy distance', 'exact W₁ of 10 cells', 'length of the way']
     """
-    FittedMap.read(adata, key)
+    key = FittedMap.read(adata, key).key
     figures = adata.uns[Key.uns.result(key)].get(Key.result.diagnostics, {})
     names = [name for name in vars(Key.diagnostics) if not name.startswith("_")]
     missing = [name for name in names if name not in figures]

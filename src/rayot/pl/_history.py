@@ -28,7 +28,7 @@ FEW = 10
 @shared
 def history(
     adata: AnnData,
-    key: str = "w1ot",
+    key: str | None = None,
     *,
     ax: Axes | Sequence[Axes] | None = None,
     show: bool | None = None,
@@ -58,7 +58,7 @@ def history(
     KeyError
         If the map is not there or kept no history.
     ValueError
-        If ``ax`` are not as many as the phases.
+        If there are several maps and none is named, or ``ax`` are not as many as the phases.
 
     Examples
     --------
@@ -74,10 +74,13 @@ def history(
     >>> [ax.get_title() for ax in rt.pl.history(adata, show=False)]
     ['ray 1 potential']
     """
-    FittedMap.read(adata, key)
+    key = FittedMap.read(adata, key).key
     phases = adata.uns[Key.uns.result(key)].get(Key.result.history)
     if not phases:
-        raise KeyError(f"The map {key!r} has no {Key.result.history!r} in adata.uns.")
+        raise KeyError(
+            f"The map {key!r} has no {Key.result.history!r} in adata.uns; methods that are trained "
+            "step by step, such as rayot.tl.w1ot, keep one."
+        )
     axes = row_of_axes(ax, len(phases), (3.6, 3.0))
     for panel, (phase, curves) in zip(axes, phases.items(), strict=True):
         _draw_phase(panel, curves)

@@ -25,7 +25,7 @@ MARKERS = {"triangle": "^", "square": "s", "diamond": "D", "circle": "o", "cross
 @shared
 def markers(
     adata: AnnData,
-    key: str = "w1ot",
+    key: str | None = None,
     basis: str | None = None,
     *,
     size: float | None = None,
@@ -62,6 +62,8 @@ def markers(
     ------
     KeyError
         If the map or the embedding is not there; the message names what is.
+    ValueError
+        If there are several maps and none is named.
 
     Examples
     --------

@@ -63,7 +63,9 @@ class _Space:
     predicted: Points
 
 
-def planar_cells(adata: AnnData, key: str, basis: str | None = None, seed: int = 0) -> PlanarCells:
+def planar_cells(
+    adata: AnnData, key: str | None, basis: str | None = None, seed: int = 0
+) -> PlanarCells:
     """Place observed and predicted cells in the plane.
 
     Two-dimensional data are drawn as they are. In an embedding the observed cells keep their
@@ -76,7 +78,7 @@ def planar_cells(adata: AnnData, key: str, basis: str | None = None, seed: int =
     adata
         With the fitted map.
     key
-        Name of the map.
+        Name of the map; None takes the only one there is.
     basis
         Name of an embedding (``umap`` for ``obsm["X_umap"]``); by default the space of the map if
         it has two dimensions, otherwise ``umap``.
@@ -87,6 +89,8 @@ def planar_cells(adata: AnnData, key: str, basis: str | None = None, seed: int =
     ------
     KeyError
         If the map, its prediction or the embedding is not there.
+    ValueError
+        If there are several maps and none is named, or it has transported no cell.
     """
     fitted = FittedMap.read(adata, key)
     fitted.check(adata, target=False)
@@ -113,7 +117,7 @@ def planar_cells(adata: AnnData, key: str, basis: str | None = None, seed: int =
     if entry != Key.obsm.umap:
         found = ", ".join(map(repr, adata.obsm)) or "none"
         raise KeyError(f"There is no embedding {entry!r} in adata.obsm (found: {found}).")
-    places = kept_umap(adata, key, rows, space.observed, observed, seed)
+    places = kept_umap(adata, fitted.key, rows, space.observed, observed, seed)
     return _place(space, places, _near(predicted, observed, places), labels, False)
 
 

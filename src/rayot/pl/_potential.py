@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @shared
 def potential(
     adata: AnnData,
-    key: str = "w1ot",
+    key: str | None = None,
     *,
     n_rays: int = 0,
     n_levels: int = 20,
@@ -65,7 +65,9 @@ def potential(
     ------
     KeyError
         If the map is not there, or has no potential over the plane because its data have more than
-        two dimensions.
+        two dimensions, or its method none.
+    ValueError
+        If there are several maps and none is named.
 
     Examples
     --------
@@ -81,12 +83,12 @@ def potential(
     ... )
     >>> ax = rt.pl.potential(adata, show=False)
     """
-    fitted = FittedMap.read(adata, key)
+    key = FittedMap.read(adata, key).key
     grid = adata.uns[Key.uns.result(key)].get(Key.result.potential_grid)
     if grid is None:
         raise KeyError(
-            f"The map {fitted.key!r} has no {Key.result.potential_grid!r} in adata.uns; it is "
-            "there for two-dimensional data only. For others colour cells by "
+            f"The map {key!r} has no {Key.result.potential_grid!r} in adata.uns; rayot.tl.w1ot "
+            "writes one for two-dimensional data. In more dimensions colour cells by "
             f"obs[{Key.obs.potential(key)!r}]."
         )
     cells = planar_cells(adata, key)

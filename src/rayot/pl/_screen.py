@@ -25,7 +25,7 @@ DETECTABLE, UNDETECTABLE = "#0B6E99", "#A8A8A8"
 @shared
 def screen(
     adata: AnnData | MuData,
-    key: str = "screen",
+    key: str | None = None,
     *,
     n_shown: int = 30,
     modality: str | None = None,
@@ -41,8 +41,7 @@ def screen(
     ----------
     adata
         With a screen of :func:`rayot.tl.screen`. It is not changed.
-    key
-        Name of the screen.
+    {key_of_screen}
     n_shown
         Perturbations shown, those with the largest distance.
     {modality}
@@ -58,6 +57,8 @@ def screen(
     ------
     KeyError
         If there is no screen of this name.
+    ValueError
+        If there are several screens and none is named.
 
     Examples
     --------
@@ -67,7 +68,7 @@ def screen(
     >>> rt.pl.screen(adata, show=False).get_xlabel()
     'energy distance from the control'
     """
-    result = read_screen(modality_of(adata, modality), key)
+    _, result = read_screen(modality_of(adata, modality), key)
     columns = Key.screen_table
     table = result[Key.screen.table].sort_values(columns.energy_distance, ascending=False)
     n_detectable, n_all = int(table[columns.detectable].sum()), len(table)

@@ -27,7 +27,7 @@ LARGEST_NAMES = 60
 @shared
 def similarity(
     adata: AnnData | MuData,
-    key: str = "screen",
+    key: str | None = None,
     *,
     modality: str | None = None,
     ax: Axes | None = None,
@@ -40,8 +40,7 @@ def similarity(
     ----------
     adata
         With a screen that :func:`rayot.tl.similarity` has compared. It is not changed.
-    key
-        Name of the screen.
+    {key_of_screen}
     {modality}
     {ax}
     {show}
@@ -55,6 +54,8 @@ def similarity(
     ------
     KeyError
         If there is no screen of this name, or it was not compared.
+    ValueError
+        If there are several screens and none is named.
 
     Examples
     --------
@@ -65,7 +66,8 @@ def similarity(
     >>> rt.pl.similarity(adata, show=False).get_title()
     'cosine of mean displacements'
     """
-    found = read_screen(modality_of(adata, modality), key).get(Key.screen.similarity)
+    key, result = read_screen(modality_of(adata, modality), key)
+    found = result.get(Key.screen.similarity)
     if found is None:
         raise KeyError(
             f"The perturbations of the screen {key!r} were not compared; call "

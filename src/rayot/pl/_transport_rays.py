@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @shared
 def transport_rays(
     adata: AnnData,
-    key: str = "w1ot",
+    key: str | None = None,
     basis: str | None = None,
     color: str | None = None,
     *,
@@ -68,7 +68,7 @@ def transport_rays(
     KeyError
         If the map, the embedding or the colour is not there; the message names what is.
     ValueError
-        If ``n_rays`` is negative.
+        If there are several maps and none is named, or ``n_rays`` is negative.
 
     Examples
     --------

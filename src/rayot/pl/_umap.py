@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @shared
 def umap(
     adata: AnnData,
-    key: str = "w1ot",
+    key: str | None = None,
     color: str | None = None,
     *,
     size: float | None = None,
@@ -57,6 +57,8 @@ def umap(
     ------
     KeyError
         If the map or the colour is not there; the message names what is.
+    ValueError
+        If there are several maps and none is named.
 
     Examples
     --------

@@ -32,7 +32,7 @@ def map_of(adata: AnnData, model: TransportModel) -> FittedMap:
     if not isinstance(model, TransportModel):
         raise TypeError(
             "A map is scored by its name or by its model, one at a time; of a screen take "
-            "screen[perturbation], of a conditional model model.given(perturbation). Found "
+            "screen[perturbation], of a conditional model model.at(perturbation). Found "
             f"{type(model).__name__}."
         )
     assert model.data.groupby is not None

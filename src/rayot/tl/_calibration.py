@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from rayot._arguments import number
+from rayot._docs import shared
 from rayot._public import public
 from rayot.data import checks
 from rayot.data.fitted import FittedMap
@@ -37,9 +38,10 @@ class _Points:
 
 
 @public()
+@shared
 def calibration(
     adata: AnnData | MuData,
-    key: str = "w1ot",
+    key: str | None = None,
     *,
     groupby: str | None = None,
     levels: Sequence[float] = (0.5, 0.8, 0.9, 0.95),
@@ -65,8 +67,7 @@ def calibration(
     ----------
     adata
         Cells with a fitted ensemble; in memory, a view, or backed. It is not changed.
-    key
-        Name of the fitted map.
+    {key}
     groupby
         ``"cell_type"``: each gene counts once for each cell type, compared with target cells of
         that type, which a perturbation must not change. None compares the populations.
@@ -75,8 +76,7 @@ def calibration(
     n_top_genes
         Genes to judge by: those with the largest absolute t statistic between source and target
         training cells; all where there are fewer than 100. Genes without any spread are left out.
-    modality
-        Modality of a MuData.
+    {modality}
 
     Returns
     -------
@@ -90,9 +90,9 @@ def calibration(
     KeyError
         If the map was not fitted, or has not written predicted expression.
     ValueError
-        If the map is no ensemble, or none that was asked for (``n_seeds``), it leaves mass
-        unmatched, cells were removed after the fit, genes were renamed, a level is out of range, or
-        fewer than two cells of a kind are there.
+        If there are several maps and none is named, the map is no ensemble, or none that was asked
+        for (``n_seeds``), it leaves mass unmatched, cells were removed after the fit, genes were
+        renamed, a level is out of range, or fewer than two cells of a kind are there.
 
     See Also
     --------

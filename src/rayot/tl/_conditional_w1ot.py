@@ -222,7 +222,7 @@ def conditional_w1ot(
         else:
             write_result(
                 cells,
-                model.given(target_key, dose=target_dose),
+                model.at(target_key, dose=target_dose),
                 key_added,
                 write_genes=write_genes,
                 clip=clip,

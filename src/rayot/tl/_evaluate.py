@@ -35,7 +35,7 @@ WAYS = ("mmd", "energy_distance")
 @public(n_cells=partial(arguments.whole_number, least=2))
 def evaluate(
     adata: AnnData | MuData,
-    key: str | Sequence[str] | W1OT = "w1ot",
+    key: str | Sequence[str] | W1OT | None = None,
     *,
     n_top_genes: int = 50,
     n_cells: int = 1500,
@@ -60,9 +60,9 @@ def evaluate(
         Cells with the fitted maps; in memory, a view, backed or lazy. It is not changed. From a
         file the training cells are read once, block by block, and otherwise only what is scored.
     key
-        Name of a fitted map, or of several between the same conditions with the same split. Or a
-        fitted model, which then predicts the cells that are scored and no others: nothing need
-        have been written to ``adata``.
+        Name of a fitted map, or of several between the same conditions with the same split. None
+        takes the only one in ``adata``. Or a fitted model, which then predicts the cells that are
+        scored and no others: nothing need have been written to ``adata``.
     n_top_genes
         Score these many genes: those with the largest absolute t statistic between source and
         target training cells. All features are scored where there are fewer than 100.
@@ -93,7 +93,8 @@ def evaluate(
     KeyError
         If a map was not fitted, or has not written predicted expression.
     ValueError
-        If several maps do not compare, or fewer than two cells of a kind are there to be scored.
+        If there are several maps and none is named, those that are named do not compare, or fewer
+        than two cells of a kind are there to be scored.
     OSError
         If the file of the cells is moved or changed meanwhile.
 
@@ -113,7 +114,7 @@ def evaluate(
     >>> adata.uns["w1ot"] = dict(
     ...     source="control", target="drug", groupby="perturbation", split_key="split"
     ... )
-    >>> table = rt.tl.evaluate(adata, "w1ot", metrics=["l2", "mmd"])
+    >>> table = rt.tl.evaluate(adata, metrics=["l2", "mmd"])
     >>> table.index.tolist()
     ['w1ot', 'identity', 'mean shift', 'observed']
     >>> table.columns.tolist()
@@ -123,9 +124,11 @@ def evaluate(
     """
     adata = modality_of(adata, modality)
     names = [metric.name for metric in get_metrics(metrics)]
-    model = None if isinstance(key, Sequence) else key
     with unchanged(adata):
-        maps = read_maps(adata, key) if isinstance(key, Sequence) else [map_of(adata, key)]
+        if key is None or isinstance(key, Sequence):
+            model, maps = None, read_maps(adata, key)
+        else:
+            model, maps = key, [map_of(adata, key)]
         cells = read_held_out(
             adata,
             maps,

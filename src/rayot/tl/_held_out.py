@@ -83,24 +83,19 @@ class _Split:
     observed: Rows
 
 
-def read_maps(adata: AnnData, key: str | Sequence[str]) -> list[FittedMap]:
-    """Fitted maps of these names, checked to answer the same question.
+def read_maps(adata: AnnData, key: str | Sequence[str] | None) -> list[FittedMap]:
+    """Fitted maps of these names, or the only one there is, checked to answer the same question.
 
     Raises
     ------
     KeyError
         If a map was not fitted or has not written its predicted expression.
     ValueError
-        If the maps differ in source, target, grouping, split or layer.
+        If there are several and none is named, or those that are named differ in source, target,
+        grouping, split or layer.
     """
-    keys = [key] if isinstance(key, str) else list(dict.fromkeys(key))
-    if not keys:
-        raise ValueError("key is an empty list; name at least one fitted map.")
-    if foreign := [type(name).__name__ for name in keys if not isinstance(name, str)]:
-        raise TypeError(
-            f"key lists {foreign[0]}; several maps are scored by their names, a model alone."
-        )
-    maps = [FittedMap.read(adata, name) for name in keys]
+    names = [key] if key is None or isinstance(key, str) else _distinct(key)
+    maps = [FittedMap.read(adata, name) for name in names]
     for fitted in maps:
         fitted.check(adata)
         fitted.require_predicted_expression(adata)
@@ -108,10 +103,21 @@ def read_maps(adata: AnnData, key: str | Sequence[str]) -> list[FittedMap]:
             first, other = getattr(maps[0], field), getattr(fitted, field)
             if first != other:
                 raise ValueError(
-                    f"The maps {keys[0]!r} and {fitted.key!r} differ in {field} ({first!r} and "
+                    f"The maps {maps[0].key!r} and {fitted.key!r} differ in {field} ({first!r} and "
                     f"{other!r}), so their scores do not compare; evaluate them one by one."
                 )
     return maps
+
+
+def _distinct(keys: Sequence[str]) -> list[str]:
+    """Names of several maps, each once and at least one."""
+    if not keys:
+        raise ValueError("key is an empty list; name at least one fitted map.")
+    if foreign := [type(name).__name__ for name in keys if not isinstance(name, str)]:
+        raise TypeError(
+            f"key lists {foreign[0]}; several maps are scored by their names, a model alone."
+        )
+    return list(dict.fromkeys(keys))
 
 
 def read_held_out(

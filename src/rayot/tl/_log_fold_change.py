@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from rayot import metrics
+from rayot._docs import shared
 from rayot._public import public
 from rayot.data.fitted import FittedMap
 from rayot.data.keys import Key
@@ -23,9 +24,10 @@ if TYPE_CHECKING:
 
 
 @public()
+@shared
 def log_fold_change(
     adata: AnnData | MuData,
-    key: str = "w1ot",
+    key: str | None = None,
     genes: Sequence[str] | None = None,
     *,
     n_top_genes: int = 50,
@@ -45,8 +47,7 @@ def log_fold_change(
     ----------
     adata
         Cells with the fitted map; in memory, a view, or backed. It is not changed.
-    key
-        Name of the fitted map.
+    {key}
     genes
         Name or names of ``adata.var_names``. By default those marked in
         ``adata.var["perturbed"]``, as simulated data have it, or else the ``n_top_genes`` genes
@@ -61,8 +62,7 @@ def log_fold_change(
     min_expressed
         Share of the source or of the target test cells that must express a gene; others have
         missing values, as a ratio of two pseudo-counts says nothing.
-    modality
-        Modality of a MuData.
+    {modality}
 
     Returns
     -------
@@ -75,7 +75,8 @@ def log_fold_change(
     KeyError
         If the map was not fitted, has not written predicted expression, or a gene is unknown.
     ValueError
-        If fewer than two cells of a kind are there, or ``log1p`` is True for what cannot be.
+        If there are several maps and none is named, fewer than two cells of a kind are there, or
+        ``log1p`` is True for what cannot be.
 
     Warns
     -----
@@ -94,7 +95,7 @@ def log_fold_change(
     >>> adata.uns["w1ot"] = dict(
     ...     source="control", target="drug", groupby="perturbation", split_key="split"
     ... )
-    >>> rt.tl.log_fold_change(adata, "w1ot").loc["0", ["observed", "predicted"]].round().tolist()
+    >>> rt.tl.log_fold_change(adata)[["observed", "predicted"]].loc["0"].round().tolist()
     [2.0, 1.0]
     """
     adata = modality_of(adata, modality)
@@ -105,7 +106,7 @@ def log_fold_change(
     scale = _scale(adata, maps[0], log1p, np.concatenate([cells.truth, cells.control]))
     populations = {
         Key.table.observed: cells.truth,
-        Key.table.predicted: cells.predicted[key],
+        Key.table.predicted: cells.predicted[maps[0].key],
         Key.table.identity: cells.control,
         Key.table.mean_shift: cells.control + cells.shift,
     }

@@ -9,6 +9,7 @@ import pandas as pd
 from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 
+from rayot._docs import shared
 from rayot._public import public
 from rayot.data.keys import Key
 from rayot.data.modality import modality_of
@@ -22,9 +23,10 @@ OF = ("mean", "cell_type")
 
 
 @public()
+@shared
 def similarity(
     adata: AnnData | MuData,
-    key: str = "screen",
+    key: str | None = None,
     *,
     of: str = "mean",
     modality: str | None = None,
@@ -39,13 +41,11 @@ def similarity(
     ----------
     adata
         With a screen of :func:`rayot.tl.screen`.
-    key
-        Name of the screen.
+    {key_of_screen}
     of
         ``"mean"``: displacements of all control cells. ``"cell_type"``: the mean over cell types of
         their own cosines, which tells perturbations apart that act on different types.
-    modality
-        Modality of a MuData.
+    {modality}
 
     Returns
     -------
@@ -59,7 +59,8 @@ def similarity(
     KeyError
         If there is no screen of this name.
     ValueError
-        If fewer than two perturbations move cells, or cell types are asked for and there are none.
+        If there are several screens and none is named, fewer than two perturbations move cells, or
+        cell types are asked for and there are none.
 
     Examples
     --------
@@ -72,7 +73,7 @@ def similarity(
     if of not in OF:
         raise ValueError(f"of must be one of {OF}, found {of!r}.")
     cells = modality_of(adata, modality)
-    result = read_screen(cells, key)
+    key, result = read_screen(cells, key)
     displacement = np.asarray(result[Key.screen.displacement], dtype=np.float64)
     names = result[Key.screen.table][Key.screen_table.perturbation].astype(str).to_numpy()
     moving = np.linalg.norm(displacement[:, 0], axis=1) > 0

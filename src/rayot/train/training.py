@@ -141,23 +141,27 @@ class Training(pl.LightningModule):
         """
         rank, n_processes = process()
         part = (f"part {rank}",) if rank else ()
+
+        def n_cells(n_strata: int) -> int:
+            return max(2, math.ceil(self.phase.batch_size / (n_strata * n_processes)))
+
         n_strata = self.source.n_strata
-        n_strata = min(self.phase.strata_per_step or n_strata, n_strata)
-        n = max(2, math.ceil(self.phase.batch_size / (n_strata * n_processes)))
         strata: Sequence[Tensor | None] = [None] * n_batches
         if self.phase.strata_per_step is None:
-            positions = [
-                store.population.draw(self._draws(side, *part), n_batches * n)
-                .view(-1, n_strata, n_batches, n)
-                .permute(2, 0, 1, 3)
-                .flatten(2)
-                for side, store in self.stores.items()
-            ]
+            positions = []
+            for side, store in self.stores.items():
+                # Cells of other conditions have no strata.
+                own = store.population.n_strata
+                drawn = store.population.draw(
+                    self._draws(side, *part), n_batches * n_cells(own)
+                ).view(-1, own, n_batches, n_cells(own))
+                positions.append(drawn.permute(2, 0, 1, 3).flatten(2))
         else:
+            n_strata = min(self.phase.strata_per_step, n_strata)
             draws = self._draws(*part)
             of_steps = self._strata(draws, n_batches, n_strata)
             positions = [
-                store.population.draw_from(draws, of_steps, n).transpose(0, 1)
+                store.population.draw_from(draws, of_steps, n_cells(n_strata)).transpose(0, 1)
                 for store in self.stores.values()
             ]
             strata = of_steps.to(self.device).unbind(1)

@@ -107,9 +107,9 @@ WRITING = WriteOptions(write_genes=True, clip="auto", copy=None)
 class Options(CellOptions, FitOptions, WriteOptions, total=False):
     """Keywords of every verb, as a type checker knows them.
 
-    Verbs take arguments of Lightning's Trainer too. A type checker can know the ones or let all
-    pass, and these are few and seldom: it knows ours, so that a misspelt one is marked before
-    anything is fitted. A dictionary of the Trainer's passes, ``**trainer_kwargs``.
+    Verbs take arguments of Lightning's Trainer beside. A type checker marks these, as it marks a
+    misspelt keyword: it knows all keywords that there are, or none. The Trainer's are seldom
+    wanted, and pass as a dictionary, ``**trainer_kwargs``.
     """
 
 

@@ -41,15 +41,15 @@ def measure(method: str, seed: int) -> dict:
         found = np.empty_like(truth)
         found[order[0]] = plan @ target / plan.sum(1, keepdims=True)
     else:
-        rt.tl.genot(
+        rt.tl.translate(
             data,
-            source_modality="rna",
-            target_modality="atac",
+            "rna",
+            "atac",
             seed=seed,
             plan_kwargs=METHODS[method],
             show_progress_bar=False,
         )
-        found = data["rna"].obsm["X_genot"]
+        found = data["rna"].obsm["X_translate"]
     seconds = time.process_time() - start
     return {
         "seconds": round(seconds, 1),

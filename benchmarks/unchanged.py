@@ -136,11 +136,9 @@ def conditional(adata: AnnData, asked: list[tuple[str, float | None]], **options
 def translation() -> Arrays:
     data = modalities()
     settings = {"distance": "euclidean", "width": 32, "integration_steps": 5}
-    model = rt.tl.genot(
-        data, source_modality="rna", target_modality="atac", plan_kwargs=settings, **STEPS
-    )
+    model = rt.tl.translate(data, "rna", "atac", plan_kwargs=settings, **STEPS)
     found = of_parameters(model.module)
-    return found | {"translated": data["rna"].obsm["X_genot"]} | of_figures(model.diagnostics)
+    return found | {"translated": data["rna"].obsm["X_translate"]} | of_figures(model.diagnostics)
 
 
 def of_parameters(module: torch.nn.Module) -> Arrays:

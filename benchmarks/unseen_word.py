@@ -59,12 +59,11 @@ def measure(data: str, unseen: str, strata: str, seed: int) -> dict:
     for left_out in (False, True):
         start = time.process_time()
         model = rt.tl.w1ot(
-            adata,
+            adata.copy(),
             "control",
             target,
             leave_out_strata=left_out,
             show_progress_bar=False,
-            copy=True,
             **options,
         )
         seconds[left_out] = time.process_time() - start

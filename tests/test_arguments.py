@@ -54,6 +54,7 @@ BY_TYPE = {
 
 BY_NAME = {
     "adata": [None, 5, "cells.h5ad", pd.DataFrame({"a": [1]}), np.eye(3)],
+    "mdata": [None, 5, "cells.h5mu", ad.AnnData(np.eye(3))],
     "clip": [None, 1, "always", NAN, []],
     "control": [None, [], {}, NAN, "", "nonsense"],
     "devices": [0, "all", NAN, {}],
@@ -195,6 +196,15 @@ def calls(adata, models):
         "tl.conditional_w1ot": (
             rt.tl.conditional_w1ot,
             {"adata": adata, "control": SOURCE, "show_progress_bar": False},
+        ),
+        "tl.translate": (
+            rt.tl.translate,
+            {
+                "mdata": mudata.MuData({"rna": adata.copy(), "atac": adata[:, :5].copy()}),
+                "source_modality": "rna",
+                "target_modality": "atac",
+                "show_progress_bar": False,
+            },
         ),
         "tl.evaluate": (rt.tl.evaluate, {"adata": adata, "key": "w1ot"}),
         "tl.log_fold_change": (rt.tl.log_fold_change, {"adata": adata, "key": "w1ot"}),

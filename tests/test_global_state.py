@@ -104,7 +104,7 @@ def test_modalities_leave_the_process_as_it_was(fitted):
     both = mudata.MuData({"rna": fitted.copy(), "atac": fitted[:, :5].copy()})
     check(partial(rt.pp.split, both, modality="rna"))
     check(partial(rt.tl.w1ot, both, SOURCE, TARGET, modality="rna", **QUICK))
-    check(partial(rt.tl.genot, both, source_modality="rna", target_modality="atac", **QUICK))
+    check(partial(rt.tl.translate, both, "rna", "atac", **QUICK))
     check(partial(rt.tl.screen, both, SOURCE, modality="rna", **QUICK))
 
 

@@ -1,7 +1,9 @@
 """What importing costs, and that every public name can be had."""
 
+import ast
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -31,6 +33,19 @@ def test_every_public_name_is_there_and_documented(room):
         if callable(thing):
             assert thing.__doc__, f"{room}.{name}"
             assert "{" + "adata" + "}" not in thing.__doc__
+
+
+@pytest.mark.parametrize("room", ["get", "metrics", "model", "pl", "pp", "representation", "tl"])
+def test_type_checkers_see_every_public_name(room):
+    package = getattr(rt, room)
+    tree = ast.parse(Path(package.__file__).read_text(encoding="utf-8"))
+    names = [
+        alias.asname
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    ]
+    assert sorted(filter(None, names)) == sorted(package.__all__)
 
 
 def test_unknown_names_are_attribute_errors():

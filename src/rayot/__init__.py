@@ -1,8 +1,20 @@
 """Predict how single cells respond to a perturbation, by neural optimal transport."""
 
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 from rayot._lazy import attach
+
+if TYPE_CHECKING:
+    from rayot import datasets as datasets
+    from rayot import get as get
+    from rayot import metrics as metrics
+    from rayot import model as model
+    from rayot import pl as pl
+    from rayot import pp as pp
+    from rayot import representation as representation
+    from rayot import solvers as solvers
+    from rayot import tl as tl
 
 __version__ = version("rayot")
 

@@ -73,6 +73,9 @@ PARAMETERS = {
     sends a cell depends on the seed, and writes the spread of their steps, but not that of genes,
     which takes several times as long as the prediction. It takes one where strata are separate,
     and one of any other.""",
+    "copy": """copy
+    Deprecated: fit ``adata.copy()`` in its place, or ``adata.to_memory()`` of cells on disk. True
+    writes to a copy, which the returned model holds as ``model.adata``.""",
     "write_genes": """write_genes
     Whether predictions are decoded to genes, a dense matrix of all cells.""",
     "clip": """clip

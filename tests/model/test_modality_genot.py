@@ -33,7 +33,7 @@ def modalities():
 
 
 def scores(data):
-    truth, found = data["atac"], data["rna"].obsm["X_genot"]
+    truth, found = data["atac"], data["rna"].obsm["X_translate"]
     labels = data["rna"].obs["cell_type"]
     return (
         rt.metrics.foscttm(found, truth.X),
@@ -44,7 +44,7 @@ def scores(data):
 @pytest.mark.parametrize("fused_keys", [None, ("type", "type")])
 @pytest.mark.parametrize("coupling", ["exact", "entropic"])
 def test_an_isometry_is_found(modalities, fused_keys, coupling, tmp_path):
-    model = rt.tl.genot(
+    model = rt.tl.translate(
         modalities,
         source_modality="rna",
         target_modality="atac",
@@ -55,8 +55,8 @@ def test_an_isometry_is_found(modalities, fused_keys, coupling, tmp_path):
     distance, accuracy = scores(modalities)
     assert distance < 0.2
     assert accuracy > 0.9
-    assert (modalities["rna"].obs["genot_sd"] >= 0).all()
-    assert modalities["rna"].uns["genot"]["target_modality"] == "atac"
+    assert (modalities["rna"].obs["translate_sd"] >= 0).all()
+    assert modalities["rna"].uns["translate"]["target_modality"] == "atac"
     model.save(tmp_path / "model")
     loaded = rt.model.ModalityGENOT.load(tmp_path / "model")
     turned = modalities["rna"][:5, ::-1]
@@ -71,7 +71,7 @@ def test_an_isometry_is_found(modalities, fused_keys, coupling, tmp_path):
     )
     np.testing.assert_equal(loaded.diagnostics, model.diagnostics)
     assert loaded.diagnostics["certificate"] == "good"
-    assert modalities["rna"].uns["genot"]["diagnostics"]["certificate"] == "good"
+    assert modalities["rna"].uns["translate"]["diagnostics"]["certificate"] == "good"
     modalities["rna"].write_h5ad(tmp_path / "rna.h5ad")
     assert repr(loaded) == repr(model)
 
@@ -111,10 +111,13 @@ def test_only_training_cells_are_fitted(modalities):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"source_modality": "rna"}, "Name both"),
+        ({"source_modality": "rna"}, "missing a required argument: 'target_modality'"),
         ({"source_modality": "rna", "target_modality": "rna"}, "name two"),
         ({"source_modality": "rna", "target_modality": "protein"}, "no modality 'protein'"),
-        ({"fused_keys": ("type", "type")}, "need source_modality"),
+        (
+            {"source_modality": "rna", "target_modality": "atac", "fused_keys": ("type",)},
+            "fused_keys must be an entry of each of the two modalities",
+        ),
         (
             {"source_modality": "rna", "target_modality": "atac", "fused_keys": ("type", "three")},
             "as many features",
@@ -135,28 +138,42 @@ def test_only_training_cells_are_fitted(modalities):
 )
 def test_bad_input(modalities, options, message):
     modalities["atac"].obsm["three"] = np.zeros((modalities.n_obs, 2))
-    with pytest.raises((KeyError, ValueError), match=message):
-        rt.tl.genot(modalities, **options)
-    assert "X_genot" not in modalities["rna"].obsm
+    with pytest.raises((KeyError, TypeError, ValueError), match=message):
+        rt.tl.translate(modalities, **options)
+    assert "X_translate" not in modalities["rna"].obsm
 
 
 def test_few_cells_and_counts_are_refused(modalities):
     few = MuData({name: side[:19].copy() for name, side in modalities.mod.items()})
     with pytest.raises(ValueError, match="'rna' has 19 training cells; a map needs at least 20"):
-        rt.tl.genot(few, source_modality="rna", target_modality="atac", **QUICK)
+        rt.tl.translate(few, source_modality="rna", target_modality="atac", **QUICK)
     modalities["atac"].X = np.random.default_rng(0).poisson(5, modalities["atac"].shape)
     with pytest.raises(ValueError, match="X of the modality 'atac' holds raw counts"):
-        rt.tl.genot(modalities, source_modality="rna", target_modality="atac", **QUICK)
+        rt.tl.translate(modalities, source_modality="rna", target_modality="atac", **QUICK)
     options = {"allow_counts": True, "max_steps": 10, "show_progress_bar": False}
-    rt.tl.genot(modalities, source_modality="rna", target_modality="atac", **options)
+    rt.tl.translate(modalities, source_modality="rna", target_modality="atac", **options)
 
 
 def test_nothing_else_is_overwritten(modalities):
-    modalities["rna"].uns["genot"] = "mine"
+    modalities["rna"].uns["translate"] = "mine"
     with pytest.raises(ValueError, match="would overwrite"):
-        rt.tl.genot(modalities, source_modality="rna", target_modality="atac", **QUICK)
-    with pytest.raises(ValueError, match="accelerator cannot be set"):
-        rt.tl.genot(modalities, source_modality="rna", target_modality="atac", accelerator="cpu")
+        rt.tl.translate(modalities, source_modality="rna", target_modality="atac", **QUICK)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'accelerator'"):
+        rt.tl.translate(
+            modalities, source_modality="rna", target_modality="atac", accelerator="cpu"
+        )
+
+
+def test_genot_still_translates_with_a_warning(modalities):
+    options = {"plan_kwargs": SETTINGS, "max_steps": 10, "show_progress_bar": False}
+    between = {"source_modality": "rna", "target_modality": "atac"}
+    with pytest.warns(FutureWarning, match=r"call tl.translate\(.*key_added='genot'\)") as caught:
+        model = rt.tl.genot(modalities, **between, **options)
+    assert caught[0].filename == __file__
+    assert isinstance(model, rt.model.ModalityGENOT)
+    rt.tl.translate(modalities, "rna", "atac", **options)
+    rna = modalities["rna"]
+    np.testing.assert_array_equal(rna.obsm["X_genot"], rna.obsm["X_translate"])
 
 
 def test_features_are_found_by_name(modalities):
@@ -197,38 +214,38 @@ def test_a_second_fit_replaces_the_first(modalities):
     options = {"max_steps": 10, "show_progress_bar": False, "plan_kwargs": SETTINGS}
     for seed in (0, 1):
         between = {"source_modality": "rna", "target_modality": "atac"}
-        rt.tl.genot(modalities, **between, seed=seed, **options)
-    assert modalities["rna"].uns["genot"]["seed"] == 1
+        rt.tl.translate(modalities, **between, seed=seed, **options)
+    assert modalities["rna"].uns["translate"]["seed"] == 1
 
 
 def test_a_split_of_one_modality_is_refused(modalities):
     rt.pp.split(modalities, modality="rna", groupby="cell_type")
     with pytest.raises(ValueError, match="'rna' has obs\\['split'\\] and 'atac' has not"):
-        rt.tl.genot(modalities, source_modality="rna", target_modality="atac", **QUICK)
+        rt.tl.translate(modalities, source_modality="rna", target_modality="atac", **QUICK)
 
 
 def test_a_split_of_the_whole_is_refused_until_it_is_pushed(modalities):
     between = {"source_modality": "rna", "target_modality": "atac"}
     modalities.obs["split"] = np.where(np.arange(modalities.n_obs) % 5, "train", "test")
     with pytest.raises(ValueError, match=r"call mdata.push_obs\(\['split'\]\)"):
-        rt.tl.genot(modalities, **between, **QUICK)
+        rt.tl.translate(modalities, **between, **QUICK)
     modalities.push_obs(["split"])
-    model = rt.tl.genot(modalities, **between, max_steps=10, show_progress_bar=False)
+    model = rt.tl.translate(modalities, **between, max_steps=10, show_progress_bar=False)
     assert len(model._cells[0]) == (modalities["rna"].obs["split"] == "train").sum() < 200
 
 
 def test_a_map_in_the_place_of_a_translation_leaves_nothing_of_it(modalities):
     between = {"source_modality": "rna", "target_modality": "atac"}
-    rt.tl.genot(modalities, **between, max_steps=10, show_progress_bar=False)
+    rt.tl.translate(modalities, **between, max_steps=10, show_progress_bar=False)
     rna = modalities["rna"]
-    assert {"genot_sd"} <= set(rna.obs)
-    rt.tl.mean_shift(rna, "0", "1", groupby="cell_type", key_added="genot")
-    assert "genot_sd" not in rna.obs
-    assert "X_genot" not in rna.obsm
-    rt.tl.genot(modalities, **between, max_steps=10, show_progress_bar=False)
-    assert "genot" not in rna.layers
-    assert "genot_step" not in rna.obs
-    assert rna.uns["genot"]["source_modality"] == "rna"
+    assert {"translate_sd"} <= set(rna.obs)
+    rt.tl.mean_shift(rna, "0", "1", groupby="cell_type", key_added="translate")
+    assert "translate_sd" not in rna.obs
+    assert "X_translate" not in rna.obsm
+    rt.tl.translate(modalities, **between, max_steps=10, show_progress_bar=False)
+    assert "translate" not in rna.layers
+    assert "translate_step" not in rna.obs
+    assert rna.uns["translate"]["source_modality"] == "rna"
 
 
 def test_a_coupling_that_underflows_is_named():

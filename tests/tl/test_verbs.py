@@ -2,11 +2,15 @@
 
 import doctest
 import inspect
+import re
+from typing import get_type_hints
 
 import pytest
 
 import rayot as rt
 from rayot.model.methods import METHODS, method_of
+from rayot.tl import _methods
+from rayot.tl._options import AttributeOptions, CellOptions, FitOptions, WriteOptions
 
 
 @pytest.mark.parametrize("name", sorted(METHODS))
@@ -23,6 +27,31 @@ def test_verbs_take_the_same_keywords(name):
     assert set(others.parameters) <= set(mine.parameters)
     assert mine.parameters["key_added"].default == name
     assert getattr(rt.tl, name) is getattr(rt.tl, name)
+
+
+def test_every_method_has_its_function():
+    functions = {name for name, each in vars(_methods).items() if inspect.isfunction(each)}
+    assert functions - {"fit", "translates_too", "verb"} == set(METHODS)
+    for name, method in METHODS.items():
+        assert inspect.signature(getattr(_methods, name)).return_annotation == method
+
+
+@pytest.mark.parametrize("name", sorted(METHODS))
+def test_keywords_are_described_in_their_order(name):
+    function = getattr(_methods, name)
+    described = re.search("Parameters\n-+\n(.*?)\n\nReturns\n", function.__doc__, re.DOTALL)[1]
+    names = re.findall(r"^\*{0,2}(\w+)(?:, (\w+))?$", described, re.MULTILINE)
+    known = [each for group in names for each in group if each]
+    assert known == list(inspect.signature(function).parameters)
+
+
+def test_groups_follow_one_another():
+    known = list(inspect.signature(_methods.cpa).parameters)
+    groups = (CellOptions, AttributeOptions, FitOptions, WriteOptions)
+    keywords = [each for group in groups for each in group.__annotations__]
+    assert known == ["adata", "source_key", "target_key", *keywords, "trainer_kwargs"]
+    hints = get_type_hints(_methods.cpa)
+    assert hints["dose_key"] == str | None and hints["return"] is rt.model.CPA
 
 
 def test_a_wrong_keyword_is_named(cells):

@@ -138,11 +138,23 @@ def test_training_cells_alone_decide(cells, quick):
     np.testing.assert_array_equal(first.layers["w1ot"], second.layers["w1ot"])
 
 
-def test_copy_leaves_the_original_alone(cells, quick):
+def test_copy_leaves_the_original_alone_and_warns(cells, quick):
     before = snapshot(cells)
-    model = rt.tl.w1ot(cells, SOURCE, TARGET, copy=True, **quick)
+    with pytest.warns(FutureWarning, match=r"fit adata.copy\(\)") as caught:
+        model = rt.tl.w1ot(cells, SOURCE, TARGET, copy=True, **quick)
+    assert caught[0].filename == __file__
     unchanged(before, cells)
     assert "w1ot" in model.adata.layers
+    with pytest.warns(FutureWarning, match="copy= will be removed"):
+        rt.tl.w1ot(cells, SOURCE, TARGET, copy=False, **quick)
+    assert "w1ot" in cells.layers
+
+
+def test_verbs_of_many_conditions_warn_of_copy_too(cells, quick):
+    for fit in (rt.tl.screen, rt.tl.conditional_w1ot):
+        with pytest.warns(FutureWarning, match="copy= will be removed"):
+            model = fit(cells, SOURCE, copy=True, **quick)
+        assert set(model.adata.uns) - set(cells.uns)
 
 
 def test_without_genes_no_layer_is_written(cells, quick):

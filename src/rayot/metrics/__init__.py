@@ -5,19 +5,23 @@ from typing import TYPE_CHECKING
 from rayot._lazy import attach
 
 if TYPE_CHECKING:
-    from rayot.metrics._energy_distance import energy_distance
-    from rayot.metrics._instability import instability
-    from rayot.metrics._log_fold_change import (
-        log_fold_change,
-        log_fold_change_error,
-        mean_difference_error,
-    )
-    from rayot.metrics._mean import l2, r2
-    from rayot.metrics._mmd import mmd
-    from rayot.metrics._registry import METRICS, Metric, describe, get_metrics, score
-    from rayot.metrics._translation import foscttm, label_transfer_accuracy
-    from rayot.metrics._wasserstein1 import wasserstein1
-    from rayot.metrics._way import way
+    from rayot.metrics._energy_distance import energy_distance as energy_distance
+    from rayot.metrics._instability import instability as instability
+    from rayot.metrics._log_fold_change import log_fold_change as log_fold_change
+    from rayot.metrics._log_fold_change import log_fold_change_error as log_fold_change_error
+    from rayot.metrics._log_fold_change import mean_difference_error as mean_difference_error
+    from rayot.metrics._mean import l2 as l2
+    from rayot.metrics._mean import r2 as r2
+    from rayot.metrics._mmd import mmd as mmd
+    from rayot.metrics._registry import METRICS as METRICS
+    from rayot.metrics._registry import Metric as Metric
+    from rayot.metrics._registry import describe as describe
+    from rayot.metrics._registry import get_metrics as get_metrics
+    from rayot.metrics._registry import score as score
+    from rayot.metrics._translation import foscttm as foscttm
+    from rayot.metrics._translation import label_transfer_accuracy as label_transfer_accuracy
+    from rayot.metrics._wasserstein1 import wasserstein1 as wasserstein1
+    from rayot.metrics._way import way as way
 
 __getattr__, __dir__, __all__ = attach(
     __name__,

@@ -5,16 +5,16 @@ from typing import TYPE_CHECKING
 from rayot._lazy import attach
 
 if TYPE_CHECKING:
-    from rayot.pl._diagnostics import diagnostics
-    from rayot.pl._evaluation import evaluation
-    from rayot.pl._history import history
-    from rayot.pl._log_fold_change import log_fold_change
-    from rayot.pl._markers import markers
-    from rayot.pl._potential import potential
-    from rayot.pl._screen import screen
-    from rayot.pl._similarity import similarity
-    from rayot.pl._transport_rays import transport_rays
-    from rayot.pl._umap import umap
+    from rayot.pl._diagnostics import diagnostics as diagnostics
+    from rayot.pl._evaluation import evaluation as evaluation
+    from rayot.pl._history import history as history
+    from rayot.pl._log_fold_change import log_fold_change as log_fold_change
+    from rayot.pl._markers import markers as markers
+    from rayot.pl._potential import potential as potential
+    from rayot.pl._screen import screen as screen
+    from rayot.pl._similarity import similarity as similarity
+    from rayot.pl._transport_rays import transport_rays as transport_rays
+    from rayot.pl._umap import umap as umap
 
 __getattr__, __dir__, __all__ = attach(
     __name__,

@@ -17,7 +17,15 @@ from rayot.data.files import unchanged
 from rayot.data.keys import Key
 from rayot.data.modality import modality_of
 from rayot.tl._data import described
-from rayot.tl._write import check_key, check_writable, curves, forget, plain, write_result
+from rayot.tl._write import (
+    asked_copy,
+    check_key,
+    check_writable,
+    curves,
+    forget,
+    plain,
+    write_result,
+)
 
 if TYPE_CHECKING:
     import lightning.pytorch as pl
@@ -65,7 +73,7 @@ def conditional_w1ot(
     show_progress_bar: bool = True,
     callbacks: Sequence[pl.Callback] = (),
     plan_kwargs: dict[str, Any] | None = None,
-    copy: bool = False,
+    copy: bool | None = None,
     **trainer_kwargs: Any,  # noqa: ANN401
 ) -> ConditionalW1OT:
     """Learn how cells respond to all conditions by one model, which predicts unseen ones too.
@@ -114,8 +122,7 @@ def conditional_w1ot(
     {callbacks}
     plan_kwargs
         Settings that differ from the preset's, see :class:`rayot.solvers.ConditionalW1Settings`.
-    copy
-        Whether to write to a copy, which the returned model holds as ``model.adata``.
+    {copy}
     {trainer_kwargs}
 
     Returns
@@ -157,6 +164,7 @@ def conditional_w1ot(
     from rayot.train import TrainingOptions
 
     cells = modality_of(adata, modality)
+    copy = asked_copy(copy)
     _check_key(cells, key_added, copy)
     _check_target(cells, groupby, control, target_key, target_dose, dose_key)
     data, given = described(

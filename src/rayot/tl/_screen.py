@@ -14,7 +14,7 @@ from rayot.data.keys import Key
 from rayot.data.modality import modality_of
 from rayot.data.screened import is_screen
 from rayot.tl._data import described
-from rayot.tl._write import check_writable, plain
+from rayot.tl._write import asked_copy, check_writable, plain
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -68,7 +68,7 @@ def screen(
     devices: int | str | list[int] = "auto",
     show_progress_bar: bool = True,
     plan_kwargs: dict[str, Any] | None = None,
-    copy: bool = False,
+    copy: bool | None = None,
     **trainer_kwargs: Any,  # noqa: ANN401
 ) -> Screen:
     """Learn how cells respond to every perturbation of a screen, in one stack.
@@ -122,8 +122,7 @@ def screen(
     {accelerator}
     {progress}
     {plan_kwargs}
-    copy
-        Whether to write to a copy, which the returned screen holds as ``screen.adata``.
+    {copy}
     {trainer_kwargs}
 
     Returns
@@ -167,6 +166,7 @@ def screen(
     from rayot.train import TrainingOptions
 
     cells = modality_of(adata, modality)
+    copy = asked_copy(copy)
     check_writable(cells, copy)
     _check_key(cells, key_added)
     if write is not None:

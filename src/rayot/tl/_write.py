@@ -11,6 +11,7 @@ from anndata import AnnData
 from scipy.sparse import csr_matrix
 
 import rayot
+from rayot._public import warn
 from rayot.data import checks
 from rayot.data.fitted import is_result, is_translation
 from rayot.data.keys import Key
@@ -163,12 +164,24 @@ def forget(adata: AnnData, key: str) -> None:
                 del slot[name]
 
 
+def asked_copy(copy: bool | None) -> bool:
+    """Whether a verb writes to a copy; whoever says so is told of what does the same."""
+    if copy is None:
+        return False
+    warn(
+        "copy= will be removed in the next release; fit adata.copy(), or adata.to_memory() of "
+        "cells on disk, which does the same.",
+        FutureWarning,
+    )
+    return copy
+
+
 def check_writable(adata: AnnData, copy: bool) -> None:
     """Raise a ValueError if nothing can be written to ``adata``."""
     if adata.isbacked and adata.is_view and not copy:
         raise ValueError(
             "adata is a view of an object on disk, which cannot be written to; pass "
-            "adata.to_memory(), or copy=True."
+            "adata.to_memory()."
         )
 
 

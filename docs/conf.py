@@ -83,6 +83,7 @@ nitpick_ignore = [
         "model.method.Method",
         "solvers.attributes.Attributes",
         "solvers.biolord.BiolordMap",
+        "solvers.carried.CarriedCells",
         "solvers.cinema.CinemaMap",
         "solvers.cpa.CPAMap",
         "solvers.discrete.DiscreteMap",

@@ -242,11 +242,12 @@ def calls(adata, models):
         "model.CPA.at": (models["cpa"].at, {}),
         "model.CPA.setup_anndata": (rt.model.CPA.setup_anndata, {"adata": adata}),
         "model.GENOT.predict": (models["genot"].predict, new),
-        "model.Screen.predict": (screen.predict, {**new, "perturbation": TARGET}),
+        "model.Screen.predict": (screen.predict, {**new, "target": TARGET}),
+        "model.Screen.at": (screen.at, {"target": TARGET}),
         "model.Screen.save": (screen.save, {"dir_path": "never"}),
         "model.Screen.load": (rt.model.Screen.load, {"dir_path": "absent"}),
-        "model.ConditionalW1OT.predict": (conditional.predict, {**new, "perturbation": TARGET}),
-        "model.ConditionalW1OT.given": (conditional.given, {"perturbation": TARGET}),
+        "model.ConditionalW1OT.predict": (conditional.predict, {**new, "target": TARGET}),
+        "model.ConditionalW1OT.at": (conditional.at, {"target": TARGET}),
     }
 
 
@@ -319,8 +320,8 @@ def names_of_calls():
         for name in (
             *(f"W1OT.{verb}" for verb in ("predict", "transport", "train", "save", "load")),
             *("W1OT.setup_anndata", "CPA.at", "CPA.setup_anndata", "GENOT.predict"),
-            *("Screen.predict", "Screen.save", "Screen.load"),
-            *("ConditionalW1OT.predict", "ConditionalW1OT.given"),
+            *("Screen.predict", "Screen.at", "Screen.save", "Screen.load"),
+            *("ConditionalW1OT.predict", "ConditionalW1OT.at"),
         )
     }
     return sorted(own - LATER - {"datasets.available"})

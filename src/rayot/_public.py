@@ -137,11 +137,12 @@ def renamed(
         @wraps(function)
         def called(*args: Inputs.args, **kwargs: Inputs.kwargs) -> Output:
             for former, name in names.items():
-                if former in kwargs:
-                    warn(
-                        f"The argument {former}= is {name}= now; {former}= will go.", FutureWarning
-                    )
-                    kwargs[name] = kwargs.pop(former)
+                if former not in kwargs:
+                    continue
+                if name in kwargs:
+                    raise TypeError(f"{former}= is {name}= now; found both, pass {name}= alone.")
+                warn(f"{former}= is {name}= now; the former name will go.", FutureWarning)
+                kwargs[name] = kwargs.pop(former)
             return function(*args, **kwargs)
 
         return called

@@ -1,12 +1,9 @@
 """Distance of each prediction to what the cell would have become."""
 
-import doctest
-
 import numpy as np
 import pytest
 
 import rayot as rt
-from rayot.tl import _counterfactual
 from rayot.tl._counterfactual import counterfactual_distance
 
 
@@ -57,7 +54,3 @@ def test_data_without_a_counterfactual_are_refused(fitted):
     del fitted.layers["counterfactual"]
     with pytest.raises(KeyError, match="has no 'counterfactual'; only simulated cells have one"):
         counterfactual_distance(fitted, "w1ot")
-
-
-def test_the_example_runs():
-    assert doctest.testmod(_counterfactual).failed == 0

@@ -65,7 +65,7 @@ def similarity(
     Examples
     --------
     >>> import rayot as rt
-    >>> adata = rt.datasets.simulated_screen(4, n_cells=60, n_genes=20)
+    >>> adata = rt.datasets.simulated_screen(4, n_cells=60, n_genes=20, inactive=0)
     >>> screen = rt.tl.screen(adata, "control", max_steps=10, fdr=None, show_progress_bar=False)
     >>> rt.tl.similarity(adata).shape
     (4, 4)

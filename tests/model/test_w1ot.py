@@ -68,13 +68,13 @@ def test_save_and_load(cells, model, tmp_path):
         again.predict(cells).to_df().to_numpy(), model.predict(cells).to_df().to_numpy()
     )
     assert again.diagnostics == model.diagnostics
-    assert again.parameters() == json.loads(json.dumps(model.parameters())) or (
-        again.settings == model.settings
-    )
+    assert json.loads(json.dumps(again.parameters())) == json.loads(json.dumps(model.parameters()))
+    assert again.settings == model.settings
     for phase, table in model.history.items():
         np.testing.assert_array_equal(again.history[phase].to_numpy(), table.to_numpy())
         assert list(again.history[phase].columns) == list(table.columns)
-    assert "control to perturbed in X_pca" in again.summary_string
+    assert repr(again) == repr(model)
+    assert "from 'control' to 'perturbed', in 5 dimensions of X_pca" in repr(again)
 
 
 def test_few_cells_are_predicted_on_one_thread(model, cells, monkeypatch):

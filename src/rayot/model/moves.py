@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from rayot.model.problems import Problems
-from rayot.solvers import Attributes, Combination, Stack, W1Map
+from rayot.solvers import Attributes, Combination, Stack
 
 
 @dataclass(frozen=True)
@@ -77,9 +77,9 @@ def moves_of(
     """
     stack = cells[None].expand(len(problems), -1, -1)
     found = (transport(stack, attributes) - stack)[problems.members]
-    potential = None
-    if isinstance(transport, W1Map):
-        potential = of_own_stratum(transport.potential(stack), problems, strata)
+    potential = transport.potential(stack)
+    if potential is not None:
+        potential = of_own_stratum(potential, problems, strata)
     if combination is None:
         # One map; or maps of strata that could not be fitted, none of which moves a cell.
         found = found[:, 0]

@@ -10,7 +10,6 @@ from anndata import AnnData
 
 from rayot.data.matrix import dense, row_chunks
 from rayot.model.moves import of_own_stratum
-from rayot.solvers import W1Map
 
 if TYPE_CHECKING:
     from rayot.model.method import Method
@@ -65,7 +64,7 @@ def potential_grid(model: Method, cells: np.ndarray, n: int = 100) -> dict[str, 
     -------
     ``x`` and ``y`` (n,), and ``values`` (n, n) with ``values[i, j]`` at (``x[j]``, ``y[i]``).
     """
-    if cells.shape[1] != 2 or not isinstance(model.module, W1Map):
+    if cells.shape[1] != 2:
         return None
     low, high = cells.min(0), cells.max(0)
     margin = 0.1 * (high - low).max()
@@ -74,5 +73,7 @@ def potential_grid(model: Method, cells: np.ndarray, n: int = 100) -> dict[str, 
     )
     points = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
     stack = torch.from_numpy(points)[None].expand(len(model.module.names), -1, -1)
-    values = model.module.potential(stack).mean(0)
-    return {"x": x, "y": y, "values": values.numpy().reshape(n, n)}
+    values = model.module.potential(stack)
+    if values is None:
+        return None
+    return {"x": x, "y": y, "values": values.mean(0).numpy().reshape(n, n)}

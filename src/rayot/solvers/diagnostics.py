@@ -16,7 +16,7 @@ from rayot.solvers.dual import dual_value
 from rayot.solvers.energy import distances, energy_distance
 from rayot.solvers.fold import CombinedFold, Fold, Map
 from rayot.solvers.population import Population
-from rayot.solvers.w1 import W1Map
+from rayot.solvers.stack import Stack
 
 LIMIT = 512
 """Cells of each side looked at."""
@@ -215,10 +215,10 @@ def _figures(fold: Fold | CombinedFold, labels: tuple[Tensor, Tensor] | None) ->
 def _potential(transport: Map, first: "_Side", second: "_Side") -> dict[str, float]:
     """Figures of the first ray's potential; NaN where the method has none."""
     names = ("held_out_dual", "smallest_gradient_norm", "largest_gradient_norm")
-    if not isinstance(transport, W1Map):
+    if not isinstance(transport, Stack) or (norms := transport.slope(first.cells)) is None:
         return dict.fromkeys(names, float("nan"))
-    values, other_values = transport.potential(first.cells), transport.potential(second.cells)
-    _, _, norms = transport.ray(0).direction(transport.standardise(first.cells))
+    values, other_values = (transport.potential(side.cells) for side in (first, second))
+    assert values is not None and other_values is not None
     dual = _mean(dual_value, (first, values), (second, other_values))
     return dict(zip(names, (dual, float(norms.min()), float(norms.max())), strict=True))
 

@@ -60,6 +60,8 @@ class JointStack(Stack):
     """
 
     settings_type = JointSettings
+    # Cells of further conditions are of all strata, of one that is left out too.
+    leaves_out_strata = False
     settings: JointSettings
     dose_centre: Tensor
     dose_scale: Tensor

@@ -45,6 +45,9 @@ class Stack(nn.Module, ABC):
     maybe_infinite: ClassVar[frozenset[str]] = frozenset()
     """Buffers that may be infinite; all else that is learned is finite."""
 
+    leaves_out_strata: ClassVar[bool] = True
+    """Whether maps without one of their strata say what the method does for a new one."""
+
     centre: Tensor
     scale: Tensor
     strength: Tensor
@@ -92,6 +95,14 @@ class Stack(nn.Module, ABC):
 
     def finish(self, source: Population, target: Population) -> None:
         """Learn what follows from the trained networks, and let go of what only training needs."""
+
+    def potential(self, cells: Tensor) -> Tensor | None:
+        """1-Lipschitz potential (P, n) of cells (P, n, d), in their units; None without one."""
+        return None
+
+    def slope(self, cells: Tensor) -> Tensor | None:
+        """Norm (P, n) of the potential's gradient at cells (P, n, d); None without one."""
+        return None
 
     def mass(self, cells: Tensor, side: Literal["source", "target"]) -> Tensor:
         """Mass (P, n) with which cells (P, n, d) of a side are matched, 1 on average."""

@@ -105,6 +105,10 @@ class W1Map(Stack):
         """Potential of the first ray, (P, n), in the units of ``cells``."""
         return self.ray(0).potential(self.standardise(cells)) * self.scale[..., 0]
 
+    def slope(self, cells: Tensor) -> Tensor:
+        """Norm (P, n) of the gradient of the first ray's potential: 1 at an optimum."""
+        return self.ray(0).direction(self.standardise(cells))[2]
+
     def mass(self, cells: Tensor, side: Literal["source", "target"]) -> Tensor:
         """Mass (P, n) with which cells (P, n, d) of a side are matched, 1 on average."""
         values = self.potential(cells)

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from tqdm.auto import tqdm
 
-from rayot.solvers import CombinedFold, Fold, JointStack, Population, Stack, choose_combination
+from rayot.solvers import CombinedFold, Fold, Population, Stack, choose_combination
 from rayot.train.folds import fit_folds
 from rayot.train.options import TrainingOptions
 from rayot.train.phases import Sides
@@ -49,7 +49,7 @@ def strata_left_out(
     strata.
     """
     n_strata = source.n_strata
-    if not options.leave_out_strata or n_strata < 2 or isinstance(stack, JointStack):
+    if not options.leave_out_strata or n_strata < 2 or not stack.leaves_out_strata:
         return []
     return _largest(*(side.group_sizes[:n_strata] for side in (source, target)))
 

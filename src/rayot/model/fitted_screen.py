@@ -90,7 +90,7 @@ class FittedScreen(PersistentScreen):
         words = self.table["certificate"].value_counts()
         said = ", ".join(f"{n} {word}" for word, n in words.items())
         return (
-            f"{subject}\n{len(self.table)} perturbations: {said}\nnext: at(target), "
+            f"{subject}\nperturbations: {said}\nnext: at(target), "
             "predict(cells, target), save(folder); table has a row of each perturbation"
         )
 

@@ -110,12 +110,16 @@ class Stack(nn.Module, ABC):
 
     def take(self, problems: Sequence[int]) -> Self:
         """A stack of its own with some of the problems, detached."""
-        if list(problems) == list(range(len(self.names))):
-            return deepcopy(self)
-        names = [self.names[problem] for problem in problems]
-        part = type(self)(self.centre.shape[-1], names, self.settings, self.seed)
-        part.restore({name: values[list(problems)] for name, values in self.state_dict().items()})
-        return part.to(self.centre.device).train(self.training)
+        rows = list(problems)
+        # What a deep copy has a copy of already: of these problems alone, and of nothing new.
+        taken: dict[int, Any] = {
+            id(each): nn.Parameter(each.detach()[rows], requires_grad=each.requires_grad)
+            for each in self.parameters()
+        }
+        taken |= {id(each): each.detach()[rows] for each in self.buffers()}
+        part = deepcopy(self, taken)
+        part.names = [self.names[row] for row in rows]
+        return part
 
     def restore(self, values: dict[str, Tensor]) -> None:
         """Take everything learned from a state dictionary.

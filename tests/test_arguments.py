@@ -213,7 +213,7 @@ def calls(adata, models):
         "pp.split": (rt.pp.split, {"adata": adata}),
         "pp.autoencoder": (rt.pp.autoencoder, {"adata": adata, "show_progress_bar": False}),
         "get.predicted": (rt.get.predicted, {"adata": adata, "key": "w1ot"}),
-        "pl.evaluation": (rt.pl.evaluation, {"table": scores, **drawn}),
+        "pl.evaluate": (rt.pl.evaluate, {"table": scores, **drawn}),
         "pl.log_fold_change": (rt.pl.log_fold_change, {"table": changes, **drawn}),
         "pl.screen": (rt.pl.screen, {"adata": adata, **drawn}),
         "pl.similarity": (rt.pl.similarity, {"adata": adata, **drawn}),
@@ -396,10 +396,11 @@ def test_a_column_of_the_mudata_alone_is_named(cells):
         rt.tl.mean_shift(both, SOURCE, TARGET, modality="rna")
 
 
-def test_a_mudata_is_refused_where_figures_take_one_modality(cells):
-    both = mudata.MuData({"rna": cells})
+def test_a_mudata_is_refused_where_cells_are_of_one_modality(fitted):
+    adata, models = fitted
+    both = mudata.MuData({"rna": adata})
     with pytest.raises(TypeError, match=r"take one modality, mdata.mod\[...\]"):
-        rt.pl.umap(both)
+        models["w1ot"].transport(both, np.arange(3))
 
 
 def test_parameters_are_checked_by_name_and_type():

@@ -37,7 +37,7 @@ def test_the_demonstration_leaves_cells_scores_model_and_figures(tmp_path, capsy
     assert rt.model.W1OT.load(folder / "model").is_trained
     assert (folder / "evaluation.csv").exists()
     figures = {path.stem for path in folder.glob("*.png")}
-    assert {"transport_rays_fast", "history_paper", "history_adversarial", "evaluation"} <= figures
+    assert {"transport_rays_fast", "history_paper", "history_adversarial", "evaluate"} <= figures
 
 
 def test_a_condition_that_does_not_exist_is_one_sentence(tmp_path, capsys):

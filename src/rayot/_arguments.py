@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from math import inf, isfinite, isnan
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any, TypeAlias
 
 Check: TypeAlias = Callable[[str, Any], Any]
@@ -205,6 +206,29 @@ def path(name: str, value: object) -> str | os.PathLike[str]:
     if isinstance(value, str | os.PathLike) and str(value) and "\0" not in str(value):
         return value
     raise refused(name, "a path", value)
+
+
+def figure_file(name: str, value: object) -> bool | str | Path:
+    """True, what is appended to a figure's name, or a path, which a text with a slash is too.
+
+    Raises
+    ------
+    TypeError
+        If it is something else.
+    FileNotFoundError
+        If the folder of the path does not exist.
+    """
+    if isinstance(value, str) and Path(value).name != value:
+        value = Path(value)
+    if isinstance(value, Path):
+        if not value.parent.is_dir():
+            raise FileNotFoundError(
+                f"{name}: the folder {str(value.parent)!r} does not exist; make it first."
+            )
+        return value
+    if isinstance(value, str | bool):
+        return value
+    raise TypeError(f"{name} must be True, a text or a pathlib.Path, found {value!r}.")
 
 
 def mapping(name: str, value: object) -> Mapping[Any, Any]:

@@ -141,8 +141,8 @@ PARAMETERS = {
     Show the figure and return nothing; by default ``scanpy.settings.autoshow`` unless ``ax`` is
     given.""",
     "save": """save
-    True, or what to append to the file name, saves into ``scanpy.settings.figdir``; a
-    :class:`~pathlib.Path` saves to that file.""",
+    True, or what to append to the file name, saves into ``scanpy.settings.figdir``; a path (a text
+    with a slash, or a :class:`~pathlib.Path`) saves to that file.""",
     "network_size": """n_features
     Dimension d of a cell.
 generators

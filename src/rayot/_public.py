@@ -52,6 +52,7 @@ BY_NAME: dict[str, Check] = {
     "n_rays": _from_zero,
     "perturbation": arguments.condition,
     "pseudocount": _above_zero,
+    "save": arguments.figure_file,
     "seed": partial(arguments.whole_number, least=0, most=arguments.LARGEST_SEED),
     "size": _above_zero,
     "source_key": arguments.condition,

@@ -273,7 +273,7 @@ def _draw(
         for kind, draw in of_presets.items()
         for preset in PRESETS
     }
-    drawn["evaluation"] = lambda: pl.evaluation(table, show=False)
+    drawn["evaluate"] = lambda: pl.evaluate(table, show=False)
     names = []
     for name, draw in drawn.items():
         draw()

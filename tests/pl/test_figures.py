@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 import scanpy as sc
 from matplotlib.axes import Axes
+from mudata import MuData
 
 import rayot as rt
 
@@ -19,7 +20,7 @@ FOLD_CHANGES = pd.DataFrame(
 )
 FROM_ADATA = ["transport_rays", "markers", "potential", "umap", "history", "diagnostics"]
 OF_SCREENS = ["screen", "similarity"]
-EVERY = [*FROM_ADATA, *OF_SCREENS, "evaluation", "log_fold_change"]
+EVERY = [*FROM_ADATA, *OF_SCREENS, "evaluate", "log_fold_change"]
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def draw(planar):
             "linkage": np.array([[0, 1, 1, 2], [3, 2, 1, 3]], dtype=float),
         },
     }
-    inputs = {"evaluation": TABLE, "log_fold_change": FOLD_CHANGES}
+    inputs = {"evaluate": TABLE, "log_fold_change": FOLD_CHANGES}
     return lambda name, **options: getattr(rt.pl, name)(inputs.get(name, planar), **options)
 
 
@@ -50,7 +51,7 @@ def settings():
 
 
 def n_panels(name):
-    return {"history": 2, "evaluation": 2, "diagnostics": 3}.get(name)
+    return {"history": 2, "evaluate": 2, "diagnostics": 3}.get(name)
 
 
 def test_every_public_figure_is_tested():
@@ -95,6 +96,31 @@ def test_saves_where_scanpy_would_or_to_a_path(draw, name, settings, tmp_path):
     draw(name, show=False, save=tmp_path / "here.svg")
     assert (tmp_path / "figures" / f"{name}_mine.png").stat().st_size > 1000
     assert (tmp_path / "here.svg").stat().st_size > 1000
+    draw(name, show=False, save=str(tmp_path / "text.png"))
+    assert (tmp_path / "text.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_path_without_its_folder_is_refused_before_anything_is_drawn(draw, name, tmp_path):
+    for path in (tmp_path / "absent" / "x.png", str(tmp_path / "absent" / "x.png")):
+        with pytest.raises(FileNotFoundError, match="absent' does not exist; make it first"):
+            draw(name, show=False, save=path)
+    assert plt.get_fignums() == []
+
+
+@pytest.mark.parametrize("name", FROM_ADATA)
+def test_a_modality_is_drawn_as_its_cells_are(draw, planar, name):
+    draw(name, show=False)
+    data = MuData({"rna": planar, "other": planar[:10].copy()})
+    drawn = getattr(rt.pl, name)(data, modality="rna", show=False)
+    assert drawn is not None
+    with pytest.raises((KeyError, ValueError), match="modality"):
+        getattr(rt.pl, name)(data, show=False)
+
+
+def test_the_former_name_of_evaluate_works(draw):
+    with pytest.warns(FutureWarning, match="is rayot.pl.evaluate now"):
+        assert len(rt.pl.evaluation(TABLE, show=False)) == 2
 
 
 @pytest.mark.parametrize("name", FROM_ADATA)
@@ -111,7 +137,7 @@ def test_unknown_key_names_what_exists(draw, name):
         draw(name, key="other")
 
 
-@pytest.mark.parametrize("name", ["history", "evaluation", "diagnostics"])
+@pytest.mark.parametrize("name", ["history", "evaluate", "diagnostics"])
 def test_wrong_number_of_axes(draw, name):
     with pytest.raises(ValueError, match=f"ax has 1 axes; this figure has {n_panels(name)} panels"):
         draw(name, ax=plt.Figure().subplots())

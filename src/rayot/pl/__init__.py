@@ -6,7 +6,7 @@ from rayot._lazy import attach
 
 if TYPE_CHECKING:
     from rayot.pl._diagnostics import diagnostics as diagnostics
-    from rayot.pl._evaluation import evaluation as evaluation
+    from rayot.pl._evaluate import evaluate as evaluate
     from rayot.pl._history import history as history
     from rayot.pl._log_fold_change import log_fold_change as log_fold_change
     from rayot.pl._markers import markers as markers
@@ -20,7 +20,8 @@ __getattr__, __dir__, __all__ = attach(
     __name__,
     {
         "diagnostics": "_diagnostics",
-        "evaluation": "_evaluation",
+        "evaluate": "_evaluate",
+        "evaluation": "_evaluate",
         "history": "_history",
         "log_fold_change": "_log_fold_change",
         "markers": "_markers",
@@ -31,3 +32,5 @@ __getattr__, __dir__, __all__ = attach(
         "umap": "_umap",
     },
 )
+# A former name, which works for one release.
+__all__.remove("evaluation")

@@ -15,11 +15,13 @@ from rayot._docs import shared
 from rayot._public import public
 from rayot.data.fitted import FittedMap
 from rayot.data.keys import Key
+from rayot.data.modality import modality_of
 from rayot.pl._coloring import PREDICTED, SOURCE, TARGET
 from rayot.pl._figure import Save, finish, row_of_axes
 
 if TYPE_CHECKING:
     from anndata import AnnData
+    from mudata import MuData
 
 WORD_COLORS = {
     "good": "#00674B",
@@ -48,9 +50,10 @@ class _Panel:
 @public()
 @shared
 def diagnostics(
-    adata: AnnData,
+    adata: AnnData | MuData,
     key: str | None = None,
     *,
+    modality: str | None = None,
     ax: Axes | Sequence[Axes] | None = None,
     show: bool | None = None,
     save: Save = None,
@@ -72,6 +75,7 @@ def diagnostics(
     ----------
     {fitted_adata}
     {key}
+    {modality}
     ax
         Axes to draw on: four with cell types, three without.
     {show}
@@ -98,6 +102,7 @@ def diagnostics(
     >>> [ax.get_title() for ax in rt.pl.diagnostics(adata, show=False)]
     ['energy distance', 'exact W₁ of 10 cells', 'length of the way']
     """
+    adata = modality_of(adata, modality)
     key = FittedMap.read(adata, key).key
     figures = adata.uns[Key.uns.result(key)].get(Key.result.diagnostics, {})
     names = [name for name in vars(Key.diagnostics) if not name.startswith("_")]

@@ -91,8 +91,6 @@ def _path(name: str, save: str | Path | bool) -> Path:
 
     if isinstance(save, Path):
         return save
-    if not isinstance(save, str | bool):
-        raise TypeError(f"save must be True, a text or a pathlib.Path, found {save!r}.")
     file = f"{name}{save}" if isinstance(save, str) else name
     if Path(file).suffix not in {".svg", ".pdf", ".png"}:
         file = f"{file}.{settings.file_format_figs}"

@@ -13,11 +13,13 @@ from rayot._docs import shared
 from rayot._public import public
 from rayot.data.fitted import FittedMap
 from rayot.data.keys import Key
+from rayot.data.modality import modality_of
 from rayot.pl._coloring import PREDICTED, TARGET
 from rayot.pl._figure import Save, finish, row_of_axes
 
 if TYPE_CHECKING:
     from anndata import AnnData
+    from mudata import MuData
 
 COLORS = (PREDICTED, TARGET, "#009E73", "#CC79A7")
 FEW = 10
@@ -27,9 +29,10 @@ FEW = 10
 @public()
 @shared
 def history(
-    adata: AnnData,
+    adata: AnnData | MuData,
     key: str | None = None,
     *,
+    modality: str | None = None,
     ax: Axes | Sequence[Axes] | None = None,
     show: bool | None = None,
     save: Save = None,
@@ -44,6 +47,7 @@ def history(
     ----------
     {fitted_adata}
     {key}
+    {modality}
     ax
         Axes to draw on, as many as there are phases.
     {show}
@@ -74,6 +78,7 @@ def history(
     >>> [ax.get_title() for ax in rt.pl.history(adata, show=False)]
     ['ray 1 potential']
     """
+    adata = modality_of(adata, modality)
     key = FittedMap.read(adata, key).key
     phases = adata.uns[Key.uns.result(key)].get(Key.result.history)
     if not phases:

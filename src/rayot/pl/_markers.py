@@ -10,6 +10,7 @@ from matplotlib.patches import FancyArrowPatch
 
 from rayot._docs import shared
 from rayot._public import public
+from rayot.data.modality import modality_of
 from rayot.pl._coloring import PREDICTED, coloring
 from rayot.pl._figure import Save, finish, one_axes
 from rayot.pl._planar import planar_cells
@@ -17,6 +18,7 @@ from rayot.pl._populations import draw_populations
 
 if TYPE_CHECKING:
     from anndata import AnnData
+    from mudata import MuData
 
 MARKERS = {"triangle": "^", "square": "s", "diamond": "D", "circle": "o", "cross": "X"}
 
@@ -24,12 +26,13 @@ MARKERS = {"triangle": "^", "square": "s", "diamond": "D", "circle": "o", "cross
 @public()
 @shared
 def markers(
-    adata: AnnData,
+    adata: AnnData | MuData,
     key: str | None = None,
     basis: str | None = None,
     *,
     size: float | None = None,
     seed: int = 0,
+    modality: str | None = None,
     ax: Axes | None = None,
     show: bool | None = None,
     save: Save = None,
@@ -50,6 +53,7 @@ def markers(
         Area of a point of the populations in points².
     seed
         Seed of a UMAP that has to be fitted, as none of this seed is kept.
+    {modality}
     {ax}
     {show}
     {save}
@@ -75,6 +79,7 @@ def markers(
     >>> [arrow.get_label() for arrow in ax.patches]
     ['triangle', 'square', 'diamond', 'circle', 'cross']
     """
+    adata = modality_of(adata, modality)
     cells = planar_cells(adata, key, basis, seed)
     shades = coloring(adata, cells, None)
     axes = one_axes(ax, (7.6, 2.8))

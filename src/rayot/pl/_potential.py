@@ -11,6 +11,7 @@ from rayot._docs import shared
 from rayot._public import public
 from rayot.data.fitted import FittedMap
 from rayot.data.keys import Key
+from rayot.data.modality import modality_of
 from rayot.pl._coloring import color_bar, coloring
 from rayot.pl._figure import Save, finish, one_axes
 from rayot.pl._planar import planar_cells
@@ -19,18 +20,20 @@ from rayot.pl._transport_rays import draw_rays
 
 if TYPE_CHECKING:
     from anndata import AnnData
+    from mudata import MuData
 
 
 @public()
 @shared
 def potential(
-    adata: AnnData,
+    adata: AnnData | MuData,
     key: str | None = None,
     *,
     n_rays: int = 0,
     n_levels: int = 20,
     size: float | None = None,
     seed: int = 0,
+    modality: str | None = None,
     ax: Axes | None = None,
     show: bool | None = None,
     save: Save = None,
@@ -53,6 +56,7 @@ def potential(
         Area of a point in points².
     seed
         Seed of that draw.
+    {modality}
     {ax}
     {show}
     {save}
@@ -83,6 +87,7 @@ def potential(
     ... )
     >>> ax = rt.pl.potential(adata, show=False)
     """
+    adata = modality_of(adata, modality)
     key = FittedMap.read(adata, key).key
     grid = adata.uns[Key.uns.result(key)].get(Key.result.potential_grid)
     if grid is None:

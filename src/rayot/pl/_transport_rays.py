@@ -10,6 +10,7 @@ from matplotlib.collections import LineCollection
 
 from rayot._docs import shared
 from rayot._public import public
+from rayot.data.modality import modality_of
 from rayot.pl._coloring import Coloring, coloring
 from rayot.pl._figure import Save, finish, one_axes
 from rayot.pl._planar import PlanarCells, planar_cells
@@ -17,12 +18,13 @@ from rayot.pl._populations import draw_populations
 
 if TYPE_CHECKING:
     from anndata import AnnData
+    from mudata import MuData
 
 
 @public()
 @shared
 def transport_rays(
-    adata: AnnData,
+    adata: AnnData | MuData,
     key: str | None = None,
     basis: str | None = None,
     color: str | None = None,
@@ -30,6 +32,7 @@ def transport_rays(
     n_rays: int = 200,
     size: float | None = None,
     seed: int = 0,
+    modality: str | None = None,
     ax: Axes | None = None,
     show: bool | None = None,
     save: Save = None,
@@ -55,6 +58,7 @@ def transport_rays(
         Area of a point in points².
     seed
         Seed of that draw, and of a UMAP that has to be fitted, as none of this seed is kept.
+    {modality}
     {ax}
     {show}
     {save}
@@ -80,6 +84,7 @@ def transport_rays(
     >>> len(ax.collections[-1].get_segments())
     10
     """
+    adata = modality_of(adata, modality)
     cells = planar_cells(adata, key, basis, seed)
     shades = coloring(adata, cells, color)
     axes = one_axes(ax, (6.4, 4.8))

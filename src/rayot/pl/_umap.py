@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 
 from rayot._docs import shared
 from rayot._public import public
+from rayot.data.modality import modality_of
 from rayot.pl._coloring import coloring
 from rayot.pl._figure import Save, finish, one_axes
 from rayot.pl._planar import planar_cells
@@ -15,17 +16,19 @@ from rayot.pl._populations import draw_populations
 
 if TYPE_CHECKING:
     from anndata import AnnData
+    from mudata import MuData
 
 
 @public()
 @shared
 def umap(
-    adata: AnnData,
+    adata: AnnData | MuData,
     key: str | None = None,
     color: str | None = None,
     *,
     size: float | None = None,
     seed: int = 0,
+    modality: str | None = None,
     ax: Axes | None = None,
     show: bool | None = None,
     save: Save = None,
@@ -45,6 +48,7 @@ def umap(
         Area of a point in points².
     seed
         Seed of a UMAP that has to be fitted, as none of this seed is kept.
+    {modality}
     {ax}
     {show}
     {save}
@@ -70,6 +74,7 @@ def umap(
     >>> rt.pl.umap(adata, show=False).get_xlabel()
     'UMAP1'
     """
+    adata = modality_of(adata, modality)
     cells = planar_cells(adata, key, "umap", seed)
     shades = coloring(adata, cells, color)
     axes = one_axes(ax, (6.4, 4.8))

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from rayot._docs import shared
-from rayot._public import public
+from rayot._public import public, warn
 from rayot.data.keys import Key
 from rayot.metrics import METRICS
 from rayot.pl._coloring import PREDICTED, SOURCE, TARGET
@@ -24,7 +24,7 @@ REFERENCES = {
 
 @public()
 @shared
-def evaluation(
+def evaluate(
     table: pd.DataFrame,
     metrics: Sequence[str] | None = None,
     *,
@@ -63,7 +63,7 @@ def evaluation(
     --------
     >>> import pandas as pd, rayot as rt
     >>> table = pd.DataFrame({"mmd": [0.01, 0.1, 0.005]}, index=["w1ot", "identity", "observed"])
-    >>> [ax.get_title() for ax in rt.pl.evaluation(table, show=False)]
+    >>> [ax.get_title() for ax in rt.pl.evaluate(table, show=False)]
     ['mmd ←']
     """
     columns = [name for name in table.columns if name != Key.table.n_cells]
@@ -82,7 +82,7 @@ def evaluation(
         _draw_metric(panel, table[column])
         panel.set_title(_title(column), fontsize="medium")
         panel.tick_params(axis="y", length=0, labelleft=i == 0)
-    return axes if finish(axes[0], "evaluation", own=ax is None, show=show, save=save) else None
+    return axes if finish(axes[0], "evaluate", own=ax is None, show=show, save=save) else None
 
 
 def _draw_metric(ax: Axes, scores: pd.Series) -> None:
@@ -105,3 +105,27 @@ def _title(column: str) -> str:
         return f"{name} {'→' if METRICS[column].direction == 'higher' else '←'}"
     shares = {Key.table.way(metric): metric.replace("_", " ") for metric in METRICS}
     return f"way in\n{shares[column]} →" if column in shares else name
+
+
+@public()
+def evaluation(
+    table: pd.DataFrame,
+    metrics: Sequence[str] | None = None,
+    *,
+    ax: Axes | Sequence[Axes] | None = None,
+    show: bool | None = None,
+    save: Save = None,
+) -> Sequence[Axes] | None:
+    """Former name of :func:`rayot.pl.evaluate`; it will go after this release.
+
+    Parameters
+    ----------
+    table, metrics, ax, show, save
+        As in :func:`rayot.pl.evaluate`.
+
+    Returns
+    -------
+    As :func:`rayot.pl.evaluate`.
+    """
+    warn("rayot.pl.evaluation is rayot.pl.evaluate now; the former name will go.", FutureWarning)
+    return evaluate(table, metrics, ax=ax, show=show, save=save)

@@ -57,7 +57,6 @@ class Training(pl.LightningModule):
         self.phase, self.stack = phase, phase.stack
         self.source, self.target = source, target
         self.validation = validation
-        self.others: Population | None = None
         self.block = 0
         self.finished = False
         self.stopping = Stopping(source.n_problems, patience, phase.monitor_sign)
@@ -113,7 +112,6 @@ class Training(pl.LightningModule):
             each.on(self.device, moved[id(each.cells)]) for each in sides
         )
         self.validation = (validation[0], validation[1])
-        self.others = self.phase.others(self.source)
         optimizers = self.optimizers(use_pl_optimizer=False)
         self.adams = optimizers if isinstance(optimizers, list) else [optimizers]
         self.parameters_of = [list(player.module.parameters()) for player in self.players]
@@ -127,8 +125,8 @@ class Training(pl.LightningModule):
             ),
             "target": CarriedCells(self.stack, self.target),
         }
-        if self.others is not None:
-            self.stores["others"] = CarriedCells(self.stack, self.others)
+        if (others := self.phase.others(self.source)) is not None:
+            self.stores["others"] = CarriedCells(self.stack, others)
         self.held_out = HeldOut(self.phase, *self.validation)
         if self.block == 0:
             self.phase.start(self.stores["source"], self.stores["target"], self.draw_block)

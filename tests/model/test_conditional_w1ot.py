@@ -270,7 +270,7 @@ def test_former_words_work_and_say_the_present_ones(screen):
     with pytest.warns(FutureWarning, match="perturbation= is target= now"):
         found = model.predict(cells, perturbation="drug_000", dose=10)
     assert found.to_df().equals(expected)
-    with pytest.raises(TypeError, match=r"found both; pass target= alone"):
+    with pytest.raises(TypeError, match=r"found both, pass target= alone"):
         model.predict(cells, perturbation="drug_000", target="drug_001", dose=10)
     first, words, following = repr(model).splitlines()
     assert first.startswith("ConditionalW1OT from 'control' to ")

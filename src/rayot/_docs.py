@@ -112,9 +112,11 @@ PARAMETERS = {
     Steps between two checkpoints.""",
     "resume": """resume
     Whether a fit in ``checkpoint_dir`` is continued; otherwise it is overwritten.""",
-    "accelerator": """accelerator, devices
+    "accelerator": """accelerator
     As in :class:`lightning.pytorch.Trainer`.""",
-    "progress": """show_progress_bar
+    "devices": """devices
+    As in :class:`lightning.pytorch.Trainer`.""",
+    "show_progress_bar": """show_progress_bar
     Whether a progress bar is shown.""",
     "callbacks": """callbacks
     Lightning callbacks beside our own; an epoch is a block of 100 steps.""",

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
-import lightning.pytorch as pl
 import numpy as np
 import pandas as pd
 from anndata import AnnData
@@ -16,6 +14,7 @@ from mudata import MuData
 from tqdm.auto import tqdm
 
 from rayot._docs import shared
+from rayot._keywords import takes
 from rayot._public import public
 from rayot.data.condition_columns import vectors_of
 from rayot.data.conditions import Conditions
@@ -34,7 +33,7 @@ from rayot.model.w1ot import W1OT
 from rayot.representation import Representation, representation_of
 from rayot.representation.resolve import has_decoder
 from rayot.solvers import ConditionalW1Settings
-from rayot.train import TrainingOptions, train_conditional
+from rayot.train import TRAINING, TrainingKeywords, TrainingOptions, train_conditional
 
 
 @shared
@@ -206,39 +205,13 @@ class ConditionalW1OT(FittedConditional):
 
     @public()
     @shared
-    def train(
-        self,
-        *,
-        max_steps: int | None = None,
-        batch_size: int | None = None,
-        validation_size: float = 0.1,
-        early_stopping: bool = False,
-        early_stopping_patience: int = 10,
-        checkpoint_dir: str | Path | None = None,
-        checkpoint_every: int = 1000,
-        resume: bool = True,
-        accelerator: str = "auto",
-        devices: int | str | list[int] = "auto",
-        show_progress_bar: bool = True,
-        callbacks: Sequence[pl.Callback] = (),
-        **trainer_kwargs: Any,  # noqa: ANN401
-    ) -> None:
+    @takes(TrainingKeywords, TRAINING, without=("n_folds", "leave_out_strata"))
+    def train(self, **options: Unpack[TrainingKeywords]) -> None:
         """Fit the maps of all conditions; fills ``history`` and :attr:`table`.
 
         Parameters
         ----------
-        {max_steps}
-        {batch_size}
-        {validation_size}
-        {early_stopping}
-        {early_stopping_patience}
-        {checkpoint_dir}
-        {checkpoint_every}
-        {resume}
-        {accelerator}
-        {progress}
-        {callbacks}
-        {trainer_kwargs}
+        {options}
 
         Raises
         ------
@@ -249,22 +222,9 @@ class ConditionalW1OT(FittedConditional):
             raise RuntimeError(
                 "A loaded model holds no training cells; construct a new one to train."
             )
-        options = TrainingOptions.of(
-            validation_size=validation_size,
-            n_folds=1,
-            leave_out_strata=False,
-            early_stopping=early_stopping,
-            early_stopping_patience=early_stopping_patience,
-            checkpoint_dir=checkpoint_dir,
-            checkpoint_every=checkpoint_every,
-            resume=resume,
-            accelerator=accelerator,
-            devices=devices,
-            show_progress_bar=show_progress_bar,
-            callbacks=callbacks,
-            **trainer_kwargs,
-        )
-        settings = self.settings.with_limits(max_steps, batch_size)
+        training = TrainingOptions.of(**options, n_folds=1, leave_out_strata=False)
+        limits = options.get("max_steps"), options.get("batch_size")
+        settings = self.settings.with_limits(*limits)
         settings = settings.with_batch_for(len(self.sides[0].rows.unique()))
         maps = fitted = self._new_module(settings, self.representation.n_features)
         of_fit = settings
@@ -277,7 +237,7 @@ class ConditionalW1OT(FittedConditional):
             [each.name for each in self.known],
             [kinds.index(kind) for kind in kinds],
             *self.sides,
-            options,
+            training,
             None if self.labels is None else (self.labels, self.labels),
         )
         if self.components is not None:
@@ -291,14 +251,14 @@ class ConditionalW1OT(FittedConditional):
         }
         self.diagnostics_ = result.diagnostics
         self.training_ = {
-            **options.chosen(),
+            **training.chosen(),
             **settings.steps(),
             "batch_size": settings.batch_size,
         }
         self.calibrations = {}
         if self.sample is not None:
             exposures = {each.exposure.name: each.exposure for each in self.known}
-            with tqdm(unit="map", disable=not show_progress_bar) as bar:
+            with tqdm(unit="map", disable=not training.progress) as bar:
                 self.calibrations = dict(
                     self.sample.calibrations(
                         settings.decode, lambda name: self._uncalibrated(exposures[name]), bar

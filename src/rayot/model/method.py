@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, Unpack
 
-import lightning.pytorch as pl
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 from mudata import MuData
 
 from rayot._docs import shared
+from rayot._keywords import takes
 from rayot._public import public
 from rayot.data import checks
 from rayot.data.files import unchanged
@@ -36,7 +34,7 @@ from rayot.representation import Representation, representation_of
 from rayot.representation.resolve import has_decoder
 from rayot.solvers import Attributes, Settings, Stack, choose_combination, instability
 from rayot.solvers.phase import Sides
-from rayot.train import TrainingOptions, train_transport
+from rayot.train import TRAINING, TrainingKeywords, TrainingOptions, train_transport
 from rayot.train.left_out import combined_without_strata
 from rayot.train.runner import Fit
 
@@ -193,43 +191,13 @@ class Method(TransportModel):
 
     @public()
     @shared
-    def train(
-        self,
-        *,
-        max_steps: int | None = None,
-        batch_size: int | None = None,
-        validation_size: float = 0.1,
-        n_folds: int = 5,
-        leave_out_strata: bool = True,
-        early_stopping: bool = False,
-        early_stopping_patience: int = 10,
-        checkpoint_dir: str | Path | None = None,
-        checkpoint_every: int = 1000,
-        resume: bool = True,
-        accelerator: str = "auto",
-        devices: int | str | list[int] = "auto",
-        show_progress_bar: bool = True,
-        callbacks: Sequence[pl.Callback] = (),
-        **trainer_kwargs: Any,  # noqa: ANN401
-    ) -> None:
+    @takes(TrainingKeywords, TRAINING)
+    def train(self, **options: Unpack[TrainingKeywords]) -> None:
         """Fit the maps; fills ``history``.
 
         Parameters
         ----------
-        {max_steps}
-        {batch_size}
-        {validation_size}
-        {n_folds}
-        {leave_out_strata}
-        {early_stopping}
-        {early_stopping_patience}
-        {checkpoint_dir}
-        {checkpoint_every}
-        {resume}
-        {accelerator}
-        {progress}
-        {callbacks}
-        {trainer_kwargs}
+        {options}
 
         Raises
         ------
@@ -248,25 +216,12 @@ class Method(TransportModel):
             raise RuntimeError(
                 "A loaded model holds no training cells; construct a new one to train."
             )
-        options = TrainingOptions.of(
-            validation_size=validation_size,
-            n_folds=n_folds,
-            leave_out_strata=leave_out_strata,
-            early_stopping=early_stopping,
-            early_stopping_patience=early_stopping_patience,
-            checkpoint_dir=checkpoint_dir,
-            checkpoint_every=checkpoint_every,
-            resume=resume,
-            accelerator=accelerator,
-            devices=devices,
-            show_progress_bar=show_progress_bar,
-            callbacks=callbacks,
-            **trainer_kwargs,
-        )
-        settings = self.settings.with_limits(max_steps, batch_size)
+        training = TrainingOptions.of(**options)
+        limits = options.get("max_steps"), options.get("batch_size")
+        settings = self.settings.with_limits(*limits)
         if self.sides is not None:
             settings = settings.with_batch_for(len(self.sides[0].rows.unique()))
-        module, fitted = self._fitted(settings, options)
+        module, fitted = self._fitted(settings, training)
         # Until all of it is there, should it be interrupted.
         self._is_trained = False
         self.module = module
@@ -276,7 +231,7 @@ class Method(TransportModel):
         }
         self.diagnostics_ = fitted.diagnostics
         self.training_ = {
-            **options.chosen(),
+            **training.chosen(),
             **settings.steps(),
             "batch_size": settings.batch_size,
         }

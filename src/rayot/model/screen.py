@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,7 @@ from mudata import MuData
 from tqdm.auto import tqdm
 
 from rayot._docs import shared
+from rayot._keywords import takes
 from rayot._public import public
 from rayot.data.files import unchanged
 from rayot.data.modality import modality_of
@@ -40,7 +41,7 @@ from rayot.model.screen_stack import ScreenStack
 from rayot.model.training_sample import may_calibrate
 from rayot.representation import Representation, representation_of
 from rayot.representation.resolve import has_decoder
-from rayot.train import TrainingOptions
+from rayot.train import TRAINING, TrainingKeywords, TrainingOptions
 from rayot.train.checkpoints import held
 
 LEVEL = 0.05
@@ -159,25 +160,14 @@ class Screen(FittedScreen):
 
     @public()
     @shared
+    @takes(TrainingKeywords, TRAINING, without=("callbacks", "leave_out_strata"))
     def train(
         self,
         *,
         fdr: float | None = 0.05,
         max_memory: float = 1.0,
         n_jobs: int | None = None,
-        max_steps: int | None = None,
-        batch_size: int | None = None,
-        validation_size: float = 0.1,
-        n_folds: int = 5,
-        early_stopping: bool = False,
-        early_stopping_patience: int = 10,
-        checkpoint_dir: str | Path | None = None,
-        checkpoint_every: int = 1000,
-        resume: bool = True,
-        accelerator: str = "auto",
-        devices: int | str | list[int] = "auto",
-        show_progress_bar: bool = True,
-        **trainer_kwargs: Any,  # noqa: ANN401
+        **options: Unpack[TrainingKeywords],
     ) -> None:
         """Test every perturbation, and fit those that have a detectable effect.
 
@@ -186,18 +176,7 @@ class Screen(FittedScreen):
         {fdr}
         {max_memory}
         {n_jobs}
-        {max_steps}
-        {batch_size}
-        {validation_size}
-        {n_folds}
-        {early_stopping}
-        {early_stopping_patience}
-        {checkpoint_dir}
-        {checkpoint_every}
-        {resume}
-        {accelerator}
-        {progress}
-        {trainer_kwargs}
+        {options}
 
         Raises
         ------
@@ -212,30 +191,22 @@ class Screen(FittedScreen):
         cells: ScreenCells | None = getattr(self, "_cells", None)
         if cells is None:
             raise RuntimeError("The screen is trained already; construct a new one to train.")
-        options = TrainingOptions.of(
-            validation_size=validation_size,
-            n_folds=n_folds,
-            leave_out_strata=False,
-            early_stopping=early_stopping,
-            early_stopping_patience=early_stopping_patience,
-            checkpoint_every=checkpoint_every,
-            accelerator=accelerator,
-            devices=devices,
-            show_progress_bar=False,
-            **trainer_kwargs,
-        )
-        folder = None if checkpoint_dir is None else Path(checkpoint_dir)
-        settings = self.settings.with_limits(max_steps, batch_size)
+        asked = TrainingOptions.of(**options, leave_out_strata=False)
+        # The screen itself holds the folder and shows the bar.
+        training = replace(asked, progress=False, checkpoint_dir=None, resume=True)
+        folder = None if asked.checkpoint_dir is None else Path(asked.checkpoint_dir)
+        limits = options.get("max_steps"), options.get("batch_size")
+        settings = self.settings.with_limits(*limits)
         self.settings = settings.with_batch_for(len(cells.control_rows))
         with (
             nullcontext() if folder is None else held(folder),
             unchanged(cells.adata),
-            tqdm(unit="map", disable=not show_progress_bar) as bar,
+            tqdm(unit="map", disable=not asked.progress) as bar,
         ):
-            tests = self._fit(cells, options, fdr, max_memory, n_jobs, folder, resume, bar)
+            tests = self._fit(cells, training, fdr, max_memory, n_jobs, folder, asked.resume, bar)
             self.data = replace(self.data, nonnegative=cells.nonnegative)
             self.table = self._table(cells, tests, fdr)
-            self.training_ = {"fdr": fdr, **options.chosen()}
+            self.training_ = {"fdr": fdr, **training.chosen()}
             self.calibrations = self._calibrated(cells, bar, n_jobs)
         del self._cells
 

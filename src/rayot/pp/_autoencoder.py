@@ -75,7 +75,7 @@ def autoencoder(
     {key_added}
     {allow_counts}
     {accelerator}
-    {progress}
+    {show_progress_bar}
 
     Returns
     -------

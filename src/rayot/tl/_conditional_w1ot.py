@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
 import rayot
 from rayot._docs import shared
+from rayot._keywords import takes
 from rayot._public import public
 from rayot.data import checks
 from rayot.data.condition_columns import dose_of
@@ -26,9 +26,9 @@ from rayot.tl._write import (
     plain,
     write_result,
 )
+from rayot.train import TRAINING, TrainingKeywords, TrainingOptions
 
 if TYPE_CHECKING:
-    import lightning.pytorch as pl
     from anndata import AnnData
     from mudata import MuData
 
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 @public()
 @shared
+@takes(TrainingKeywords, TRAINING, without=("n_folds", "leave_out_strata"))
 def conditional_w1ot(
     adata: AnnData | MuData,
     control: str,
@@ -57,24 +58,12 @@ def conditional_w1ot(
     key_added: str = "conditional_w1ot",
     seed: int = 0,
     n_seeds: int = 1,
-    max_steps: int | None = None,
-    batch_size: int | None = None,
-    validation_size: float = 0.1,
-    early_stopping: bool = False,
-    early_stopping_patience: int = 10,
-    checkpoint_dir: str | Path | None = None,
-    checkpoint_every: int = 1000,
-    resume: bool = True,
     write_genes: bool = True,
     clip: bool | str = "auto",
     allow_counts: bool = False,
-    accelerator: str = "auto",
-    devices: int | str | list[int] = "auto",
-    show_progress_bar: bool = True,
-    callbacks: Sequence[pl.Callback] = (),
     plan_kwargs: dict[str, Any] | None = None,
     copy: bool | None = None,
-    **trainer_kwargs: Any,  # noqa: ANN401
+    **options: Unpack[TrainingKeywords],
 ) -> ConditionalW1OT:
     """Learn how cells respond to all conditions by one model, which predicts unseen ones too.
 
@@ -105,25 +94,13 @@ def conditional_w1ot(
     {key_added}
     {seed}
     {n_seeds}
-    {max_steps}
-    batch_size
-        Cells drawn of each side at a step, of all its conditions together; None takes the preset's.
-    {validation_size}
-    {early_stopping}
-    {early_stopping_patience}
-    {checkpoint_dir}
-    {checkpoint_every}
-    {resume}
     {write_genes}
     {clip}
     {allow_counts}
-    {accelerator}
-    {progress}
-    {callbacks}
     plan_kwargs
         Settings that differ from the preset's, see :class:`rayot.solvers.ConditionalW1Settings`.
     {copy}
-    {trainer_kwargs}
+    {options}
 
     Returns
     -------
@@ -161,7 +138,6 @@ def conditional_w1ot(
     """
     from rayot.model import ConditionalW1OT
     from rayot.solvers import ConditionalW1Settings
-    from rayot.train import TrainingOptions
 
     cells = modality_of(adata, modality)
     copy = asked_copy(copy)
@@ -178,7 +154,7 @@ def conditional_w1ot(
     )
     # Before anything is read for it.
     ConditionalW1Settings.from_preset(preset, **(plan_kwargs or {}))
-    TrainingOptions.of(accelerator=accelerator, devices=devices, **trainer_kwargs)
+    TrainingOptions.of(**options)
     with unchanged(cells) as check:
         model = ConditionalW1OT(
             cells,
@@ -194,21 +170,7 @@ def conditional_w1ot(
             seed=seed,
             **(plan_kwargs or {}),
         )
-        model.train(
-            max_steps=max_steps,
-            batch_size=batch_size,
-            validation_size=validation_size,
-            early_stopping=early_stopping,
-            early_stopping_patience=early_stopping_patience,
-            checkpoint_dir=checkpoint_dir,
-            checkpoint_every=checkpoint_every,
-            resume=resume,
-            accelerator=accelerator,
-            devices=devices,
-            show_progress_bar=show_progress_bar,
-            callbacks=callbacks,
-            **trainer_kwargs,
-        )
+        model.train(**options)
         check()
         if copy:
             cells = cells.to_memory() if cells.isbacked else cells.copy()

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, TypedDict
-
-import lightning.pytorch as pl
 
 from rayot.data.keys import Key
 from rayot.representation import Representation
+from rayot.train import TRAINING, TrainingKeywords
 
 
 class CellOptions(TypedDict, total=False):
@@ -48,48 +45,20 @@ class AttributeOptions(TypedDict, total=False):
     dose_key: str | None
 
 
-class FitOptions(TypedDict, total=False):
-    """How the map is fitted; the default of ``preset`` is of each method."""
+class MapOptions(TypedDict, total=False):
+    """What is fitted; the default of ``preset`` is of each method."""
 
     preset: str
     plan_kwargs: dict[str, Any] | None
     seed: int
     n_seeds: int | None
-    max_steps: int | None
-    batch_size: int | None
-    validation_size: float
-    n_folds: int
-    leave_out_strata: bool
-    early_stopping: bool
-    early_stopping_patience: int
-    checkpoint_dir: str | Path | None
-    checkpoint_every: int
-    resume: bool
-    accelerator: str
-    devices: int | str | list[int]
-    show_progress_bar: bool
-    callbacks: Sequence[pl.Callback]
 
 
-FITTING = FitOptions(
-    plan_kwargs=None,
-    seed=0,
-    n_seeds=None,
-    max_steps=None,
-    batch_size=None,
-    validation_size=0.1,
-    n_folds=5,
-    leave_out_strata=True,
-    early_stopping=False,
-    early_stopping_patience=10,
-    checkpoint_dir=None,
-    checkpoint_every=1000,
-    resume=True,
-    accelerator="auto",
-    devices="auto",
-    show_progress_bar=True,
-    callbacks=(),
-)
+class FitOptions(MapOptions, TrainingKeywords, total=False):
+    """How the map is fitted."""
+
+
+FITTING = {"plan_kwargs": None, "seed": 0, "n_seeds": None, **TRAINING}
 
 
 class WriteOptions(TypedDict, total=False):

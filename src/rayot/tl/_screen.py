@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import rayot
 from rayot._docs import shared
+from rayot._keywords import takes
 from rayot._public import public
 from rayot.data.files import check_new_file
 from rayot.data.keys import Key
@@ -15,6 +16,7 @@ from rayot.data.modality import modality_of
 from rayot.data.screened import is_screen
 from rayot.tl._data import described
 from rayot.tl._write import asked_copy, check_writable, plain
+from rayot.train import TRAINING, TrainingKeywords, TrainingOptions
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 @public(perturbations=None)
 @shared
+@takes(TrainingKeywords, TRAINING, without=("callbacks", "leave_out_strata"))
 def screen(
     adata: AnnData | MuData,
     control: str,
@@ -50,26 +53,14 @@ def screen(
     fdr: float | None = 0.05,
     max_memory: float = 1.0,
     n_jobs: int | None = None,
-    max_steps: int | None = None,
-    batch_size: int | None = None,
-    validation_size: float = 0.1,
-    n_folds: int = 5,
-    early_stopping: bool = False,
-    early_stopping_patience: int = 10,
-    checkpoint_dir: str | Path | None = None,
-    checkpoint_every: int = 1000,
-    resume: bool = True,
     write: str | Path | None = None,
     overwrite: bool = False,
     write_genes: bool = True,
     clip: bool | str = "auto",
     allow_counts: bool = False,
-    accelerator: str = "auto",
-    devices: int | str | list[int] = "auto",
-    show_progress_bar: bool = True,
     plan_kwargs: dict[str, Any] | None = None,
     copy: bool | None = None,
-    **trainer_kwargs: Any,  # noqa: ANN401
+    **options: Unpack[TrainingKeywords],
 ) -> Screen:
     """Learn how cells respond to every perturbation of a screen, in one stack.
 
@@ -102,15 +93,6 @@ def screen(
     {fdr}
     {max_memory}
     {n_jobs}
-    {max_steps}
-    {batch_size}
-    {validation_size}
-    {n_folds}
-    {early_stopping}
-    {early_stopping_patience}
-    {checkpoint_dir}
-    {checkpoint_every}
-    {resume}
     write
         File that predictions of the control's cells under every perturbation go to, block by
         block, ``.h5ad`` or ``.zarr``, see :meth:`rayot.model.Screen.predict`. None writes none.
@@ -119,11 +101,9 @@ def screen(
     {write_genes}
     {clip}
     {allow_counts}
-    {accelerator}
-    {progress}
     {plan_kwargs}
     {copy}
-    {trainer_kwargs}
+    {options}
 
     Returns
     -------
@@ -163,7 +143,6 @@ def screen(
     """
     from rayot.model import W1OT, Screen
     from rayot.model.methods import method_of
-    from rayot.train import TrainingOptions
 
     cells = modality_of(adata, modality)
     copy = asked_copy(copy)
@@ -184,7 +163,7 @@ def screen(
     )
     # Before anything is read for it.
     method_of(method).stack_type.settings_type.from_preset(preset, **(plan_kwargs or {}))
-    TrainingOptions.of(accelerator=accelerator, devices=devices, **trainer_kwargs)
+    TrainingOptions.of(**options)
     found = Screen(
         cells,
         data,
@@ -201,24 +180,7 @@ def screen(
         seed=seed,
         **(plan_kwargs or {}),
     )
-    found.train(
-        fdr=fdr,
-        max_memory=max_memory,
-        n_jobs=n_jobs,
-        max_steps=max_steps,
-        batch_size=batch_size,
-        validation_size=validation_size,
-        n_folds=n_folds,
-        early_stopping=early_stopping,
-        early_stopping_patience=early_stopping_patience,
-        checkpoint_dir=checkpoint_dir,
-        checkpoint_every=checkpoint_every,
-        resume=resume,
-        accelerator=accelerator,
-        devices=devices,
-        show_progress_bar=show_progress_bar,
-        **trainer_kwargs,
-    )
+    found.train(fdr=fdr, max_memory=max_memory, n_jobs=n_jobs, **options)
     written = cells
     if copy:
         written = found.adata = cells.to_memory() if cells.isbacked else cells.copy()

@@ -88,7 +88,7 @@ def translate(
     {seed}
     max_steps, batch_size
         Steps of the flow, and pairs drawn at each; None takes the preset's.
-    {progress}
+    {show_progress_bar}
     {key_added}
 
     Returns

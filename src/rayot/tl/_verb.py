@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from inspect import Parameter, Signature, cleandoc, signature
+from inspect import Signature, cleandoc
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, get_args, get_type_hints
 
 from rayot._docs import PARAMETERS
+from rayot._keywords import expanded
 from rayot._public import public
 from rayot.data.files import unchanged
 from rayot.data.modality import modality_of
@@ -71,12 +72,8 @@ Examples
 EXAMPLE
 """
 
-TEXTS = {
-    **PARAMETERS,
-    "n_seeds": PARAMETERS["n_seeds_of_map"],
-    "show_progress_bar": PARAMETERS["progress"],
-}
-"""Text of each keyword; that of ``accelerator`` is of ``devices`` too."""
+TEXTS = {**PARAMETERS, "n_seeds": PARAMETERS["n_seeds_of_map"]}
+"""Text of each keyword."""
 
 
 def verb(function: Callable[Inputs, Fitted]) -> Callable[Inputs, Fitted]:
@@ -95,7 +92,16 @@ def verb(function: Callable[Inputs, Fitted]) -> Callable[Inputs, Fitted]:
     method = method_of(name)
     known = get_type_hints(function)
     (options,) = get_args(known.pop("options"))
-    expected = _signature(function, method, options)
+    defaults: dict[str, Any] = {
+        **CELLS,
+        **FITTING,
+        **WRITING,
+        "key_added": name,
+        "preset": method.default_preset,
+        **method.verb_defaults,
+        **method.verb_further,
+    }
+    expected = expanded(function, options, defaults)
     # Of the function itself, which is what the documentation looks at.
     function.__signature__ = expected  # type: ignore[attr-defined]
     function.__annotations__ = {**known, **get_type_hints(options)}
@@ -108,30 +114,6 @@ def verb(function: Callable[Inputs, Fitted]) -> Callable[Inputs, Fitted]:
 
     filled.__doc__ = _description(name, method, expected)
     return public()(filled)
-
-
-def _signature(function: Callable[..., object], method: type[Method], options: type) -> Signature:
-    """The signature with every keyword of a TypedDict in the place of ``**options``."""
-    defaults: dict[str, Any] = {
-        **CELLS,
-        **FITTING,
-        **WRITING,
-        "key_added": function.__name__,
-        "preset": method.default_preset,
-        **method.verb_defaults,
-        **method.verb_further,
-    }
-    written = signature(function)
-    *cells, _ = written.parameters.values()
-    keywords = [
-        # Annotations as they are written, like those of other functions.
-        Parameter(
-            name, Parameter.KEYWORD_ONLY, default=defaults[name], annotation=hint.__forward_arg__
-        )
-        for name, hint in options.__annotations__.items()
-    ]
-    trainer = Parameter("trainer_kwargs", Parameter.VAR_KEYWORD, annotation="Any")
-    return written.replace(parameters=[*cells, *keywords, trainer])
 
 
 def _description(name: str, method: type[Method], expected: Signature) -> str:
@@ -176,8 +158,7 @@ def fit(
     chosen = {each: options.pop(each) for each in what}
     # Before anything is read for it.
     method.stack_type.settings_type.from_preset(chosen["preset"], **(plan_kwargs or {}))
-    limits = ("max_steps", "batch_size")
-    TrainingOptions.of(**{k: v for k, v in options.items() if k not in limits})
+    TrainingOptions.of(**options)
     with unchanged(cells) as check:
         model = method(
             cells,

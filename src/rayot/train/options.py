@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from inspect import signature
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import lightning.pytorch as pl
 import torch
@@ -27,6 +27,29 @@ RESERVED = {
     "num_sanity_val_steps",
 }
 """Arguments of Lightning's Trainer that the training in blocks decides."""
+
+
+class TrainingKeywords(TypedDict, total=False):
+    """Keywords of every fit that say how it runs, as ``train`` and the verbs take them."""
+
+    max_steps: int | None
+    batch_size: int | None
+    validation_size: float
+    n_folds: int
+    leave_out_strata: bool
+    early_stopping: bool
+    early_stopping_patience: int
+    checkpoint_dir: str | Path | None
+    checkpoint_every: int
+    resume: bool
+    accelerator: str
+    devices: int | str | list[int]
+    show_progress_bar: bool
+    callbacks: Sequence[pl.Callback]
+
+
+LIMITS = ("max_steps", "batch_size")
+"""Keywords that change the settings of the solver."""
 
 
 @dataclass(frozen=True)
@@ -88,9 +111,11 @@ class TrainingOptions:
         show_progress_bar
             Whether a progress bar is shown.
         **options
-            Of these, those that have other names are arguments of the Trainer.
+            Of these, those that have other names are arguments of the Trainer; steps and batch
+            size are of the settings of the solver.
         """
         own = {field.name for field in fields(cls)} - {"trainer_kwargs", "progress"}
+        options = {name: value for name, value in options.items() if name not in LIMITS}
         chosen = {name: options.pop(name) for name in sorted(own & set(options))}
         found = cls(progress=show_progress_bar, trainer_kwargs=options, **chosen)
         found.check()
@@ -174,3 +199,13 @@ class TrainingOptions:
             "accelerator": accelerator,
             "devices": 1 if self.devices == "auto" else self.devices,
         }
+
+
+_OWN = {each.name: each.default for each in fields(TrainingOptions)}
+TRAINING: dict[str, Any] = {
+    **{name: _OWN[name] for name in TrainingKeywords.__annotations__ if name in _OWN},
+    "max_steps": None,
+    "batch_size": None,
+    "show_progress_bar": _OWN["progress"],
+}
+"""Defaults of :class:`TrainingKeywords`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping
 from functools import wraps
 from inspect import Parameter, Signature, signature
@@ -35,6 +36,15 @@ def expanded(
     return written.replace(parameters=[*own, *shown, trainer])
 
 
+def _with_lines(text: str, names: Collection[str]) -> str:
+    """A docstring with a line for each keyword, which ``shared`` fills, at ``{options}``."""
+
+    def lines(match: re.Match[str]) -> str:
+        return "\n".join(f"{match[1]}{{{name}}}" for name in names)
+
+    return re.sub(r"^( *)\{options\}$", lines, text, flags=re.MULTILINE)
+
+
 def takes(
     keywords: type, defaults: Mapping[str, Any], *, without: Collection[str] = ()
 ) -> Callable[[Callable[Inputs, Output]], Callable[Inputs, Output]]:
@@ -65,8 +75,7 @@ def takes(
         own = {name: hint for name, hint in function.__annotations__.items() if name != "options"}
         called.__signature__ = expected  # type: ignore[attr-defined]
         called.__annotations__ = {**own, **known}
-        lines = "\n    ".join(f"{{{name}}}" for name in (*known, "trainer_kwargs"))
-        called.__doc__ = (function.__doc__ or "").replace("{options}", lines)
+        called.__doc__ = _with_lines(function.__doc__ or "", (*known, "trainer_kwargs"))
         return called
 
     return decorate

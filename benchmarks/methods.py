@@ -6,8 +6,9 @@ space on held-out cells and the top 50 differentially expressed genes. "i.i.d.":
 drawn by condition. "unseen": all cells of a type or of a patient are test cells, another group at
 each seed; methods then match cells within the groups of training (``strata_key``, balanced).
 "genes": the 1,000 most variable genes of kang18 themselves (Figure 4b of the paper), for some
-methods; the others of them work on leading components, as their defaults do. Everything runs on one
-thread; ``seconds`` are processor time.
+methods; the others of them work on leading components, as their defaults do. held.py explains
+``left within``, ``components`` and ``correlations``. Everything runs on one thread; ``seconds`` are
+processor time.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from functools import lru_cache
 import pandas as pd
 import torch
 from anndata import AnnData
+from held import Held
 from rows import RESULTS, run
 from sets import DELTA, SETS, prepare
 
@@ -134,7 +136,15 @@ def measure(data: str, setting: str, seed: int, method: str) -> dict:
         f"way {metric}": round(float(table.loc["map", f"way_{metric}"]), 4)
         for metric in ("mmd", "energy_distance")
     }
-    return row
+    return row | structure(adata, data, setting, seed, "map")
+
+
+def structure(adata: AnnData, data: str, setting: str, seed: int, method: str) -> dict:
+    """Figures within strata, of components and correlations; an unseen group is its own stratum."""
+    group = None if setting == "unseen" else SETS[data].group
+    held = Held(adata, SETS[data].target, group, seed)
+    rows = held.observed if method == "observed" else held.source
+    return held.structure(held.genes(rows, "map" if method == "map" else None), rows)
 
 
 def fits(method: str, data: str, setting: str) -> bool:
@@ -155,7 +165,8 @@ def reference(data: str, setting: str, seed: int, method: str) -> dict:
     row = {"seconds": 0.0, "parameters": 0}
     row |= {metric: round(float(table.loc[method, metric]), 5) for metric in METRICS}
     way = float(method == "observed")
-    return row | {"way mmd": way, "way energy_distance": way}
+    row |= {"way mmd": way, "way energy_distance": way}
+    return row | structure(adata, data, setting, seed, method)
 
 
 def summary() -> None:
@@ -167,7 +178,8 @@ def summary() -> None:
     is_paper = table["method"].str.endswith(", paper")
     published(table[is_paper], table[~is_paper])
     table = table[~is_paper]
-    numbers = ["way mmd", "way energy_distance", *METRICS, "seconds", "parameters"]
+    beside = ["left within", "components", "correlations"]
+    numbers = ["way mmd", "way energy_distance", *beside, *METRICS, "seconds", "parameters"]
     by_set = table.groupby(["setting", "method", "data"])[numbers].mean()
     means = by_set.groupby(["setting", "method"]).mean()
     means["seeds"] = table.groupby(["setting", "method"])["seed"].nunique()

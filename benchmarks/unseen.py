@@ -5,6 +5,7 @@ and of its control cells none ("unseen") or half ("half seen"), where the other 
 50 principal components, scored in gene space on the top 50 differentially expressed genes.
 "balanced" and "separate" are the two ways of ``strata_key``. Predictions are clipped at zero, or
 calibrated: gene by gene with distributions of training, as the default is for sparse expression.
+held.py explains ``components`` and ``correlations``; all figures are within one group.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from functools import lru_cache
 import rivals
 import torch
 from anndata import AnnData
+from held import Held
 from pairs import METRICS, ours, rival
 from rows import run
 from sets import DELTA, SETS, prepare
@@ -83,7 +85,9 @@ def measure(data: str, unseen: str, controls: str, seed: int, method: str) -> di
     for name, prefix in (("map", ""), ("mean shift", "mean shift ")):
         for metric in METRICS:
             row[f"{prefix}way {metric}"] = round(float(table.loc[name, f"way_{metric}"]), 4)
-    return row
+    held = Held(adata, SETS[data].target, None, seed)
+    structure = held.structure(held.genes(held.source, "map"), held.source)
+    return row | {name: structure[name] for name in ("components", "correlations")}
 
 
 if __name__ == "__main__":

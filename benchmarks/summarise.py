@@ -17,8 +17,8 @@ def pairs() -> None:
     shift = table[table["method"] == "fast"].copy()
     for way in WAYS:
         shift[way] = shift[f"mean shift {way}"]
-    of_shift = {"method": "mean shift", "seconds": 0.0, **dict.fromkeys(STRUCTURE)}
-    table = pd.concat([table, shift.assign(**of_shift)])
+    shift = shift.drop(columns=STRUCTURE)
+    table = pd.concat([table, shift.assign(method="mean shift", seconds=0.0)])
     setting = ["method", "space", "data"]
     means = table.groupby(setting, sort=False)[[*WAYS, *STRUCTURE]].mean()
     timed = table[table["seed"] == TIMED_SEED].groupby(setting)["seconds"].mean()
@@ -71,14 +71,15 @@ def unseen() -> None:
     for way in WAYS:
         shift[way] = shift[f"mean shift {way}"]
     structure = STRUCTURE[1:]
-    table = pd.concat([table, shift.assign(method="mean shift", **dict.fromkeys(structure))])
+    table = pd.concat([table, shift.drop(columns=structure).assign(method="mean shift")])
     setting = ["data", "controls", "method"]
     by_group = table.groupby([*setting, "unseen"], sort=False)[[*WAYS, *structure]].mean()
     grouped = by_group.groupby(level=setting, sort=False)
     worst = grouped[WAYS].min().round(3).add_prefix("worst ")
     found = grouped.mean().round(3).join(worst)
     seeds = table.groupby(setting)["seed"].nunique().rename("seeds")
-    found.join(seeds).reset_index().to_csv(RESULTS / "unseen_summary.csv", index=False)
+    found = found.join(seeds).dropna(axis=1, how="all")
+    found.reset_index().to_csv(RESULTS / "unseen_summary.csv", index=False)
 
 
 def unseen_word() -> None:

@@ -1,6 +1,7 @@
 """Encoders and decoders against the libraries that made them."""
 
 import contextlib
+from typing import ClassVar
 
 import anndata as ad
 import numpy as np
@@ -18,9 +19,10 @@ from rayot.representation import (
     Autoencoder,
     Embedding,
     Identity,
+    Representation,
     representation_of,
 )
-from rayot.representation.resolve import representation_from_saved
+from rayot.representation.resolve import KINDS, representation_from_saved
 
 
 def resolve(cells, use_rep):
@@ -320,3 +322,51 @@ def test_scvi_on_cells_of_no_known_scale_is_refused(cells, quick):
     cells.X = cells.X.toarray() - 3
     with pytest.raises(ValueError, match="scale that is not known"):
         rt.tl.mean_shift(cells, "control", "perturbed", use_rep=SCVI(vae))
+
+
+class Halves(Representation):
+    """The expression over two, as docs/contributing.md has it."""
+
+    kind = "halves"
+    saved: ClassVar = {"name": str, "n_genes": int}
+
+    def __init__(self, n_genes):
+        self.name, self.n_genes = "X_halves", n_genes
+
+    n_features = property(lambda self: self.n_genes)
+
+    @classmethod
+    def is_in(cls, adata, use_rep):
+        return use_rep == "X_halves"
+
+    @classmethod
+    def from_anndata(cls, adata, spec, rows):
+        return cls(len(spec.var_names))
+
+    def encode(self, adata, rows, expression):
+        return np.float32(0.5) * expression
+
+    def decode(self, cells, adata, rows):
+        return 2 * cells
+
+    @classmethod
+    def from_saved(cls, values, arrays):
+        return cls(values["n_genes"])
+
+    def to_json(self):
+        return {**super().to_json(), "n_genes": self.n_genes}
+
+
+def test_a_kind_of_our_own_is_a_class_and_a_name(monkeypatch, tmp_path):
+    for module in ("rayot.representation.resolve", "rayot.model.saved"):
+        monkeypatch.setattr(f"{module}.KINDS", {Halves.kind: Halves, **KINDS})
+    adata = rt.datasets.simulated(n_cells=200, n_genes=10)
+    adata.obsm["X_halves"] = adata.X.toarray() / 2
+    model = rt.tl.mean_shift(adata, "control", "perturbed", use_rep="X_halves")
+    assert isinstance(model.representation, Halves)
+    model.save(tmp_path / "model")
+    again = type(model).load(tmp_path / "model")
+    found, expected = (each.predict(adata[:9]).to_df() for each in (again, model))
+    assert found.equals(expected)
+    plain = rt.tl.mean_shift(adata, "control", "perturbed", key_added="plain")
+    np.testing.assert_allclose(expected, plain.predict(adata[:9]).to_df(), rtol=1e-4, atol=1e-4)

@@ -162,7 +162,7 @@ def _sizes(hidden: object) -> Sequence[object]:
 
 def _check_key(adata: AnnData, key: str) -> None:
     """Raise a ValueError if the name holds something that is no autoencoder of ours."""
-    from rayot.representation.resolve import is_autoencoder
+    from rayot.representation.autoencoder import is_autoencoder
 
     taken = [
         f"{slot}[{key!r}]"

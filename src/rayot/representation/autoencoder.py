@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, ClassVar
 
@@ -12,7 +12,8 @@ from anndata import AnnData
 from scipy import sparse
 from torch import nn
 
-from rayot.data.matrix import dense
+from rayot.data.matrix import dense, embedding_rows
+from rayot.data.spec import DataSpec
 from rayot.representation.base import Expression, Representation
 from rayot.solvers import SparseCells, generator
 from rayot.train.autoencoder import train_autoencoder
@@ -99,6 +100,11 @@ def fit_autoencoder(
     return Autoencoder(name, network, hidden), history
 
 
+def is_autoencoder(value: Any) -> bool:  # noqa: ANN401
+    """Whether an entry of ``uns`` was written by :func:`rayot.pp.autoencoder`."""
+    return isinstance(value, Mapping) and str(value.get("kind")) == Autoencoder.kind
+
+
 class Autoencoder(Representation):
     """The latent space of an autoencoder.
 
@@ -119,6 +125,54 @@ class Autoencoder(Representation):
         self.name = name
         self.network = network.eval()
         self.hidden = [int(units) for units in hidden]
+
+    @classmethod
+    def is_in(cls, adata: AnnData, use_rep: str | None) -> bool:
+        """Where :func:`rayot.pp.autoencoder` wrote one to ``uns``."""
+        return use_rep is not None and is_autoencoder(adata.uns.get(use_rep))
+
+    @classmethod
+    def from_anndata(cls, adata: AnnData, spec: DataSpec, rows: np.ndarray) -> Autoencoder:
+        """The autoencoder in ``uns``.
+
+        Parameters
+        ----------
+        adata, spec
+            Where it is, with the latent, and the expression.
+        rows
+            (n,) row numbers of the training cells, of which some are encoded again.
+
+        Raises
+        ------
+        ValueError
+            If it was fitted on other genes or another layer, or the latent is not what it makes of
+            the expression.
+        """
+        name = spec.use_rep
+        assert name is not None
+        saved = adata.uns[name]
+        again = f"run rayot.pp.autoencoder(key_added={name!r}) again"
+        if tuple(map(str, saved["var_names"])) != spec.var_names:
+            raise ValueError(
+                f"The autoencoder in adata.uns[{name!r}] was fitted on other genes, or in another "
+                f"order, than adata has now; {again}."
+            )
+        if saved.get("layer") != spec.layer:
+            raise ValueError(
+                f"The autoencoder in adata.uns[{name!r}] was fitted on layer "
+                f"{saved.get('layer')!r}, not on {spec.layer!r}; name the same layer, or {again}."
+            )
+        arrays = {key: np.asarray(value) for key, value in saved["weights"].items()}
+        autoencoder = cls.from_saved({"name": name, "hidden": saved["hidden"]}, arrays)
+        sample = rows[:100]
+        latent = autoencoder.encode(adata, sample, spec.expression(adata, sample))
+        found = embedding_rows(adata.obsm[name], sample)
+        if found.shape != latent.shape or not np.allclose(found, latent, rtol=1e-2, atol=1e-2):
+            raise ValueError(
+                f"adata.obsm[{name!r}] is not what the autoencoder in adata.uns[{name!r}] makes of "
+                f"the expression; {again}."
+            )
+        return autoencoder
 
     @property
     def n_features(self) -> int:

@@ -43,6 +43,32 @@ class Representation(ABC):
     reads_cells: ClassVar[bool] = False
     name: str | None
 
+    @classmethod
+    def is_in(cls, adata: AnnData, use_rep: str | None) -> bool:
+        """Whether the AnnData has a space of this kind under this name.
+
+        Not of kinds that are passed as objects.
+        """
+        return False
+
+    @classmethod
+    def from_anndata(cls, adata: AnnData, spec: DataSpec, rows: np.ndarray) -> Representation:
+        """The space that ``spec.use_rep`` names, where :meth:`is_in` finds it.
+
+        Parameters
+        ----------
+        adata, spec
+            Where the space is, and the expression.
+        rows
+            (n,) row numbers of the training cells, which alone are looked at.
+
+        Raises
+        ------
+        ValueError
+            If it does not belong to the expression.
+        """
+        raise TypeError(f"{cls.__name__} is passed as use_rep, and not known by a name.")
+
     @property
     @abstractmethod
     def n_features(self) -> int:

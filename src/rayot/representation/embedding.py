@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -10,8 +11,10 @@ from anndata import AnnData
 
 from rayot.data import checks
 from rayot.data.matrix import embedding_rows
-from rayot.data.spec import check_representation
+from rayot.data.spec import DataSpec, check_representation
 from rayot.representation.base import Expression, Representation
+
+logger = logging.getLogger(__name__)
 
 
 class Embedding(Representation):
@@ -39,14 +42,33 @@ class Embedding(Representation):
         self.columns = None if columns is None else tuple(columns)
 
     @classmethod
-    def from_anndata(cls, adata: AnnData, name: str) -> Embedding:
-        """The entry of this name.
+    def is_in(cls, adata: AnnData, use_rep: str | None) -> bool:
+        """Whatever is named, after all other kinds."""
+        return use_rep is not None
+
+    @classmethod
+    def from_anndata(cls, adata: AnnData, spec: DataSpec, rows: np.ndarray) -> Embedding:
+        """The entry of this name; a warning is logged, as it has no decoder.
+
+        Parameters
+        ----------
+        adata, spec
+            Where the entry is.
+        rows
+            Are not looked at.
 
         Raises
         ------
         ValueError
             If it is a table that has a column twice.
         """
+        name = spec.use_rep
+        assert name is not None
+        logger.warning(
+            "obsm[%r] has no decoder that rayot knows; predictions stay in this space and no genes "
+            "are written.",
+            name,
+        )
         values = adata.obsm[name]
         columns = _columns(values)
         if columns is not None:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 from anndata import AnnData
 
+from rayot.data.spec import DataSpec
 from rayot.representation.base import Expression, Representation
 
 
@@ -25,6 +26,16 @@ class Identity(Representation):
 
     def __init__(self, n_genes: int) -> None:
         self.n_genes = n_genes
+
+    @classmethod
+    def is_in(cls, adata: AnnData, use_rep: str | None) -> bool:
+        """Where no space is named."""
+        return use_rep is None
+
+    @classmethod
+    def from_anndata(cls, adata: AnnData, spec: DataSpec, rows: np.ndarray) -> Identity:
+        """All genes of the expression."""
+        return cls(len(spec.var_names))
 
     @property
     def n_features(self) -> int:

@@ -9,12 +9,18 @@ from anndata import AnnData
 from scipy import sparse
 
 from rayot._public import warn
+from rayot.data.keys import Key
 from rayot.data.matrix import embedding_rows
 from rayot.data.spec import DataSpec
 from rayot.representation.base import Expression, Representation
 
 SAMPLE_ROWS = 2000
 TOLERANCE = 1e-2
+
+
+def loadings_of(use_rep: str) -> str:
+    """Entry of ``varm`` with the loadings of these components, named as scanpy names it."""
+    return Key.varm.loadings if use_rep == Key.obsm.pca else use_rep
 
 
 class PCA(Representation):
@@ -47,7 +53,12 @@ class PCA(Representation):
         self.gene_offset = np.asarray(gene_offset, dtype=np.float32)
 
     @classmethod
-    def from_anndata(cls, adata: AnnData, spec: DataSpec, loadings: str, rows: np.ndarray) -> PCA:
+    def is_in(cls, adata: AnnData, use_rep: str | None) -> bool:
+        """Where ``varm`` has the loadings."""
+        return use_rep is not None and loadings_of(use_rep) in adata.varm
+
+    @classmethod
+    def from_anndata(cls, adata: AnnData, spec: DataSpec, rows: np.ndarray) -> PCA:
         """Recover the offsets from training cells.
 
         Parameters
@@ -56,8 +67,6 @@ class PCA(Representation):
             Has the scores in ``obsm`` and the loadings in ``varm``.
         spec
             Names the scores and the expression they were computed from.
-        loadings
-            Entry of ``varm``.
         rows
             (n,) row numbers of the training cells.
 
@@ -68,6 +77,7 @@ class PCA(Representation):
         """
         name = spec.use_rep
         assert name is not None
+        loadings = loadings_of(name)
         weights = embedding_rows(adata.varm[loadings], np.arange(adata.n_vars)).astype(np.float64)
         n_sample = min(SAMPLE_ROWS, len(rows))
         sample = np.sort(np.random.default_rng(0).choice(rows, n_sample, replace=False))

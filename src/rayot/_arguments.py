@@ -217,10 +217,16 @@ def figure_file(name: str, value: object) -> bool | str | Path:
         If it is something else.
     FileNotFoundError
         If the folder of the path does not exist.
+    ValueError
+        If the path is a folder.
     """
+    if isinstance(value, str) and value.endswith(("/", os.sep)):
+        raise ValueError(f"{name} names the folder {value!r}; name a file in it.")
     if isinstance(value, str) and Path(value).name != value:
         value = Path(value)
     if isinstance(value, Path):
+        if value.is_dir():
+            raise ValueError(f"{name} names the folder {str(value)!r}; name a file in it.")
         if not value.parent.is_dir():
             raise FileNotFoundError(
                 f"{name}: the folder {str(value.parent)!r} does not exist; make it first."

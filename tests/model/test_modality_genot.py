@@ -174,6 +174,10 @@ def test_genot_still_translates_with_a_warning(modalities):
     rt.tl.translate(modalities, "rna", "atac", **options)
     rna = modalities["rna"]
     np.testing.assert_array_equal(rna.obsm["X_genot"], rna.obsm["X_translate"])
+    with pytest.raises(ValueError, match=r"source_rep: of a translation .* see rayot.tl.translate"):
+        rt.tl.genot(modalities, "a", "b", source_rep="X_pca")
+    with pytest.raises(TypeError, match="missing a required argument: 'source_key'"):
+        rt.tl.genot(modalities, source_modality=None)
 
 
 def test_features_are_found_by_name(modalities):

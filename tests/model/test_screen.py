@@ -61,6 +61,7 @@ def test_a_screen_says_what_it_is_and_takes_former_words(cells, screen):
     assert following.startswith("next: at(target), predict(cells, target)")
     name = cells.uns["active"][0]
     expected = screen.predict(control(cells), name).to_df()
+    assert screen.is_trained and screen.adata is None
     assert screen.at(name).predict(control(cells)).to_df().equals(expected)
     with pytest.warns(FutureWarning, match="perturbation= is target= now"):
         found = screen.predict(control(cells), perturbation=name)

@@ -105,6 +105,9 @@ def test_a_path_without_its_folder_is_refused_before_anything_is_drawn(draw, nam
     for path in (tmp_path / "absent" / "x.png", str(tmp_path / "absent" / "x.png")):
         with pytest.raises(FileNotFoundError, match="absent' does not exist; make it first"):
             draw(name, show=False, save=path)
+    for folder in (tmp_path, f"{tmp_path}/"):
+        with pytest.raises(ValueError, match=r"names the folder .*; name a file in it"):
+            draw(name, show=False, save=folder)
     assert plt.get_fignums() == []
 
 

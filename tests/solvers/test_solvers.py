@@ -228,3 +228,8 @@ def test_the_paper_preset_is_the_paper():
     assert (paper.potential_betas, paper.potential_steps) == ((0.5, 0.5), 10_000)
     assert (paper.step, paper.step_lr, paper.step_steps) == ("adversarial", 1e-4, 10_000)
     assert (paper.batch_size, paper.n_rays, paper.decode) == (256, 1, "direct")
+
+
+def test_a_method_that_would_not_be_trained_is_refused():
+    with pytest.raises(TypeError, match=r"Old.objectives is named phases now"):
+        type("Old", (W1Map,), {"objectives": lambda self: []})

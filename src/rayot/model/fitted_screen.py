@@ -85,7 +85,7 @@ class FittedScreen(PersistentScreen):
     def __repr__(self) -> str:
         """What is fitted, how good it is, and what comes next."""
         subject = f"Screen by {self.method} from {self.control!r}, seed {self.seed}"
-        if not self._is_trained:
+        if not self.is_trained:
             return f"{subject}\nnot trained: call train()"
         words = self.table["certificate"].value_counts()
         said = ", ".join(f"{n} {word}" for word, n in words.items())

@@ -166,7 +166,7 @@ class ModalityGENOT:
         sizes = [each.shape[1] for each in self._cells]
         self.module = Translation(sizes[0], sizes[1], self.settings, seed)
         self.diagnostics_: dict[str, Any] | None = None
-        self.is_trained_ = False
+        self._is_trained = False
 
     def __repr__(self) -> str:
         """What was fitted, on what, how good it is, and what comes next."""
@@ -176,7 +176,7 @@ class ModalityGENOT:
             f"ModalityGENOT from {source!r} ({sizes[0]}) to {target!r} ({sizes[1]}), "
             f"preset {self.preset!r}, seed {self.seed}"
         )
-        if not self.is_trained_:
+        if not self._is_trained:
             return f"{head}\nnot trained: call train()"
         found = self.diagnostics_
         if found is None:
@@ -186,6 +186,11 @@ class ModalityGENOT:
             f"{self.settings.n_steps} steps\n{found['certificate']}: {found['reason']}\n"
             f"next: predict(cells of {source!r}), save(folder); all figures are in diagnostics"
         )
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether the model is trained."""
+        return self._is_trained
 
     @property
     def diagnostics(self) -> dict[str, Any]:
@@ -202,7 +207,7 @@ class ModalityGENOT:
         if self.diagnostics_ is None:
             raise RuntimeError(
                 "The model was saved by an early version, without diagnostics; fit it again."
-                if self.is_trained_
+                if self._is_trained
                 else "Train the model first."
             )
         return dict(self.diagnostics_)
@@ -243,7 +248,7 @@ class ModalityGENOT:
             self.module, source, target, self._shared, progress=show_progress_bar
         )
         self.history = {"velocity": pd.DataFrame(columns).set_index("step")}
-        self.is_trained_ = True
+        self._is_trained = True
 
     @public()
     def predict(
@@ -273,7 +278,7 @@ class ModalityGENOT:
         ValueError
             If features are missing or NaN.
         """
-        if not self.is_trained_:
+        if not self._is_trained:
             raise RuntimeError("Train the model before it predicts.")
         cells = modality_of(adata, self.modalities[0]) if isinstance(adata, MuData) else adata
         rows = np.arange(cells.n_obs)
@@ -312,7 +317,7 @@ class ModalityGENOT:
         RuntimeError, FileExistsError, OSError
             As :meth:`W1OT.save`.
         """
-        if not self.is_trained_:
+        if not self._is_trained:
             raise RuntimeError("Train the model before it is saved.")
         values = {
             "model": SAVED,
@@ -362,7 +367,7 @@ class ModalityGENOT:
         model.module = build()
         model.module.load_state_dict(saved.tensors(arrays))
         model.module.eval()
-        model.is_trained_ = True
+        model._is_trained = True
         return model
 
 

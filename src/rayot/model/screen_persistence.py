@@ -98,19 +98,20 @@ class PersistentScreen(Mapping[str, Method]):
     calibrations: dict[str, Calibration]
     training_: dict[str, Any]
     training_cells: np.ndarray | None
-    adata: AnnData
+    adata: AnnData | None = None
 
     @abstractmethod
     def in_components(self) -> tuple[Settings, int]:
         """Settings and dimension that the stack itself has."""
 
     @property
-    def _is_trained(self) -> bool:
+    def is_trained(self) -> bool:
+        """Whether the screen is trained."""
         # What is filled last.
         return hasattr(self, "calibrations")
 
     def _check_trained(self) -> None:
-        if not self._is_trained:
+        if not self.is_trained:
             raise RuntimeError("Train the screen first.")
 
     @public()

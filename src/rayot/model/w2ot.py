@@ -45,7 +45,7 @@ class W2OT(Method):
         Returns
         -------
         A model of its own; this one stays as it is. Genes are not calibrated, and it has no
-        figures of its own, as those of the fit judge the way there.
+        figures of its own, as those of the fit judge the way there; cells go all of their way.
 
         Raises
         ------
@@ -66,6 +66,8 @@ class W2OT(Method):
         module = model.module = copy.deepcopy(self.module)
         there, back = module.forward_potential, module.backward_potential
         module.forward_potential, module.backward_potential = back, there
+        # How far to go was found for the way there.
+        module.strength.fill_(1.0)
         model.sides = model.sample = model.calibration = None
         model.training_distance = model.unseen = None
         reason = (

@@ -176,6 +176,10 @@ class EntropicMatching(FlowMatching):
         """Start with a new coupling, so that a resumed fit repeats an uninterrupted one."""
         self._steps = 0
 
+    def end(self) -> None:
+        """Let go of the last coupling."""
+        del self._coupled
+
     def players(self, n_strata: int) -> list[Player]:
         """The velocity with the networks of the masses."""
         settings = self.stack.settings

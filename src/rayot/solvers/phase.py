@@ -195,6 +195,9 @@ class Phase(ABC):
     def start_block(self) -> None:  # noqa: B027
         """Forget what was kept from step to step; nothing by default."""
 
+    def end(self) -> None:  # noqa: B027
+        """Let go of what was kept from step to step; nothing by default."""
+
     def start_step(self, share: float, active: Sequence[bool]) -> None:  # noqa: B027
         """Take note of the share of steps done, and of problems that still train."""
 

@@ -73,6 +73,12 @@ class Stack(nn.Module, ABC):
         self.register_buffer("basis", basis)
         self.n_features = n_features
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if hasattr(cls, "objectives"):
+            # It would not be trained, in silence.
+            raise TypeError(f"{cls.__name__}.objectives is named phases now, see Stack.phases.")
+
     @classmethod
     def counts(cls, settings: Any) -> dict[str, str]:  # noqa: ANN401
         """Settings that count networks or layers, each of which has an array of its own.
@@ -117,6 +123,7 @@ class Stack(nn.Module, ABC):
             for each in self.parameters()
         }
         taken |= {id(each): each.detach()[rows] for each in self.buffers()}
+        taken[id(self.settings)] = self.settings
         part = deepcopy(self, taken)
         part.names = [self.names[row] for row in rows]
         return part

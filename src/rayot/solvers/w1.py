@@ -432,6 +432,10 @@ class WassersteinStep(AdversarialStep):
         """Prepare the orthonormal matrices of the critics."""
         self.weights = self.critic.weights()
 
+    def end(self) -> None:
+        """Let go of these matrices, which hold a graph."""
+        del self.weights
+
     def losses(self, draw: Callable[[], Batch]) -> Iterator[tuple[str, Tensor]]:
         """Of the critics, then of η against them."""
         moved, target = self.moved(draw())

@@ -162,14 +162,21 @@ def translates_too(genot: Callable[Inputs, Output]) -> Callable[Inputs, Output]:
 
     @wraps(genot)
     def either(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-        between = {"source_modality", "target_modality", "source_rep", "target_rep", "fused_keys"}
-        if between.isdisjoint(kwargs):
+        modalities = ("source_modality", "target_modality")
+        names = (*modalities, "source_rep", "target_rep", "fused_keys")
+        asked = {name: kwargs.pop(name) for name in names if name in kwargs}
+        asked = {name: value for name, value in asked.items() if value is not None}
+        if asked and not any(name in asked for name in modalities):
+            raise ValueError(
+                f"{', '.join(asked)}: of a translation between modalities, see rayot.tl.translate."
+            )
+        if not asked:
             return genot(*args, **kwargs)
         warn(
             "Between modalities call tl.translate(mdata, source_modality, target_modality, "
             "key_added='genot'); the next release of tl.genot does not translate.",
             FutureWarning,
         )
-        return translate(*args, **{"key_added": "genot", **kwargs})
+        return translate(*args, **{"key_added": "genot", **kwargs, **asked})
 
     return either

@@ -67,6 +67,8 @@ def fit_phases(
     stores = [side.cells for side in validation]
     for number, phase in enumerate(phases):
         _fit(phase, folder, options, bar)
+        # Lightning has taken the maps back to the CPU, and the cells are still on the device.
+        stack.to(phase.source.rows.device)
         rest = phase.phase.finish((phase.source, phase.target), phase.validation)
         for later in phases[number + 1 :]:
             (later.source, later.target), later.validation = rest

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import lightning.pytorch as pl
 import torch
@@ -117,15 +118,13 @@ class Training(pl.LightningModule):
         self.parameters_of = [list(player.module.parameters()) for player in self.players]
         self.trained = list(self.phase.module.parameters())
         whole = self.phase.carries and self.phase.strata_per_step is None
+        carry = partial(self.phase.carry, strata=None) if whole else None
         self.stores = {
-            "source": CarriedCells(
-                self.stack,
-                self.source,
-                (lambda cells: self.phase.carry(cells, None)) if whole else None,
-            ),
+            "source": CarriedCells(self.stack, self.source, carry),
             "target": CarriedCells(self.stack, self.target),
         }
         if (others := self.phase.others(self.source)) is not None:
+            others = others.on(self.device, self.source.cells)
             self.stores["others"] = CarriedCells(self.stack, others)
         self.held_out = HeldOut(self.phase, *self.validation)
         if self.block == 0:
@@ -285,6 +284,7 @@ class Training(pl.LightningModule):
     def on_fit_end(self) -> None:
         """Let go of what only this phase needs."""
         del self.stores, self.held_out
+        self.phase.end()
 
     def on_save_checkpoint(self, checkpoint: dict) -> None:
         """Add the block counter and the history, as plain values."""

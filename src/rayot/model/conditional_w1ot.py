@@ -218,10 +218,8 @@ class ConditionalW1OT(FittedConditional):
         ValueError, OSError, RuntimeError, FloatingPointError, KeyboardInterrupt
             As :meth:`W1OT.train`.
         """
-        if self.sides is None:
-            raise RuntimeError(
-                "A loaded model holds no training cells; construct a new one to train."
-            )
+        self._check_can_train()
+        assert self.sides is not None
         training = TrainingOptions.of(**options, n_folds=1, leave_out_strata=False)
         limits = options.get("max_steps"), options.get("batch_size")
         settings = self.settings.with_limits(*limits)

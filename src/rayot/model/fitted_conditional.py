@@ -24,13 +24,13 @@ from rayot.data.spec import DataSpec
 from rayot.model import calibrations, saved
 from rayot.model.calibration import Calibration
 from rayot.model.given_condition import GivenCondition
+from rayot.model.life_cycle import words_of
 from rayot.model.persistence import PersistentModel
 from rayot.model.problems import Problems
 from rayot.model.schema import check_unique
 from rayot.model.w1ot import W1OT
 from rayot.representation import Representation
 from rayot.solvers import ConditionalMap, ConditionalW1Settings, W1Map, worst
-from rayot.solvers.phase import Sides
 
 UNSEEN = {
     "certificate": "check",
@@ -44,8 +44,6 @@ class FittedConditional(PersistentModel):
     """What a conditional model answers once it is fitted, or loaded."""
 
     module: ConditionalMap
-    sides: Sides | None = None
-    """Training cells of source and target; None of a model that was loaded."""
     calibrations: dict[str, Calibration]
     """Distributions of genes by what cells were exposed to, where genes are calibrated."""
 
@@ -79,11 +77,9 @@ class FittedConditional(PersistentModel):
         )
 
     def _found(self) -> str:
-        words = self.table["certificate"].value_counts()
-        said = ", ".join(f"{n} {word}" for word, n in words.items())
         return (
-            f"{said}\nnext: predict(cells, target), at(target), save(folder); table has a row of "
-            "each condition"
+            f"{words_of(self.table)}\nnext: predict(cells, target), at(target), save(folder); "
+            "table has a row of each condition"
         )
 
     def _new_module(self, settings: ConditionalW1Settings, n_features: int) -> ConditionalMap:

@@ -17,6 +17,7 @@ from rayot._docs import shared
 from rayot._public import public, renamed
 from rayot.data.modality import modality_of
 from rayot.model.encoding import check_cells
+from rayot.model.life_cycle import words_of
 from rayot.model.method import Method
 from rayot.model.methods import method_of
 from rayot.model.problems import Problems
@@ -87,10 +88,8 @@ class FittedScreen(PersistentScreen):
         subject = f"Screen by {self.method} from {self.control!r}, seed {self.seed}"
         if not self.is_trained:
             return f"{subject}\nnot trained: call train()"
-        words = self.table["certificate"].value_counts()
-        said = ", ".join(f"{n} {word}" for word, n in words.items())
         return (
-            f"{subject}\nperturbations: {said}\nnext: at(target), "
+            f"{subject}\nperturbations: {words_of(self.table)}\nnext: at(target), "
             "predict(cells, target), save(folder); table has a row of each perturbation"
         )
 

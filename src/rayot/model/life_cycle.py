@@ -11,6 +11,12 @@ if TYPE_CHECKING:
     from mudata import MuData
 
 
+def words_of(table: pd.DataFrame) -> str:
+    """How many maps of a table have each word, as in "3 good, 1 check"."""
+    counts = table["certificate"].value_counts()
+    return ", ".join(f"{n} {word}" for word, n in counts.items())
+
+
 class Model(ABC):
     """A model on scvi-tools' life cycle: set up, train, predict, save, load.
 

@@ -33,7 +33,6 @@ from rayot.model.unseen import UnseenStrata
 from rayot.representation import Representation, representation_of
 from rayot.representation.resolve import has_decoder
 from rayot.solvers import Attributes, Settings, Stack, choose_combination, instability
-from rayot.solvers.phase import Sides
 from rayot.train import TRAINING, TrainingKeywords, TrainingOptions, train_transport
 from rayot.train.left_out import combined_without_strata
 from rayot.train.runner import Fit
@@ -82,8 +81,6 @@ class Method(TransportModel):
     settings: Settings
     preset: str
     sample: TrainingSample | None = None
-    sides: Sides | None = None
-    """Training cells of source and target; None of a model that was loaded."""
 
     @public()
     def __init__(
@@ -212,10 +209,7 @@ class Method(TransportModel):
         KeyboardInterrupt
             If the user interrupts; the last checkpoint stays.
         """
-        if not self._can_train:
-            raise RuntimeError(
-                "A loaded model holds no training cells; construct a new one to train."
-            )
+        self._check_can_train()
         training = TrainingOptions.of(**options)
         limits = options.get("max_steps"), options.get("batch_size")
         settings = self.settings.with_limits(*limits)
@@ -239,10 +233,6 @@ class Method(TransportModel):
         if self.sample is not None:
             self.calibration = Calibration.of(self, self.sample.copy()).within(LARGEST)
         self._is_trained = True
-
-    @property
-    def _can_train(self) -> bool:
-        return self.sides is not None
 
     def _fitted(self, settings: Settings, options: TrainingOptions) -> tuple[Stack, Fit]:
         """A fitted map, and what the fit leaves beside it; sets what combines maps of strata."""

@@ -20,6 +20,7 @@ from rayot.model.training_distance import TrainingDistance
 from rayot.model.unseen import UnseenStrata
 from rayot.representation import Representation
 from rayot.solvers import Combination, Stack
+from rayot.solvers.phase import Sides
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,18 @@ class PersistentModel(Model):
     spread_of_genes: bool = True
     training_cells: np.ndarray | None
     diagnostics_: list[dict[str, Any]]
+    sides: Sides | None = None
+    """Training cells of source and target; None of a model that was loaded."""
+
+    @property
+    def _can_train(self) -> bool:
+        return self.sides is not None
+
+    def _check_can_train(self) -> None:
+        if not self._can_train:
+            raise RuntimeError(
+                "A loaded model holds no training cells; construct a new one to train."
+            )
 
     @abstractmethod
     def _settings_json(self) -> dict[str, Any]:

@@ -39,15 +39,6 @@ class StepSize(nn.Module):
         self.network = StackedMLP(n_features, generators, width=width, n_layers=n_layers)
 
     @torch.no_grad()
-    def start_at(self, length: Tensor) -> None:
-        """Make all steps of each problem nearly as long as ``length`` (P,), in units of the cells.
-
-        Cells then set out side by side. From steps that grow with the size of coordinates, those
-        behind would overtake those in front and stay there: any order along a ray costs the same.
-        """
-        start_softplus_at(self.network, length)
-
-    @torch.no_grad()
     def fix(self) -> None:
         """Make all steps of each problem equal, as long as the bias says."""
         self.network.weight[-1].zero_()
@@ -59,7 +50,11 @@ class StepSize(nn.Module):
 
 @torch.no_grad()
 def start_softplus_at(network: StackedMLP, length: Tensor) -> None:
-    """Make softplus of a network's outputs nearly ``length`` (P,) everywhere."""
+    """Make softplus of a network's outputs nearly ``length`` (P,) everywhere.
+
+    Cells that go so far set out side by side. From steps that grow with the size of coordinates,
+    those behind would overtake those in front and stay there: any order along a ray costs the same.
+    """
     length = length.clamp_min(1e-3)[:, None, None]
     # The inverse of softplus.
     network.bias[-1].copy_(length + torch.log(-torch.expm1(-length)))

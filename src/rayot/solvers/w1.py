@@ -203,7 +203,7 @@ class PotentialPhase(RayPhase):
     def start(
         self, source: CarriedCells, target: CarriedCells, draw: Callable[[int], Iterator[Batch]]
     ) -> None:
-        """Where the potential starts at cells, target cells, none twice while there are others."""
+        """Give the target cells that the potential starts at, none twice while there are others."""
         n = self.module.n_start_cells
         if not n:
             return

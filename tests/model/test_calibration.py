@@ -13,7 +13,8 @@ from scipy.stats import false_discovery_control, mannwhitneyu
 
 import rayot as rt
 from rayot.data.matrix import dense
-from rayot.model.calibration import Calibration, _q_values, certainty, uniform
+from rayot.model.calibrating import _q_values, certainty
+from rayot.model.calibration import Calibration, uniform
 from rayot.solvers import Marginals
 
 CALIBRATED = {"plan_kwargs": {"decode": "calibrated"}}
@@ -227,7 +228,7 @@ def test_predictions_of_sparse_cells_are_sparse(simulated, tmp_path, monkeypatch
     assert sparse.issparse(expected.X) and expected.X.dtype == np.float32
     assert expected.X.nnz == np.count_nonzero(expected.X.toarray())
     # Block by block, the first of which makes the matrix on disk.
-    monkeypatch.setattr(rt.model.streaming, "chunk_rows", lambda n_features: 64)
+    monkeypatch.setattr("rayot.model.fitted_map.chunk_rows", lambda n_features: 64)
     written = model.predict(simulated, write=tmp_path / f"cells.{ending}").to_memory()
     assert sparse.issparse(written.X)
     assert written.X.indptr[-1] == written.X.nnz
@@ -411,7 +412,7 @@ def test_an_interrupted_fit_is_none(simulated, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("rayot.model.calibration.Calibration.of", interrupted)
+    monkeypatch.setattr("rayot.model.calibrating.calibrate", interrupted)
     with pytest.raises(KeyboardInterrupt):
         model.train(max_steps=5, show_progress_bar=False)
     with pytest.raises(RuntimeError, match="Train the model before it predicts"):

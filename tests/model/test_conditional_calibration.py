@@ -202,7 +202,7 @@ def test_an_interrupted_calibration_leaves_no_fit(cells, control, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("rayot.model.calibration.Calibration.of", interrupted)
+    monkeypatch.setattr("rayot.model.calibrating.calibrate", interrupted)
     with pytest.raises(KeyboardInterrupt):
         model.train(**QUICK | {"max_steps": 5})
     with pytest.raises(RuntimeError, match="Train the model before it predicts"):

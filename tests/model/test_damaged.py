@@ -16,7 +16,8 @@ from mudata import MuData
 import rayot as rt
 from rayot.model import Screen
 from rayot.model.chunk_fit import FittedChunk, fit_chunk
-from rayot.model.methods import METHODS, method_of
+from rayot.model.method import method_of
+from rayot.model.methods import METHODS
 from rayot.model.profiles import ProfileMethod
 from rayot.train import TrainingOptions
 

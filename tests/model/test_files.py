@@ -16,6 +16,7 @@ import pytest
 
 import rayot as rt
 from rayot.model import W1OT, files
+from rayot.model.saved import check
 
 KIND = {"model": str, "version": str, "number": int}
 
@@ -29,10 +30,11 @@ def read(folder):
     """The number that a folder holds, in its description and in all its arrays."""
 
     def number(values, arrays):
+        check(values, KIND, "")
         assert (arrays["x"] == values["number"]).all()
         return values["number"]
 
-    return files.load(folder, "thing", KIND, number)
+    return files.load(folder, "thing", number)
 
 
 @pytest.fixture
@@ -197,6 +199,7 @@ SCRIPT = """
 import sys
 import numpy as np
 from rayot.model import files
+from rayot.model.saved import check
 print("start", flush=True)
 number = 0
 while True:

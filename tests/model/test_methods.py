@@ -7,7 +7,8 @@ import torch
 
 import rayot as rt
 from rayot.data.matrix import dense
-from rayot.model.methods import METHODS, method_of
+from rayot.model.method import method_of
+from rayot.model.methods import METHODS
 from rayot.model.profiles import ProfileMethod
 from rayot.solvers import W1Map
 

@@ -6,7 +6,8 @@ from typing import Any, Literal, TypedDict
 
 import pytest
 
-from rayot.model.schema import Figure, check, check_unique
+from rayot.data import checks
+from rayot.model.saved import Figure, check
 
 
 @dataclass
@@ -64,6 +65,6 @@ def test_numbers_and_truths_are_told_apart(value, kind):
 
 
 def test_names_that_are_there_twice():
-    check_unique(["a", "b"], "names")
+    checks.unique(["a", "b"], "names")
     with pytest.raises(ValueError, match="names has 'a' more than once"):
-        check_unique(["a", "b", "a"], "names")
+        checks.unique(["a", "b", "a"], "names")

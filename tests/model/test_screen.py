@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import rayot as rt
-from rayot.model import Screen, chunk_fit, screen_fit
+from rayot.model import Screen, chunk_fit, fit, screen_fit
 
 QUICK = {"show_progress_bar": False, "max_steps": 60, "batch_size": 64}
 
@@ -390,7 +390,7 @@ def test_links_in_the_folder_of_a_screen_are_refused(cells, tmp_path):
 
 def test_a_loss_that_is_not_finite_stops_one_problem_alone(cells, monkeypatch):
     bad, good = cells.uns["active"][:2]
-    train = chunk_fit.train_transport
+    train = fit.train_transport
 
     def poisoned(transport, *arguments):
         if bad in transport.names:
@@ -399,7 +399,7 @@ def test_a_loss_that_is_not_finite_stops_one_problem_alone(cells, monkeypatch):
                 next(transport.rays[0].potential.parameters())[number] = torch.nan
         return train(transport, *arguments)
 
-    monkeypatch.setattr(chunk_fit, "train_transport", poisoned)
+    monkeypatch.setattr(fit, "train_transport", poisoned)
     found = rt.tl.screen(cells.copy(), "control", **QUICK)
     table = found.table.set_index("perturbation")
     assert table.loc[bad, "certificate"] == "poor"
@@ -579,7 +579,7 @@ def test_a_chunk_that_fails_leaves_cells_of_strata_where_they_are(cells, monkeyp
     def failing(*arguments):
         raise FloatingPointError("The dual became nan.")
 
-    monkeypatch.setattr(chunk_fit, "train_transport", failing)
+    monkeypatch.setattr(fit, "train_transport", failing)
     name = cells.uns["active"][0]
     options = {"strata_key": "cell_type", "strata": "separate", **QUICK}
     found = rt.tl.screen(cells.copy(), "control", perturbations=[name], **options)

@@ -94,7 +94,7 @@ def test_an_interrupted_screen_is_none(cells, monkeypatch):
 
     spec = rt.model.W1OT.setup_anndata(cells, use_rep="X_pca")
     found = Screen(cells.copy(), spec, "control")
-    monkeypatch.setattr("rayot.model.calibration.Calibration.of", interrupted)
+    monkeypatch.setattr("rayot.model.calibrating.calibrate", interrupted)
     with pytest.raises(KeyboardInterrupt):
         found.train(**QUICK)
     with pytest.raises(RuntimeError, match="Train the screen first"):

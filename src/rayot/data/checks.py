@@ -261,6 +261,15 @@ def not_counts(block: np.ndarray | sparse.csr_matrix, where: str) -> None:
         )
 
 
+def unique(names: Iterable[str], what: str) -> None:
+    """Raise a ValueError if a name is there twice."""
+    seen = set()
+    for name in names:
+        if name in seen:
+            raise ValueError(f"{what} has {name!r} more than once.")
+        seen.add(name)
+
+
 def unique_names(names: Sequence[str], where: str, what: str) -> None:
     """Raise a ValueError if a name is there twice."""
     known = pd.Index(names)

@@ -22,7 +22,7 @@ WRITER = "rayot.tl.w1ot, or another method of rayot.tl,"
 
 
 @dataclass(frozen=True)
-class FittedMap:
+class WrittenMap:
     """Names under which one fitted map lives in an AnnData.
 
     Attributes
@@ -59,7 +59,7 @@ class FittedMap:
     dose: float | None = None
 
     @classmethod
-    def read(cls, adata: AnnData, key: str | None) -> FittedMap:
+    def read(cls, adata: AnnData, key: str | None) -> WrittenMap:
         """Read ``adata.uns[key]``, or the only fitted map there is where ``key`` is None.
 
         Raises
@@ -72,11 +72,11 @@ class FittedMap:
         Examples
         --------
         >>> import anndata as ad, numpy as np
-        >>> from rayot.data.fitted import FittedMap
+        >>> from rayot.data.fitted import WrittenMap
         >>> adata = ad.AnnData(np.eye(2))
         >>> adata.obs["perturbation"] = ["control", "drug"]
         >>> adata.uns["w1ot"] = dict(source="control", target="drug", groupby="perturbation")
-        >>> FittedMap.read(adata, None).is_target(adata).tolist()
+        >>> WrittenMap.read(adata, None).is_target(adata).tolist()
         [False, True]
         """
         key = entry_key(adata, key, is_result, "fitted map", WRITER)

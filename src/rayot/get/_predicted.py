@@ -12,7 +12,7 @@ from scipy import sparse
 from rayot._docs import shared
 from rayot._public import public
 from rayot.data import checks
-from rayot.data.fitted import FittedMap
+from rayot.data.fitted import WrittenMap
 from rayot.data.keys import Key
 from rayot.data.modality import modality_of
 
@@ -61,7 +61,7 @@ def predicted(
     ['predicted perturbed']
     """
     cells = modality_of(adata, modality)
-    fitted = FittedMap.read(cells, key)
+    fitted = WrittenMap.read(cells, key)
     key = fitted.key
     rows = np.flatnonzero(np.isfinite(checks.numbers(cells, Key.obs.step(key))))
     if not len(rows):
@@ -82,7 +82,7 @@ def predicted(
 
 
 def _held_as(
-    cells: AnnData, fitted: FittedMap, genes: np.ndarray
+    cells: AnnData, fitted: WrittenMap, genes: np.ndarray
 ) -> np.ndarray | sparse.csr_matrix:
     """Predicted genes, sparse where those of the cells are and that takes less room."""
     if not isinstance(genes, np.ndarray) or 2 * np.count_nonzero(genes) >= genes.size:

@@ -4,33 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import torch
-from anndata import AnnData
-from scipy.stats import false_discovery_control, norm
 
-from rayot.data.matrix import chunk_rows, row_chunks
-from rayot.metrics import energy_distance
-from rayot.model.potential_values import mass_of
 from rayot.model.saved import Arrays, check_array, check_names, grouped
-from rayot.model.training_sample import TrainingSample
-from rayot.solvers import Marginals, Settings, monotone_map, rank_sum_scores
+from rayot.solvers import Marginals, Settings, monotone_map
 from rayot.solvers.random import GOLDEN, uniform_of
-
-if TYPE_CHECKING:
-    from rayot.model.method import Method
-
-STRATUM_SHRINKAGE = 100
-"""Cells of a stratum that weigh as much as all cells in its distributions."""
-
-SHAPE_SHRINKAGE = 200
-"""Cells of the smaller side with which half of each cell's predicted change counts."""
-
-LEAST_CERTAINTY = 0.05
-"""Below it a gene keeps its values."""
 
 LARGEST = 64_000_000
 """Bytes of the distributions of a model, or of a screen, at most."""
@@ -43,18 +24,6 @@ STRATUM_DRAW = "stratum"
 
 TURN = 10**12
 """Between the seeds of several draws, farther apart than those that users choose."""
-
-JUDGED = 100
-"""Genes, and cells of a side of each stratum, that say which distributions suit others."""
-
-FEWEST_JUDGED = 10
-"""Cells of a side of a stratum that can say it."""
-
-FEWEST_STRATA = 3
-"""Strata that can say it: without one of two there is one, whose distributions are all."""
-
-MOST_STRATA = 8
-"""Strata, those with most cells, that are asked."""
 
 SIDES = ("predicted", "observed")
 
@@ -96,53 +65,6 @@ class Calibration:
     observed: tuple[Marginals, ...]
     seed: int
 
-    @classmethod
-    def of(cls, model: Method, sample: TrainingSample) -> Calibration:
-        """Calibrate a fitted map by training cells of both sides.
-
-        Few cells say little of a gene, and less of how its change differs from cell to cell. So a
-        gene's distribution goes from that of source cells to that of target cells as far as it is
-        certain that the gene changes, see :func:`certainty`; and ranks are those of the cells' own
-        values with so large a share of their predicted change, times n / (n + 200), where n counts
-        the cells of the smaller side. Distributions of strata are shrunk towards those of all cells
-        by n / (n + 100). Which ones suit cells of other strata is seen where each stratum in turn
-        does without its own.
-        """
-        sides = sample.source, sample.target
-        weights = _matched_weights(model, sample)
-        sizes = np.stack(
-            [side.counts(each) for side, each in zip(sides, weights, strict=True)], axis=1
-        )
-        source, target = (
-            side.marginals if each is side.weights else side.marginals_by(each)
-            for side, each in zip(sides, weights, strict=True)
-        )
-        share = certainty(source, target, sizes)
-        genes = np.flatnonzero((share > 0).any(axis=0))
-        shape = _trust(model, sizes)[:, None] * share[:, genes]
-        table = sample.source.strata + (1 if sample.source.names else 0)
-        own = sample.source.expression[:, genes]
-        start, change = _changes(model, sample.source.cells, genes)
-        scores = _scores(own, change, shape, table)
-        predicted = sample.source.marginals_of(scores, weights[0])
-        chosen = torch.from_numpy(genes)
-        observed = [
-            after.take(chosen).mixture(before.take(chosen), torch.from_numpy(of_table[genes]))
-            for before, after, of_table in zip(source, target, share, strict=True)
-        ]
-        found = cls(
-            sample.source.names,
-            False,
-            genes,
-            shape,
-            _shrunk(predicted, sizes),
-            _shrunk(observed, sizes),
-            model.seed,
-        )
-        distance = model.training_distance
-        nearness = None if distance is None else lambda rows: distance.nearness(start[rows])
-        return replace(found, mixed=found._suits_others(sample, own, change, share, nearness))
-
     def __call__(
         self,
         own: np.ndarray,
@@ -173,7 +95,7 @@ class Calibration:
         table = self._tables(cells, strata, nearness)
         found = own.copy()
         genes = self.genes
-        scores = torch.from_numpy(_scores(own[:, genes], change[:, genes], self.shape, table))
+        scores = torch.from_numpy(scores_of(own[:, genes], change[:, genes], self.shape, table))
         draws = torch.from_numpy(uniform(cells, names[genes], self.seed + turn * TURN))
         for number in np.unique(table):
             rows = np.flatnonzero(table == number)
@@ -205,51 +127,7 @@ class Calibration:
             table[others] = 1 + (draws * passed[:, -1:] >= passed[:, :-1]).sum(axis=1)
         return table
 
-    def _suits_others(
-        self,
-        sample: TrainingSample,
-        own: np.ndarray,
-        change: np.ndarray,
-        share: np.ndarray,
-        nearness: Nearness | None,
-    ) -> bool:
-        """Whether a stratum without its own distributions is better with those of other strata.
-
-        By the energy distance, in the genes that change most certainly, between its calibrated
-        source cells and its target cells. A new stratum is one more of its kind, and takes the
-        distributions of one, unless those of all cells are nearer by more than a standard error
-        over strata.
-        """
-        if not len(self.genes):
-            return False
-        order = np.argsort(-share[0, self.genes], kind="stable")
-        places = np.sort(order[:JUDGED])
-        chosen = self._of_genes(places)
-        names = np.array(sample.source.cells.var_names)[self.genes[places]]
-        before, after = own[:, places], change[:, places]
-        observed = sample.target.expression[:, self.genes[places]]
-        sides = sample.source.strata, sample.target.strata
-        n_cells = np.min([np.bincount(side, minlength=len(self.strata)) for side in sides], axis=0)
-        judges = [n for n in np.argsort(-n_cells)[:MOST_STRATA] if n_cells[n] >= FEWEST_JUDGED]
-        if len(judges) < FEWEST_STRATA:
-            return False
-        gains = []
-        for number in judges:
-            rows = [_spread_out(np.flatnonzero(side == number)) for side in sides]
-            others, truth = chosen._without(number), observed[rows[1]]
-            cells = sample.source.cells.obs_names.to_numpy()[rows[0]]
-            mine = before[rows[0]], after[rows[0]], cells, names, np.full(len(rows[0]), "")
-            near = None
-            if nearness is not None:
-                near = np.delete(nearness(rows[0]), number, axis=1).__getitem__
-            of_all, of_near = (
-                energy_distance(replace(others, mixed=mixed)(*mine, nearness=near), truth)
-                for mixed in (False, True)
-            )
-            gains.append(of_all - of_near)
-        return bool(np.mean(gains) > -np.std(gains, ddof=1) / np.sqrt(len(gains)))
-
-    def _without(self, stratum: int) -> Calibration:
+    def without(self, stratum: int) -> Calibration:
         """Distributions of all other strata, in genes from the first on, and of all their cells."""
         kept = [number for number in range(len(self.strata)) if number != stratum]
         sides = []
@@ -296,7 +174,7 @@ class Calibration:
         if found.n_bytes > n_bytes:
             n_genes = n_bytes * len(found.genes) // found.n_bytes
             order = np.argsort(-found.shape[0], kind="stable")
-            found = found._of_genes(np.sort(order[:n_genes]))
+            found = found.of_genes(np.sort(order[:n_genes]))
         return found
 
     def _coarser(self, n_quantiles: int) -> Calibration:
@@ -306,7 +184,8 @@ class Calibration:
         )
         return replace(self, predicted=predicted, observed=observed)
 
-    def _of_genes(self, places: np.ndarray) -> Calibration:
+    def of_genes(self, places: np.ndarray) -> Calibration:
+        """The same of some of the genes, by their places among them."""
         chosen = torch.from_numpy(places)
         predicted, observed = (
             tuple(each.take(chosen) for each in side) for side in (self.predicted, self.observed)
@@ -364,12 +243,6 @@ class Calibration:
         return cls(tuple(strata), bool(mixed[0]), genes, shape, sides[0], sides[1], seed)
 
 
-def _spread_out(rows: np.ndarray) -> np.ndarray:
-    """Some of the rows, from the first to the last: neighbours in a file may be of one batch."""
-    n_rows = min(JUDGED, len(rows))
-    return rows[np.linspace(0, len(rows), n_rows, endpoint=False).astype(np.intp)]
-
-
 def _checked_tables(found: Arrays, side: str, shape: tuple[int, int]) -> tuple[Marginals, ...]:
     """Distributions of so many tables and genes, from saved arrays."""
     names = [field.name for field in fields(Marginals)]
@@ -397,102 +270,7 @@ def not_calibrated(settings: Settings, why: str) -> None:
         )
 
 
-def certainty(
-    source: Sequence[Marginals], target: Sequence[Marginals], sizes: np.ndarray
-) -> np.ndarray:
-    """How certain it is that each gene changes, (1 + S, g) float32: in all cells, in each stratum.
-
-    One less the q-value of Wilcoxon's rank-sum test: Benjamini and Hochberg's (1995), times the
-    share of genes that do not change (Storey 2002). All cells are tested within strata, and their
-    scores added up (Stouffer 1949). A stratum of n cells trusts its own test by n / (n + 100), and
-    that of all cells for the rest. What is below .05 is 0.
-
-    Parameters
-    ----------
-    source, target
-        Distributions in all cells, then in each stratum.
-    sizes
-        (1 + S, 2), how many cells of source and target they are of.
-    """
-    scores = [
-        rank_sum_scores(before, after, *size).numpy()
-        for before, after, size in zip(source, target, sizes.clip(1).tolist(), strict=True)
-    ]
-    if len(scores) > 1:
-        tested = [score for score, size in zip(scores[1:], sizes[1:], strict=True) if min(size) > 1]
-        if tested:
-            scores[0] = np.sum(tested, axis=0) / np.sqrt(len(tested))
-    found = np.stack([1 - _q_values(2 * norm.sf(np.abs(score))) for score in scores])
-    own = _own_shares(sizes)[:, None]
-    found = own * found + (1 - own) * found[0]
-    return np.where(found < LEAST_CERTAINTY, 0, found).astype(np.float32)
-
-
-def _q_values(p_values: np.ndarray) -> np.ndarray:
-    """Those of genes that can be tested: constant ones do not count."""
-    found = np.ones_like(p_values)
-    tested = p_values < 1
-    if tested.any():
-        large = 1 + np.count_nonzero(p_values[tested] > 0.5)
-        unchanged = min(1.0, 2 * large / np.count_nonzero(tested))
-        found[tested] = unchanged * false_discovery_control(p_values[tested])
-    return found
-
-
-def _own_shares(sizes: np.ndarray) -> np.ndarray:
-    """How much a stratum's own cells count in its distributions, (1 + S,); the pool's count all."""
-    n_cells = sizes.min(axis=1)
-    shares = n_cells / (n_cells + STRATUM_SHRINKAGE)
-    shares[0] = 1
-    return shares
-
-
-def _shrunk(tables: Sequence[Marginals], sizes: np.ndarray) -> tuple[Marginals, ...]:
-    """Distributions of strata, shrunk towards those of all cells where their cells are few."""
-    pool, *of_strata = tables
-    n_genes = len(pool.zero)
-    shares = _own_shares(sizes)[1:].tolist()
-    mixed = (
-        each.mixture(pool, torch.full((n_genes,), share, dtype=torch.float32))
-        for each, share in zip(of_strata, shares, strict=True)
-    )
-    return pool, *mixed
-
-
-def _matched_weights(model: Method, sample: TrainingSample) -> tuple[np.ndarray, np.ndarray]:
-    """Weights of the cells of both sides, of which unmatched mass is none."""
-    weights = sample.source.weights, sample.target.weights
-    if not model.settings.unbalanced:
-        return weights
-    rows = [np.arange(len(each)) for each in weights]
-    mass = (
-        mass_of(model, sample.source.cells, rows[0], "source"),
-        mass_of(model, sample.target.cells, rows[1], "target"),
-    )
-    matched = weights[0] * mass[0], weights[1] * mass[1]
-    return matched if min(each.sum() for each in matched) > 0 else weights
-
-
-def _trust(model: Method, sizes: np.ndarray) -> np.ndarray:
-    """How much the map's differences between cells count, by the cells that it has, (1 + S,)."""
-    n_cells = sizes.min(axis=1)
-    if not model.problems.separate:
-        n_cells[:] = n_cells[0]
-    return (n_cells / (n_cells + SHAPE_SHRINKAGE)).astype(np.float32)
-
-
-def _changes(model: Method, cells: AnnData, genes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Cells (n, d) in the space of the map, and predicted change (n, c) of some of their genes."""
-    starts, found = [], []
-    for rows in row_chunks(np.arange(cells.n_obs), chunk_rows(cells.n_vars)):
-        start, moves, decoder = model.move(cells, rows, clip=False)
-        assert decoder is not None
-        starts.append(start)
-        found.append(decoder.change(start + moves.mean.numpy())[:, genes])
-    return np.concatenate(starts), found[0] if len(found) == 1 else np.concatenate(found)
-
-
-def _scores(
+def scores_of(
     own: np.ndarray, change: np.ndarray, shape: np.ndarray, table: np.ndarray
 ) -> np.ndarray:
     """What ranks are taken of, (n, c) float32: values with the share of their change in a table."""

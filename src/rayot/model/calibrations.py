@@ -12,8 +12,9 @@ from anndata import AnnData
 from tqdm.auto import tqdm
 
 from rayot.data.spec import DataSpec
+from rayot.model import calibrating
 from rayot.model.calibration import LARGEST, Calibration
-from rayot.model.method import Method
+from rayot.model.fitted_map import FittedMap
 from rayot.model.saved import Arrays
 from rayot.model.training_sample import (
     SAMPLE_CELLS,
@@ -91,7 +92,7 @@ class CellsOfPerturbations:
     def calibrations(
         self,
         decode: str,
-        model_of: Callable[[str], Method],
+        model_of: Callable[[str], FittedMap],
         bar: tqdm,
         n_jobs: int | None = None,
     ) -> Iterator[tuple[str, Calibration]]:
@@ -118,7 +119,7 @@ class CellsOfPerturbations:
         def calibration(name: str, sample: TrainingSample) -> tuple[str, Calibration | None, int]:
             if not sample.calibrates(decode):
                 return name, None, 0
-            found = Calibration.of(model_of(name), sample)
+            found = calibrating.calibrate(model_of(name), sample)
             within = found.within(LARGEST // len(self.groups))
             return name, within, len(found.genes) - len(within.genes)
 

@@ -12,7 +12,7 @@ import torch
 import rayot
 from rayot.model import files
 from rayot.model.encoding import Block, as_tensor
-from rayot.model.methods import method_of
+from rayot.model.methods import stack_of
 from rayot.model.problems import Problems
 from rayot.solvers import Population, Settings, Stack
 from rayot.train import TrainingOptions
@@ -63,7 +63,7 @@ class Chunk:
 
     def stack(self, n_features: int) -> Stack:
         """Maps that are not fitted."""
-        stack_type = method_of(self.method).stack_type
+        stack_type = stack_of(self.method)
         return stack_type(n_features, self.names, self.settings, self.seed)
 
     def populations(self, problems: Sequence[Problems]) -> list[tuple[Population, Population]]:

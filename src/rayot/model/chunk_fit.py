@@ -14,18 +14,16 @@ import torch
 import rayot
 from rayot.model import files, saved
 from rayot.model.chunk import Chunk
-from rayot.model.methods import method_of
+from rayot.model.fit import fit_problems
+from rayot.model.methods import stack_of
 from rayot.solvers import (
     SIGNIFICANCE,
     Combination,
     Population,
     Stack,
-    choose_combination,
     generator,
-    instability,
     permutation_test,
 )
-from rayot.train import train_transport
 from rayot.train.threads import threads_for
 
 SAVED = {
@@ -102,7 +100,7 @@ class FittedChunk:
             If the folder holds something else, or is damaged.
         """
         try:
-            return files.load(folder, "chunk", SAVED, partial(cls._restore, chunk, digest))
+            return files.load(folder, "chunk", partial(cls._restore, chunk, digest))
         except (FileNotFoundError, ValueError) as error:
             raise ValueError(
                 f"The screen cannot go on from {str(folder)!r} ({str(error).rstrip('.')}); delete "
@@ -113,12 +111,13 @@ class FittedChunk:
     def _restore(
         cls, chunk: Chunk, digest: str, values: dict[str, Any], arrays: dict[str, np.ndarray]
     ) -> FittedChunk:
+        saved.check(values, SAVED, "")
         if (values["fit"], values["names"]) != (digest, chunk.names):
             raise ValueError(f"it is the fit of other cells or settings, {values['names'][:3]}.")
         groups = saved.grouped(arrays, "/", ("state", "displacement", "history", "centres"))
         state, centres = groups["state"], groups["centres"]
         n_problems, n_features = len(chunk.names), chunk.control.shape[1]
-        kind = method_of(chunk.method).stack_type
+        kind = stack_of(chunk.method)
         build = partial(chunk.stack, n_features)
         saved.check_state(state, kind, chunk.settings, build, n_problems)
         displacement = groups["displacement"].get("", np.zeros(0))
@@ -189,33 +188,20 @@ def fit_chunk(chunk: Chunk, p_values: Sequence[float] | None) -> FittedChunk:
     labels = torch.from_numpy(chunk.labels[0]), torch.from_numpy(chunk.labels[1])
     with threads_for(0):
         try:
-            fit = train_transport(
+            fit, combinations = fit_problems(
                 transport,
-                source,
-                target,
+                chunk.problems,
+                (source, target),
+                pairs,
                 chunk.options,
                 labels if chunk.n_types else None,
-                known,
+                p_values=known,
             )
         except FloatingPointError as error:
             return _failed(chunk, source.cells.shape[1], str(error))
-        transport.eval()
         if known is not None:
             for report, p_value in zip(fit.diagnostics, found.tolist(), strict=True):
                 report["p_value"] = p_value
-        for problems, size, last in zip(chunk.problems, sizes, np.cumsum(sizes), strict=True):
-            if problems.n_seeds > 1:
-                own = instability(transport, last - size + problems.members, source)
-                for problem, value in own.items():
-                    fit.diagnostics[problem]["instability"] = value
-        combinations = [
-            choose_combination(transport.take(range(last - size, last)), problems.members, *pair)
-            if problems.separate
-            else None
-            for problems, pair, size, last in zip(
-                chunk.problems, pairs, sizes, np.cumsum(sizes), strict=True
-            )
-        ]
         displacement = _displacement(transport, source, labels[0], chunk)
     return FittedChunk(_state(transport), fit.history, fit.diagnostics, combinations, displacement)
 

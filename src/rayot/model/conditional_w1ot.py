@@ -2,42 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, Unpack
+from pathlib import Path
+from typing import Any, Self, Unpack
 
 import numpy as np
 import pandas as pd
+import torch
 from anndata import AnnData
 from mudata import MuData
+from torch import Tensor
 from tqdm.auto import tqdm
 
+from rayot._arguments import result_name
 from rayot._docs import shared
 from rayot._keywords import takes
-from rayot._public import public
-from rayot.data.condition_columns import vectors_of
-from rayot.data.conditions import Conditions
+from rayot._public import public, renamed, warn
+from rayot.data import checks
+from rayot.data.condition_columns import dose_of, groups_of, vectors_of
+from rayot.data.conditions import Condition, Conditions, covariates_name
 from rayot.data.files import unchanged
 from rayot.data.keys import Key
 from rayot.data.modality import modality_of
 from rayot.data.spec import DataSpec
 from rayot.data.split import names_kept
+from rayot.model import calibrations, saved
+from rayot.model.calibration import Calibration
 from rayot.model.calibrations import CellsOfPerturbations
 from rayot.model.conditional_cells import by_exposure, columns_of, training_groups
 from rayot.model.encoding import check_cells, encoded
-from rayot.model.fitted_conditional import FittedConditional
+from rayot.model.life_cycle import words_of
+from rayot.model.method import check_fitted
+from rayot.model.moves import Moves, moves_of
+from rayot.model.problems import Problems, check_count
+from rayot.model.stack_model import SAVED, StackModel
 from rayot.model.training_cells import training_cells
 from rayot.model.training_sample import may_calibrate
 from rayot.model.w1ot import W1OT
 from rayot.representation import Representation, representation_of
 from rayot.representation.resolve import has_decoder
-from rayot.solvers import ConditionalW1Settings
+from rayot.solvers import ConditionalMap, ConditionalW1Settings, Settings, W1Map, worst
 from rayot.train import TRAINING, TrainingKeywords, TrainingOptions, train_conditional
+from rayot.train.runner import Fit
+
+UNSEEN = {
+    "certificate": "check",
+    "reason": "This condition was not in training, so no cells say how good its map is. Try some "
+    "of its own: rayot.tl.evaluate scores the map by them.",
+}
+"""Diagnostics of a condition that training never saw."""
 
 
 @shared
-class ConditionalW1OT(FittedConditional):
+class ConditionalW1OT(StackModel):
     """Wasserstein-1 maps of many drugs, doses, cell types or patients, learned by one network.
 
     The potential f(x, c) is 1-Lipschitz in the cell x for every condition c, which enters each of
@@ -92,10 +111,22 @@ class ConditionalW1OT(FittedConditional):
     (5, 20)
     """
 
+    module: ConditionalMap
+    settings: ConditionalW1Settings
+    conditions: Conditions
+    known: list[Condition]
+    """Those of training."""
+    n_cells: list[int]
+    """Of each of them."""
+    calibrations: dict[str, Calibration]
+    """Distributions of genes by what cells were exposed to, where genes are calibrated."""
+    sample: CellsOfPerturbations | None = None
+    """Training cells that genes are calibrated by."""
+
     @public()
     def __init__(
         self,
-        adata: AnnData | MuData,
+        adata: AnnData | MuData | None,
         data: DataSpec,
         control: str,
         *,
@@ -110,7 +141,13 @@ class ConditionalW1OT(FittedConditional):
         seed: int = 0,
         **plan_kwargs: Any,  # noqa: ANN401
     ) -> None:
-        settings = ConditionalW1Settings.from_preset(preset, **plan_kwargs)
+        self.settings = ConditionalW1Settings.from_preset(preset, **plan_kwargs)
+        self.preset, self.n_seeds, self.seed = preset, n_seeds, seed
+        self.source_key, self.target_key = str(control), "conditions"
+        self.training_, self.diagnostics_, self.calibrations = {}, [], {}
+        if adata is None:
+            check_fitted(representation)
+            return
         cells = modality_of(adata, modality)
         assert data.groupby is not None
         columns = columns_of(cells, data.groupby, condition_keys, dose_key)
@@ -121,10 +158,20 @@ class ConditionalW1OT(FittedConditional):
                 f"embedding_key names {foreign}, which are neither groupby nor in condition_keys: "
                 f"{columns}."
             )
-        given = {column: vectors_of(cells, key) for column, key in embedding_key.items()}
-        groups = training_groups(cells, data, str(control), columns, dose_key, min_cells)
-        known = list(groups)
-        conditions = Conditions.learn(str(control), known, columns, dose_key, given)
+        vectors = {column: vectors_of(cells, key) for column, key in embedding_key.items()}
+        groups = training_groups(cells, data, self.source_key, columns, dose_key, min_cells)
+        conditions = Conditions.learn(self.source_key, list(groups), columns, dose_key, vectors)
+        self._take(cells, data, representation, groups, conditions)
+
+    def _take(
+        self,
+        cells: AnnData,
+        data: DataSpec,
+        representation: Representation | None,
+        groups: dict[Condition, tuple[np.ndarray, np.ndarray]],
+        conditions: Conditions,
+    ) -> None:
+        """Take the training cells out of an AnnData, once all of them are checked."""
         n_cells = [len(target) for _, target in groups.values()]
         rows = np.unique(np.concatenate([each for pair in groups.values() for each in pair]))
         with unchanged(cells):
@@ -135,28 +182,40 @@ class ConditionalW1OT(FittedConditional):
             representation = representation_of(cells, data, rows, representation)
             if not checked:
                 check_cells(representation, cells, rows, data=data)
-            self._describe(
-                data, representation, conditions, known, n_cells, settings, preset, n_seeds, seed
-            )
+            self._describe(data, representation, conditions, list(groups), n_cells)
             taken = training_cells(
                 cells,
                 [list(pair) for pair in groups.values()],
                 self.problems,
                 partial(encoded, representation, data=data),
                 None,
-                settings,
-                seed,
+                self.settings,
+                self.seed,
             )
-            self.sample = None
-            if may_calibrate(settings.decode, taken.nonnegative, representation):
+            if may_calibrate(self.settings.decode, taken.nonnegative, representation):
                 sample = CellsOfPerturbations(
-                    cells, self.data, representation, by_exposure(groups), seed
+                    cells, data, representation, by_exposure(groups), self.seed
                 ).copy()
-                self.sample = sample if sample.calibrates(settings.decode) else None
+                self.sample = sample if sample.calibrates(self.settings.decode) else None
         self.sides, self.labels = (taken.source, taken.target), taken.labels
         self.components = taken.components
         self.training_cells = names_kept(cells, rows)
         self.data = replace(data, nonnegative=taken.nonnegative)
+
+    def _describe(
+        self,
+        data: DataSpec,
+        representation: Representation,
+        conditions: Conditions,
+        known: list[Condition],
+        n_cells: list[int],
+    ) -> None:
+        """Say what is fitted, by maps that are not fitted yet."""
+        self.data, self.representation = data, representation
+        self.conditions, self.known, self.n_cells = conditions, known, n_cells
+        names = tuple(each.name for each in known)
+        self.problems = Problems(self.target_key, names, "balanced", self.n_seeds)
+        self.module = self._new_module(self.settings, representation.n_features)
 
     @classmethod
     @public()
@@ -218,48 +277,440 @@ class ConditionalW1OT(FittedConditional):
         ValueError, OSError, RuntimeError, FloatingPointError, KeyboardInterrupt
             As :meth:`W1OT.train`.
         """
-        self._check_can_train()
-        assert self.sides is not None
-        training = TrainingOptions.of(**options, n_folds=1, leave_out_strata=False)
-        limits = options.get("max_steps"), options.get("batch_size")
-        settings = self.settings.with_limits(*limits)
-        settings = settings.with_batch_for(len(self.sides[0].rows.unique()))
+        asked: TrainingKeywords = {**options, "n_folds": 1, "leave_out_strata": False}
+        super().train(**asked)
+
+    def _fitted(self, settings: Settings, options: TrainingOptions) -> tuple[ConditionalMap, Fit]:
+        assert isinstance(settings, ConditionalW1Settings) and self.sides is not None
         maps = fitted = self._new_module(settings, self.representation.n_features)
-        of_fit = settings
         if self.components is not None:
             of_fit = replace(settings, n_components=None, standardise=True)
             fitted = self._new_module(of_fit, self.components.basis.shape[1])
         kinds = [each[:2] for each in self.known]
-        result = train_conditional(
+        fit = train_conditional(
             fitted,
             [each.name for each in self.known],
             [kinds.index(kind) for kind in kinds],
             *self.sides,
-            training,
+            options,
             None if self.labels is None else (self.labels, self.labels),
         )
         if self.components is not None:
             self.components.lift(fitted, maps, None)
-        # Until all of it is there, should it be interrupted.
-        self._is_trained = False
-        self.module = maps.eval()
-        self._history = {
-            phase: pd.DataFrame(columns).set_index("step")
-            for phase, columns in result.history.items()
-        }
-        self.diagnostics_ = result.diagnostics
-        self.training_ = {
-            **training.chosen(),
-            **settings.steps(),
-            "batch_size": settings.batch_size,
-        }
+        return maps, fit
+
+    def _calibrate(self, options: TrainingOptions) -> None:
         self.calibrations = {}
-        if self.sample is not None:
-            exposures = {each.exposure.name: each.exposure for each in self.known}
-            with tqdm(unit="map", disable=not training.progress) as bar:
-                self.calibrations = dict(
-                    self.sample.calibrations(
-                        settings.decode, lambda name: self._uncalibrated(exposures[name]), bar
-                    )
+        if self.sample is None:
+            return
+        exposures = {each.exposure.name: each.exposure for each in self.known}
+        with tqdm(unit="map", disable=not options.progress) as bar:
+            self.calibrations = dict(
+                self.sample.calibrations(
+                    self.settings.decode, lambda name: self._uncalibrated(exposures[name]), bar
                 )
-        self._is_trained = True
+            )
+
+    def _subject(self) -> str:
+        return (
+            f"{type(self).__name__} from {self.source_key!r} to {len(self.known)} conditions, in "
+            f"{self.representation.n_features} dimensions of "
+            f"{self.representation.name or 'the expression'}, seed {self.seed}"
+        )
+
+    def _state(self) -> str:
+        return (
+            f"{words_of(self.table)}\nnext: predict(cells, target), at(target), save(folder); "
+            "table has a row of each condition"
+        )
+
+    def _new_module(self, settings: ConditionalW1Settings, n_features: int) -> ConditionalMap:
+        vectors = np.stack([self.conditions.vector(each) for each in self.known])
+        names = self.problems.names
+        return ConditionalMap(n_features, names, settings, self.seed, torch.from_numpy(vectors))
+
+    def _parts(self, condition: Condition) -> list[str]:
+        """Perturbations that a condition is a combination of, whatever their order."""
+        return sorted(each.perturbation for each in self.conditions.parts(condition))
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row a condition of training: what it is, its cells, and the figures of its map.
+
+        Figures are those of :func:`rayot.solvers.diagnostics.diagnostics`, of the worst member.
+        """
+        self._check_trained()
+        covariates = [each.column for each in self.conditions.covariates]
+        rows = []
+        for each, n_cells in zip(self.known, self.n_cells, strict=True):
+            dose = {} if self.conditions.dose_key is None else {self.conditions.dose_key: each.dose}
+            of_cells = dict(zip(covariates, each.covariates, strict=True))
+            figures = {**worst(self._reports(each)), "n_held_out": 0}
+            figures["n_held_out"] = figures.pop("n_cells")
+            column = self.conditions.perturbations.column
+            rows.append(
+                {column: each.perturbation, **dose, **of_cells, "n_cells": n_cells, **figures}
+            )
+        return pd.DataFrame(rows)
+
+    def _reports(self, condition: Condition) -> list[dict[str, Any]]:
+        """Diagnostics of each member's map of a condition; none if it is new."""
+        if condition not in self.known:
+            return []
+        return self.diagnostics_[self.known.index(condition) :: len(self.known)]
+
+    def _maps_of(self, condition: Condition) -> W1Map:
+        """The maps of a condition, one of each member."""
+        vector = torch.from_numpy(self.conditions.vector(condition))[None]
+        return self.module.given(vector, [condition.name], self._strengths(condition)).eval()
+
+    def _strengths(self, condition: Condition) -> Tensor | None:
+        """Share of the way (members, 1) that cells go; None where training says nothing of it.
+
+        At a new dose it is interpolated between the logarithms of known ones: a perturbation
+        without a detectable effect at the doses beside it has none there.
+        """
+        parts = self._parts(condition)
+        own = [(k, each) for k, each in enumerate(self.known) if self._parts(each) == parts]
+        alike = [k for k, each in own if each.dose == condition.dose]
+        if not own or alike:
+            return self.module.strengths[:, alike[:1]] if alike else None
+        assert condition.dose is not None
+        # Of several covariates the first speaks for its dose, as above.
+        columns = {np.log10(each.dose): k for k, each in reversed(own) if each.dose is not None}
+        doses = sorted(columns)
+        known = self.module.strengths[:, [columns[dose] for dose in doses]].cpu().numpy()
+        found = [np.interp(np.log10(condition.dose), doses, member) for member in known]
+        return torch.tensor(found, dtype=torch.float32)[:, None]
+
+    @public()
+    def given(self, perturbation: str, *, dose: float | None = None) -> W1OT:
+        """Former name of :meth:`at`; it will go after this release.
+
+        Parameters
+        ----------
+        perturbation, dose
+            ``target`` and ``dose`` of :meth:`at`.
+
+        Raises
+        ------
+        RuntimeError, ValueError
+            As :meth:`at`.
+        """
+        warn("model.given(x) will go; model.at(x) says the same.", FutureWarning)
+        return self.at(perturbation, dose=dose)
+
+    @public()
+    def at(self, target: str, *, dose: float | None = None) -> W1OT:
+        """The map of one condition, seen in training or not, with all verbs of :class:`W1OT`.
+
+        Parameters
+        ----------
+        target
+            Category of the column of the conditions, or several joined by ``"+"``.
+        dose
+            Above 0, where the model has doses.
+
+        Raises
+        ------
+        RuntimeError
+            If the model is not trained.
+        ValueError
+            If a part of the target was not in training and has no vector, or the dose is
+            missing, not above 0, or there are none.
+        """
+        self._check_trained("Train the model before it predicts.")
+        if (dose is None) != (self.conditions.dose_key is None):
+            what = "has no doses" if dose is not None else "needs a dose"
+            raise ValueError(f"This model {what}: dose_key is {self.conditions.dose_key!r}.")
+        dose = None if dose is None else dose_of(dose, "dose")
+        exposure = Condition(str(target), dose, ())
+        model = self._uncalibrated(exposure)
+        if isinstance(model, MapOfCondition):
+            found = [self._calibration_of(each) for each in model.terms]
+            if all(each is not None for each in found):
+                model.calibrations = tuple(filter(None, found))
+        else:
+            model.calibration = self._calibration_of(exposure)
+        model._is_trained = True
+        return model
+
+    def _calibration_of(self, condition: Condition) -> Calibration | None:
+        """Distributions of genes of cells that were exposed so; None where there are none."""
+        seen = self._seen(condition)
+        return self.calibrations.get(seen[0].exposure.name) if seen else None
+
+    def _seen(self, condition: Condition) -> list[Condition]:
+        """Those of training in which cells were exposed to the same."""
+        parts, dose = self._parts(condition), condition.dose
+        return [each for each in self.known if each.dose == dose and self._parts(each) == parts]
+
+    def _uncalibrated(self, exposure: Condition) -> W1OT:
+        """The map of cells that were exposed so, without distributions of genes."""
+        seen = self._seen(exposure)
+        # Its parts and dose are checked by any covariates.
+        condition = exposure._replace(covariates=self.known[0].covariates)
+        parts = [condition]
+        if not seen and self.settings.combination == "moves":
+            parts = self.conditions.parts(condition)
+        maps = self._maps_of(condition)
+        kind = MapOfCondition if self.conditions.covariates or len(parts) > 1 else W1OT
+        model = kind._without_cells(
+            replace(self.data, dose_key=self.conditions.dose_key, dose=condition.dose),
+            self.source_key,
+            condition.perturbation,
+            self.representation,
+            self.seed,
+            Problems(condition.perturbation, (), "balanced", self.problems.n_seeds),
+            self.settings.plain,
+            self.preset,
+        )
+        if isinstance(model, MapOfCondition):
+            model.conditions, model.maps_of = self.conditions, self._maps_of
+            model.condition, model.terms = condition, parts
+        model.module = maps
+        model.diagnostics_ = [each for one in seen for each in self._reports(one)] or [UNSEEN]
+        model._history, model.training_ = self._history, dict(self.training_)
+        model.training_cells = self.training_cells
+        return model
+
+    @renamed(perturbation="target")
+    @public(key=result_name)
+    @shared
+    def predict(
+        self,
+        adata: AnnData | MuData,
+        target: str,
+        *,
+        dose: float | None = None,
+        modality: str | None = None,
+        write_genes: bool = True,
+        clip: bool | str = "auto",
+        key: str = "conditional_w1ot",
+        write: str | Path | None = None,
+        overwrite: bool = False,
+    ) -> AnnData:
+        """Predict how every cell of ``adata`` responds to one condition, seen in training or not.
+
+        Parameters
+        ----------
+        {adata}
+            Covariates of the model (``condition_keys``) are read from ``obs``.
+        target, dose
+            As in :meth:`at`.
+        {modality}
+        {write_genes}
+        {clip}
+        key, write, overwrite
+            As in :meth:`W1OT.predict`.
+
+        Returns
+        -------
+        What :meth:`W1OT.predict` returns.
+
+        Raises
+        ------
+        RuntimeError, ValueError, OSError
+            As :meth:`at` and :meth:`W1OT.predict`.
+        """
+        return self.at(target, dose=dose).predict(
+            adata,
+            modality=modality,
+            write_genes=write_genes,
+            clip=clip,
+            key=key,
+            write=write,
+            overwrite=overwrite,
+        )
+
+    def _settings_json(self) -> dict[str, Any]:
+        """Preset, settings and conditions."""
+        return {
+            "preset": self.preset,
+            "settings": self.settings.to_json(),
+            "conditions": self.conditions.to_json(),
+            "known": [list(each) for each in self.known],
+            "n_cells": self.n_cells,
+        }
+
+    def _calibration_arrays(self) -> saved.Arrays:
+        return calibrations.to_arrays(self.calibrations)
+
+    def _restore_calibration(self, arrays: saved.Arrays) -> None:
+        strata: dict[str, list[str]] = {}
+        for each in self.known:
+            of_cells = [covariates_name(each.covariates)] if each.covariates else []
+            strata.setdefault(each.exposure.name, []).extend(of_cells)
+        n_genes = len(self.data.var_names)
+        self.calibrations = calibrations.from_arrays(arrays, strata, n_genes, self.seed)
+
+    @classmethod
+    def _saved_fields(cls) -> Any:  # noqa: ANN401
+        settings = {
+            "preset": str,
+            "settings": dict[str, Any],
+            "conditions": Conditions,
+            "known": list[tuple[str, float | None, list[str]]],
+            "n_cells": list[int],
+        }
+        return {**SAVED, "settings": settings}
+
+    @classmethod
+    def _from_saved(
+        cls,
+        values: dict[str, Any],
+        data: DataSpec,
+        representation: Representation,
+        state: dict[str, np.ndarray],
+    ) -> Self:
+        chosen, n_seeds = values["settings"], values["strata"]["n_seeds"]
+        settings = saved.settings_of(ConditionalW1Settings, chosen["settings"], chosen["preset"])
+        assert isinstance(settings, ConditionalW1Settings)
+        conditions = Conditions.from_json(chosen["conditions"])
+        known = [Condition(name, dose, tuple(further)) for name, dose, further in chosen["known"]]
+        check_conditions(conditions, known, chosen["n_cells"])
+        n_problems, n_features = saved.size_of(state)
+        check_count([Problems("conditions", (), "balanced", n_seeds)], n_problems)
+        saved.check_reports(values["diagnostics"], (n_problems * len(known),))
+        vectors = torch.from_numpy(np.stack([conditions.vector(each) for each in known]))
+        build = partial(ConditionalMap, n_features, ["any"], settings, 0, vectors)
+        saved.check_state(state, ConditionalMap, settings, build, n_problems)
+        if not np.allclose(state["conditions"], vectors.numpy(), atol=1e-5):
+            raise ValueError("the vectors of its conditions are not those of the arrays.")
+        model = cls(
+            None,
+            data,
+            conditions.control,
+            preset=chosen["preset"],
+            representation=representation,
+            n_seeds=n_seeds,
+            seed=values["seed"],
+            **vars(settings),
+        )
+        model._describe(data, representation, conditions, known, chosen["n_cells"])
+        model.module.eval()
+        return model
+
+
+class MapOfCondition(W1OT):
+    """A map that adds the moves of several, or reads from ``obs`` what cells it moves.
+
+    Its ``module`` is that of the summed vector, and of the first covariates.
+    """
+
+    conditions: Conditions
+    """All that can be predicted."""
+    maps_of: Callable[[Condition], W1Map]
+    """The maps of one of them."""
+    condition: Condition
+    terms: list[Condition]
+    """Those whose moves are added: the condition itself, or its parts."""
+    calibrations: tuple[Calibration, ...] = ()
+    """Of each term; none if one of them has no distributions."""
+
+    @property
+    def _calibrations_by_term(self) -> tuple[Calibration, ...]:
+        """What calibrates each term of a move."""
+        return self.calibrations
+
+    @property
+    def _covariates(self) -> list[str]:
+        return [each.column for each in self.conditions.covariates]
+
+    def _groups(self, adata: AnnData, rows: np.ndarray) -> dict[Condition, np.ndarray]:
+        """Positions in ``rows`` of the cells of each combination of covariates."""
+        if not self._covariates:
+            return {self.condition: np.arange(len(rows))}
+        for name in self._covariates:
+            missing = checks.labels(adata, name, rows) == ""
+            if missing.any():
+                raise ValueError(
+                    f"{int(missing.sum())} cells have no value in adata.obs[{name!r}], which the "
+                    "model was fitted with; leave them out or fill it in."
+                )
+        found = groups_of(adata, rows, self._covariates)
+        return {
+            self.condition._replace(covariates=tuple(map(str, key))): np.searchsorted(rows, members)
+            for key, members in found.items()
+        }
+
+    def _strata(self, adata: AnnData, rows: np.ndarray) -> np.ndarray | None:
+        if not self._covariates:
+            return None
+        columns = [checks.labels(adata, name, rows) for name in self._covariates]
+        return np.array(list(map(covariates_name, zip(*columns, strict=True))), dtype=object)
+
+    def _check_cells(self, adata: AnnData, rows: np.ndarray) -> None:
+        for condition in self._groups(adata, rows):
+            self.conditions.vector(condition)
+        super()._check_cells(adata, rows)
+
+    def _moves(self, adata: AnnData, rows: np.ndarray, cells: Tensor) -> Moves:
+        positions, parts = [], []
+        for condition, members in self._groups(adata, rows).items():
+            positions.append(torch.from_numpy(members))
+            parts.append(self._added(condition, cells[positions[-1]]))
+        return _joined(parts, torch.cat(positions).argsort())
+
+    def _added(self, condition: Condition, cells: Tensor) -> Moves:
+        """Sum of the moves of all terms, for cells of the condition's covariates."""
+        terms = [each._replace(covariates=condition.covariates) for each in self.terms]
+        found = [moves_of(self.maps_of(each), self.problems, None, cells, None) for each in terms]
+        if len(found) == 1:
+            return found[0]
+        mean, members, maps = (
+            torch.stack([getattr(each, name) for each in found]).sum(0)
+            for name in ("mean", "members", "maps")
+        )
+        # A sum of potentials is none: it need not be 1-Lipschitz.
+        return Moves(mean, members, maps, None, found[0].combined, terms=tuple(found))
+
+    def _to_saved(self) -> tuple[dict[str, Any], saved.Arrays]:
+        """Raise a ValueError: the map is saved with its conditional model."""
+        raise ValueError(
+            "This map adds the moves of several, or reads what cells it moves from obs; save the "
+            "conditional model itself."
+        )
+
+
+def _joined(parts: Sequence[Moves], order: Tensor) -> Moves:
+    """Moves of several groups of cells as one, in another order."""
+    potentials = [each.potential for each in parts if each.potential is not None]
+    return Moves(
+        torch.cat([each.mean for each in parts])[order],
+        torch.cat([each.members for each in parts], 1)[:, order],
+        torch.cat([each.maps for each in parts], 1)[:, order],
+        torch.cat(potentials)[order] if potentials else None,
+        np.zeros(len(order), dtype=bool),
+        terms=tuple(
+            _joined(of_term, order) for of_term in zip(*(each.terms for each in parts), strict=True)
+        ),
+    )
+
+
+def check_conditions(
+    conditions: Conditions, known: Sequence[Condition], n_cells: Sequence[int]
+) -> None:
+    """Raise a ValueError if saved conditions are not whole."""
+    checks.unique((each.name for each in known), "known")
+    if not known or len(known) != len(n_cells):
+        raise ValueError(f"there are {len(known)} conditions and cells of {len(n_cells)}.")
+    for column in (conditions.perturbations, *conditions.covariates):
+        checks.unique(column.names, f"the categories of {column.column!r}")
+        lengths = {len(each) for each in column.vectors or ()}
+        if column.vectors is not None and (len(column.vectors), len(lengths)) != (
+            len(column.names),
+            1,
+        ):
+            raise ValueError(
+                f"the vectors of {column.column!r} are not one for each, equally long."
+            )
+    if not conditions.log_dose[1] > 0:
+        raise ValueError(f"the spread of its doses must be above 0, found {conditions.log_dose}.")
+    for each in known:
+        if (each.dose is None) != (conditions.dose_key is None):
+            raise ValueError(f"{each.name!r} has the dose {each.dose}.")
+        if each.dose is not None:
+            dose_of(each.dose, f"The dose of {each.perturbation!r}")
+        if len(each.covariates) != len(conditions.covariates):
+            raise ValueError(f"{each.name!r} has {len(each.covariates)} covariates.")

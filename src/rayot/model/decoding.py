@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 from anndata import AnnData
 from scipy import sparse
 
 from rayot.data.matrix import dense
+from rayot.model.calibration import Calibration
+from rayot.model.moves import Moves
 from rayot.representation import Representation
-
-if TYPE_CHECKING:
-    from rayot.model.calibration import Calibration
-    from rayot.model.moves import Moves
 
 
 @dataclass(frozen=True)

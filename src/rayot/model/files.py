@@ -18,7 +18,6 @@ from safetensors.numpy import save_file
 
 import rayot
 from rayot._files import LOCK, is_partial, locked, mode_of, new_file, settle
-from rayot.model.schema import check
 
 FORMAT = 3
 """Raised when the fields or the arrays of a model change, or where they are."""
@@ -184,10 +183,9 @@ def _digest_of_file(path: Path) -> str:
 def load(
     folder: str | Path,
     model_name: str,
-    kind: Any,  # noqa: ANN401
     restore: Callable[[dict[str, Any], dict[str, np.ndarray]], Loaded],
 ) -> Loaded:
-    """Read a folder, check what it says, and make of it what was saved.
+    """Read a folder, and make of it what was saved.
 
     Parameters
     ----------
@@ -195,8 +193,6 @@ def load(
         What :func:`write` wrote, or version 0.1.0.
     model_name
         Of the class that was saved.
-    kind
-        Fields of its description, see :func:`rayot.model.schema.check`.
     restore
         Makes it of the description and the arrays. It raises a ValueError where they do not fit
         together, before it makes anything that is larger than the arrays.
@@ -212,7 +208,6 @@ def load(
     """
     values, arrays = read(folder, model_name)
     try:
-        check(values, kind, "")
         return restore(values, arrays)
     except ValueError as error:
         raise ValueError(f"{str(folder)!r} cannot be loaded: {error}") from error

@@ -19,7 +19,6 @@ from rayot.data.keys import Key
 from rayot.data.modality import modality_of
 from rayot.data.spec import DataSpec
 from rayot.model.method import Method
-from rayot.model.schema import check_unique
 from rayot.solvers import Attributes, JointSettings, JointStack, Settings, generator
 
 
@@ -246,8 +245,8 @@ class JointMethod(Method):
         cls, data: DataSpec, settings: JointSettings, source: str, target: str
     ) -> None:
         """Raise a ValueError unless the settings know source and target, and what cells need."""
-        check_unique(settings.conditions, "settings.conditions")
-        check_unique(settings.covariates, "settings.covariates")
+        checks.unique(settings.conditions, "settings.conditions")
+        checks.unique(settings.covariates, "settings.covariates")
         if source not in settings.conditions[:1] or target not in settings.conditions[1:]:
             raise ValueError(f"settings.conditions lack {source!r} as the first, or {target!r}.")
         if (data.covariate_key is None) == bool(settings.covariates):

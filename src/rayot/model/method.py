@@ -2,44 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any, ClassVar, Self, Unpack
+from typing import Any, ClassVar, Self
 
 import numpy as np
-import pandas as pd
 from anndata import AnnData
 from mudata import MuData
 
 from rayot._docs import shared
-from rayot._keywords import takes
 from rayot._public import public
 from rayot.data import checks
 from rayot.data.files import unchanged
+from rayot.data.keys import Key
 from rayot.data.matrix import dense
 from rayot.data.modality import modality_of
 from rayot.data.spec import DataSpec
 from rayot.data.split import names_kept
 from rayot.data.strata import check_strata, training_strata
-from rayot.model import saved
-from rayot.model.base import TransportModel
-from rayot.model.calibration import LARGEST, Calibration
-from rayot.model.problems import Problems
-from rayot.model.schema import fields_of
+from rayot.model import calibrating, saved
+from rayot.model.calibration import LARGEST
+from rayot.model.fit import fit_problems
+from rayot.model.fitted_map import FittedMap
+from rayot.model.methods import class_of
+from rayot.model.problems import Problems, check_count, problems_of
+from rayot.model.stack_model import SAVED
 from rayot.model.training_cells import training_cells
 from rayot.model.training_distance import TrainingDistance
 from rayot.model.training_sample import TrainingSample, may_calibrate
 from rayot.model.unseen import UnseenStrata
 from rayot.representation import Representation, representation_of
 from rayot.representation.resolve import has_decoder
-from rayot.solvers import Attributes, Settings, Stack, choose_combination, instability
-from rayot.train import TRAINING, TrainingKeywords, TrainingOptions, train_transport
-from rayot.train.left_out import combined_without_strata
+from rayot.solvers import Attributes, Settings, Stack
+from rayot.train import TrainingOptions
 from rayot.train.runner import Fit
 
 
 @shared
-class Method(TransportModel):
+class Method(FittedMap):
     """A method with its verbs; what differs between methods is the stack of maps it fits.
 
     Parameters
@@ -78,14 +79,13 @@ class Method(TransportModel):
         """
     """Example in the description of the verb."""
 
-    settings: Settings
-    preset: str
     sample: TrainingSample | None = None
+    """Training cells that genes are calibrated by."""
 
     @public()
     def __init__(
         self,
-        adata: AnnData | MuData,
+        adata: AnnData | MuData | None,
         data: DataSpec,
         source_key: str,
         target_key: str,
@@ -115,31 +115,59 @@ class Method(TransportModel):
             alone = data.strata_key is None or strata == "balanced"
             n_seeds = kind.members.get(self.preset, 1) if alone else 1
         self.settings = kind.from_preset(self.preset, n_seeds, **plan_kwargs)
-        cells = modality_of(adata, modality)
+        self.source_key, self.target_key, self.seed = str(source_key), str(target_key), seed
+        self.training_, self.diagnostics_ = {}, []
+        if adata is None:
+            check_fitted(representation)
+            return
+        problems = partial(Problems, self.target_key, mode=strata, n_seeds=n_seeds)
+        self._take(modality_of(adata, modality), data, representation, problems, small_strata)
+
+    def _take(
+        self,
+        cells: AnnData,
+        data: DataSpec,
+        representation: Representation | None,
+        problems_of: Callable[[tuple[str, ...]], Problems],
+        small_strata: str,
+    ) -> None:
+        """Take the training cells out of an AnnData, once all of them are checked.
+
+        Parameters
+        ----------
+        cells, data
+            The user's object, which is not kept, and where cells are in it.
+        representation
+            One of its own, or None for that which ``data`` names.
+        problems_of
+            The problems of these strata.
+        small_strata
+            As in :func:`rayot.data.strata.training_strata`.
+        """
         by_condition = {
-            str(category): data.training_rows(cells, category)
-            for category in (source_key, target_key)
+            category: data.training_rows(cells, category)
+            for category in (self.source_key, self.target_key)
         }
         names: tuple[str, ...] = ()
         groups = [list(by_condition.values())]
         if data.strata_key is not None:
-            found = training_strata(cells, data.strata_key, by_condition, small_strata)
-            groups, names = list(found.values()), tuple(found)
-        problems = Problems(str(target_key), names, strata, n_seeds)
+            strata = training_strata(cells, data.strata_key, by_condition, small_strata)
+            groups, names = list(strata.values()), tuple(strata)
+        problems = problems_of(names)
         training = np.concatenate([rows for group in groups for rows in group])
         others = self._further_rows(cells, data, by_condition)
         # Every cell that will be fitted or transported.
-        rows = np.union1d(np.concatenate([training, others]), data.rows(cells, source_key))
+        rows = np.union1d(np.concatenate([training, others]), data.rows(cells, self.source_key))
         with unchanged(cells):
             checked = representation is None and has_decoder(cells, data.use_rep)
             if checked:
                 data.check_expression(cells, rows)
             data = data.with_scale_of(cells, training)
             representation = representation_of(cells, data, training, representation)
-            super().__init__(data, str(source_key), str(target_key), representation, seed, problems)
+            self.settings = self._adapted(self.settings, representation)
+            self._describe(data, representation, problems)
             if not checked:
                 self._check_cells(cells, rows)
-            self.settings = self._adapted(self.settings, representation)
             taken = training_cells(
                 cells,
                 groups,
@@ -147,24 +175,79 @@ class Method(TransportModel):
                 self._encode,
                 data.weights_key,
                 self.settings,
-                seed,
+                self.seed,
                 others=others,
                 known=self._known_in_training,
             )
             self.training_distance = TrainingDistance.of(
                 [group[0] for group in groups],
                 lambda rows: dense(self._encode(cells, rows)[0]),
-                seed,
+                self.seed,
             )
-            self.decode = self.settings.decode
-            if may_calibrate(self.decode, taken.nonnegative, representation):
-                sample = TrainingSample.of(cells, self.data, groups, representation, names, seed)
-                self.sample = sample if sample.calibrates(self.decode) else None
+            if may_calibrate(self.settings.decode, taken.nonnegative, representation):
+                sample = TrainingSample.of(cells, data, groups, representation, names, self.seed)
+                self.sample = sample if sample.calibrates(self.settings.decode) else None
         self.sides, self.labels = (taken.source, taken.target), taken.labels
         self.components = taken.components
         self.training_cells = names_kept(cells, np.concatenate([training, others]))
         self.data = replace(data, nonnegative=taken.nonnegative)
+
+    def _describe(self, data: DataSpec, representation: Representation, problems: Problems) -> None:
+        """Say what is fitted, by maps that are not fitted yet."""
+        self.data, self.representation, self.problems = data, representation, problems
         self.module = self._new_module(self.settings)
+
+    @classmethod
+    @public()
+    @shared
+    def setup_anndata(
+        cls,
+        adata: AnnData | MuData,
+        *,
+        groupby: str = Key.obs.perturbation,
+        layer: str | None = None,
+        use_rep: str | None = None,
+        split_key: str | None = Key.obs.split,
+        modality: str | None = None,
+        allow_counts: bool = False,
+        strata_key: str | None = None,
+        weights_key: str | None = None,
+    ) -> DataSpec:
+        """Check where a model finds its cells, and write nothing to ``adata``.
+
+        Parameters
+        ----------
+        {adata}
+        {groupby}
+        {layer}
+        {use_rep}
+        {split_key}
+        {modality}
+        {allow_counts}
+        {strata_key}
+        {weights_key}
+
+        Returns
+        -------
+        The description that the model is constructed with.
+
+        Raises
+        ------
+        KeyError
+            If a column, layer or representation is missing.
+        ValueError
+            If the split has no training cells, or there is no expression to work on.
+        """
+        return DataSpec.from_anndata(
+            modality_of(adata, modality),
+            groupby=groupby,
+            layer=layer,
+            use_rep=use_rep,
+            split_key=split_key,
+            allow_counts=allow_counts,
+            strata_key=strata_key,
+            weights_key=weights_key,
+        )
 
     @classmethod
     def _adapted(cls, settings: Settings, representation: Representation) -> Settings:
@@ -186,54 +269,6 @@ class Method(TransportModel):
         names = self.problems.names
         return self.stack_type(self.representation.n_features, names, settings, self.seed)
 
-    @public()
-    @shared
-    @takes(TrainingKeywords, TRAINING)
-    def train(self, **options: Unpack[TrainingKeywords]) -> None:
-        """Fit the maps; fills ``history``.
-
-        Parameters
-        ----------
-        {options}
-
-        Raises
-        ------
-        ValueError
-            If an option is out of range, or ``checkpoint_dir`` holds another fit or symbolic links.
-        OSError
-            If ``checkpoint_dir`` cannot be written to, or another fit is running there.
-        RuntimeError
-            If the model was loaded, or the trainer was stopped by a limit or a callback.
-        FloatingPointError
-            If a loss becomes NaN or infinite.
-        KeyboardInterrupt
-            If the user interrupts; the last checkpoint stays.
-        """
-        self._check_can_train()
-        training = TrainingOptions.of(**options)
-        limits = options.get("max_steps"), options.get("batch_size")
-        settings = self.settings.with_limits(*limits)
-        if self.sides is not None:
-            settings = settings.with_batch_for(len(self.sides[0].rows.unique()))
-        module, fitted = self._fitted(settings, training)
-        # Until all of it is there, should it be interrupted.
-        self._is_trained = False
-        self.module = module
-        self._history = {
-            phase: pd.DataFrame(columns).set_index("step")
-            for phase, columns in fitted.history.items()
-        }
-        self.diagnostics_ = fitted.diagnostics
-        self.training_ = {
-            **training.chosen(),
-            **settings.steps(),
-            "batch_size": settings.batch_size,
-        }
-        self.calibration = None
-        if self.sample is not None:
-            self.calibration = Calibration.of(self, self.sample.copy()).within(LARGEST)
-        self._is_trained = True
-
     def _fitted(self, settings: Settings, options: TrainingOptions) -> tuple[Stack, Fit]:
         """A fitted map, and what the fit leaves beside it; sets what combines maps of strata."""
         assert self.sides is not None
@@ -245,27 +280,24 @@ class Method(TransportModel):
         members = self.problems.members
         # Members that nobody asked for share the folds of the first: 25 further maps would be much.
         judges = None if self.spread_of_genes else members[0].repeat(len(members)).tolist()
-        result = train_transport(stack, *self.sides, options, labels, judges=judges)
-        if len(members) > 1:
-            for problem, value in instability(stack, members, self.sides[0]).items():
-                result.diagnostics[problem]["instability"] = value
-        self.combination = None
-        if self.problems.separate:
-            self.combination = choose_combination(stack, members, *self.sides)
-            if options.leave_out_strata:
-                left_out = combined_without_strata(stack, members, self.sides)
-                result = replace(result, left_out=left_out)
+        fit, (self.combination,) = fit_problems(
+            stack, [self.problems], self.sides, [self.sides], options, labels, judges=judges
+        )
         if components is not None:
             self.combination = components.lift(stack, module, self.combination)
-        self.unseen = UnseenStrata.of(self, result, labels)
-        return module.eval(), result
+        distance = self.training_distance
+        between = None if distance is None else distance.between
+        self.unseen = UnseenStrata.of(fit, self.problems, labels, between)
+        return module, fit
 
-    def _settings_json(self) -> dict[str, Any]:
-        """Preset and settings."""
-        return {"preset": self.preset, **self.settings.to_json()}
+    def _calibrate(self, options: TrainingOptions) -> None:
+        self.calibration = None
+        if self.sample is not None:
+            calibration = calibrating.calibrate(self, self.sample.copy())
+            self.calibration = calibration.within(LARGEST)
 
     @classmethod
-    def _assembled(
+    def _without_cells(
         cls,
         data: DataSpec,
         source_key: str,
@@ -277,16 +309,26 @@ class Method(TransportModel):
         preset: str,
     ) -> Self:
         """A model without training cells, whose map still has to be filled."""
-        model = cls.__new__(cls)
-        model.settings, model.preset, model.decode = settings, preset, settings.decode
-        TransportModel.__init__(model, data, source_key, target_key, representation, seed, problems)
-        model.module = model._new_module(settings).eval()
+        model = cls(
+            None,
+            data,
+            source_key,
+            target_key,
+            preset=preset,
+            representation=representation,
+            strata=problems.mode,
+            n_seeds=problems.n_seeds,
+            seed=seed,
+            **vars(settings),
+        )
+        model._describe(data, representation, problems)
+        model.module.eval()
         return model
 
     @classmethod
-    def _saved_settings(cls) -> Any:  # noqa: ANN401
-        """Types of the fields of :meth:`_settings_json`."""
-        return {"preset": str, **fields_of(cls.stack_type.settings_type)}
+    def _saved_fields(cls) -> Any:  # noqa: ANN401
+        settings = {"preset": str, **saved.fields_of(cls.stack_type.settings_type)}
+        return {**SAVED, "settings": settings}
 
     @classmethod
     def _from_saved(
@@ -300,21 +342,38 @@ class Method(TransportModel):
         preset, kind = chosen.pop("preset"), cls.stack_type
         settings = saved.settings_of(kind.settings_type, chosen, preset)
         strata, target = values["strata"], values["target_key"]
-        problems = saved.problems_of(
-            data, target, strata["names"], strata["mode"], strata["n_seeds"]
-        )
+        problems = problems_of(data, target, strata["names"], strata["mode"], strata["n_seeds"])
         n_problems, n_features = saved.size_of(state)
-        saved.check_count([problems], n_problems)
+        check_count([problems], n_problems)
         # A condition that was not in training has one report, whatever the members.
         saved.check_reports(values["diagnostics"], (n_problems, 1))
         build = partial(kind, n_features, ["any"], settings, 0)
         saved.check_state(state, kind, settings, build, n_problems)
         source, seed = values["source_key"], values["seed"]
         cls._check_saved(data, settings, source, target)
-        return cls._assembled(
+        return cls._without_cells(
             data, source, target, representation, seed, problems, settings, preset
         )
 
     @classmethod
     def _check_saved(cls, data: DataSpec, settings: Any, source: str, target: str) -> None:  # noqa: ANN401
         """Raise a ValueError if what a saved model knows does not fit together."""
+
+
+def method_of(name: str) -> type[Method]:
+    """Class of a method.
+
+    Raises
+    ------
+    ValueError
+        If there is no such method.
+    """
+    return class_of(name)
+
+
+def check_fitted(representation: Representation | None) -> None:
+    """Raise a ValueError if a model without cells does not say what its maps move."""
+    if representation is None:
+        raise ValueError(
+            "adata is None; pass the cells that the map is fitted on. A fitted map is read by load."
+        )

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import Any
 
-if TYPE_CHECKING:
-    from rayot.model.method import Method
+from rayot.solvers import Stack
 
 METHODS = {
     "w1ot": "W1OT",
@@ -31,7 +30,7 @@ METHODS = {
 """Name of each verb, and of its class, whose file has the name of the verb."""
 
 
-def method_of(name: str) -> type[Method]:
+def class_of(name: str) -> Any:  # noqa: ANN401
     """Class of a method.
 
     Raises
@@ -42,3 +41,14 @@ def method_of(name: str) -> type[Method]:
     if name not in METHODS:
         raise ValueError(f"method must be one of {sorted(METHODS)}, found {name!r}.")
     return getattr(import_module(f"rayot.model.{name}"), METHODS[name])
+
+
+def stack_of(name: str) -> type[Stack]:
+    """Maps of a method, which know its settings."""
+    return class_of(name).stack_type
+
+
+def verb_of(kind: type) -> str:
+    """Name of the verb of a class, or of the first of its parents that has one."""
+    names = {each: name for name, each in METHODS.items()}
+    return next(names[each.__name__] for each in kind.__mro__ if each.__name__ in names)

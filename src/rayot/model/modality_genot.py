@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, Literal, Self, TypedDict
 
 import numpy as np
@@ -14,18 +13,17 @@ import torch
 from anndata import AnnData
 from mudata import MuData
 
-import rayot
 from rayot._public import public
 from rayot.data import checks
 from rayot.data.keys import Key
 from rayot.data.matrix import dense, expression_of
 from rayot.data.modality import modality_of
-from rayot.model import files, saved
-from rayot.model.schema import Figure, check_unique
+from rayot.model import saved
+from rayot.model.life_cycle import NO_CELLS, Model, history_arrays
+from rayot.model.saved import Figure
+from rayot.representation import Representation
 from rayot.solvers.translation import Translation, TranslationSettings
 from rayot.train.translation import train_translation
-
-SAVED = "ModalityGENOT"
 
 
 class SavedDiagnostics(TypedDict):
@@ -58,7 +56,7 @@ class SavedTranslation:
     diagnostics: SavedDiagnostics | None = None
 
 
-class ModalityGENOT:
+class ModalityGENOT(Model):
     """Samples of what a cell of one modality is in another, from unpaired cells.
 
     A coupling under which distances within both modalities agree (Gromov-Wasserstein), fused with
@@ -108,10 +106,15 @@ class ModalityGENOT:
     ['certificate', 'chance_loss']
     """
 
+    _cells: list[np.ndarray] | None = None
+    """Training cells of source and target; None of a model that was loaded."""
+    _shared: tuple[np.ndarray, np.ndarray] | None = None
+    """What both modalities have of them."""
+
     @public()
     def __init__(
         self,
-        mdata: MuData,
+        mdata: MuData | None,
         source_modality: str,
         target_modality: str,
         *,
@@ -132,6 +135,18 @@ class ModalityGENOT:
         self.preset, self.seed = preset, seed
         self.modalities = (source_modality, target_modality)
         self.representations = (source_rep, target_rep)
+        self.diagnostics_: dict[str, Any] | None = None
+        if mdata is not None:
+            self._take(mdata, fused_keys, split_key, allow_counts)
+
+    def _take(
+        self,
+        mdata: MuData,
+        fused_keys: tuple[str, str] | None,
+        split_key: str | None,
+        allow_counts: bool,
+    ) -> None:
+        """Take the training cells of both modalities, once all of them are checked."""
         sides = [modality_of(mdata, name) for name in self.modalities]
         for side, rep, name in zip(sides, self.representations, self.modalities, strict=True):
             if rep is None:
@@ -139,58 +154,52 @@ class ModalityGENOT:
         _check_split(mdata, sides, self.modalities, split_key)
         training = [_training(side, split_key) for side in sides]
         reps = zip(sides, training, self.representations, self.modalities, strict=True)
-        self._cells = [_features(side, rows, rep, name) for side, rows, rep, name in reps]
-        for cells, rep, name in zip(
-            self._cells, self.representations, self.modalities, strict=True
-        ):
-            checks.enough_cells(len(cells), f"The modality {name!r}")
+        cells = [_features(side, rows, rep, name) for side, rows, rep, name in reps]
+        for values, rep, name in zip(cells, self.representations, self.modalities, strict=True):
+            checks.enough_cells(len(values), f"The modality {name!r}")
             if rep is None and not allow_counts:
-                checks.not_counts(cells, f"X of the modality {name!r}")
-        self._shared = None
+                checks.not_counts(values, f"X of the modality {name!r}")
         if fused_keys is not None:
-            found = [
+            shared = [
                 _features(side, rows, key, name)
                 for side, rows, key, name in zip(
                     sides, training, fused_keys, self.modalities, strict=True
                 )
             ]
-            widths = [each.shape[1] for each in found]
+            widths = [each.shape[1] for each in shared]
             if widths[0] != widths[1]:
                 raise ValueError(
                     f"fused_keys must name as many features in both modalities, found {widths}."
                 )
-            self._shared = (found[0], found[1])
-        self.source_names, self.target_names = (
-            _names(side, rep) for side, rep in zip(sides, self.representations, strict=True)
-        )
-        sizes = [each.shape[1] for each in self._cells]
-        self.module = Translation(sizes[0], sizes[1], self.settings, seed)
-        self.diagnostics_: dict[str, Any] | None = None
-        self._is_trained = False
+            self._shared = (shared[0], shared[1])
+        self._cells = cells
+        names = [_names(side, rep) for side, rep in zip(sides, self.representations, strict=True)]
+        self._describe(names[0], names[1])
 
-    def __repr__(self) -> str:
-        """What was fitted, on what, how good it is, and what comes next."""
+    def _describe(self, source_names: list[str], target_names: list[str]) -> None:
+        """Say what is fitted, by a flow that is not fitted yet."""
+        self.source_names, self.target_names = source_names, target_names
+        sizes = len(source_names), len(target_names)
+        self.module = Translation(*sizes, self.settings, self.seed)
+
+    def _subject(self) -> str:
         (source, target), names = self.modalities, (self.source_names, self.target_names)
         sizes = [f"{len(each)} features" for each in names]
-        head = (
+        return (
             f"ModalityGENOT from {source!r} ({sizes[0]}) to {target!r} ({sizes[1]}), "
             f"preset {self.preset!r}, seed {self.seed}"
         )
-        if not self._is_trained:
-            return f"{head}\nnot trained: call train()"
+
+    def _state(self) -> str:
         found = self.diagnostics_
         if found is None:
-            return f"{head}\ntrained by an early version, which kept no diagnostics"
+            return "trained by an early version, which kept no diagnostics"
         return (
-            f"{head}\ntrained on {found['n_source']} and {found['n_target']} coupled cells, "
+            f"trained on {found['n_source']} and {found['n_target']} coupled cells, "
             f"{self.settings.n_steps} steps\n{found['certificate']}: {found['reason']}\n"
-            f"next: predict(cells of {source!r}), save(folder); all figures are in diagnostics"
+            f"next: predict(cells of {self.modalities[0]!r}), save(folder); all figures are in "
+            "diagnostics"
         )
-
-    @property
-    def is_trained(self) -> bool:
-        """Whether the model is trained."""
-        return self._is_trained
 
     @property
     def diagnostics(self) -> dict[str, Any]:
@@ -236,10 +245,8 @@ class ModalityGENOT:
         FloatingPointError
             If the loss becomes NaN or infinite, or the coupling underflows.
         """
-        if not hasattr(self, "_cells"):
-            raise RuntimeError(
-                "A loaded model holds no training cells; construct a new one to train."
-            )
+        if self._cells is None:
+            raise RuntimeError(NO_CELLS)
         settings = self.settings.with_limits(max_steps, batch_size)
         self.settings = settings.with_batch_for(len(self._cells[0]))
         self.module.settings = self.settings
@@ -247,7 +254,7 @@ class ModalityGENOT:
         columns, self.diagnostics_ = train_translation(
             self.module, source, target, self._shared, progress=show_progress_bar
         )
-        self.history = {"velocity": pd.DataFrame(columns).set_index("step")}
+        self._history = {"velocity": pd.DataFrame(columns).set_index("step")}
         self._is_trained = True
 
     @public()
@@ -278,8 +285,7 @@ class ModalityGENOT:
         ValueError
             If features are missing or NaN.
         """
-        if not self._is_trained:
-            raise RuntimeError("Train the model before it predicts.")
+        self._check_trained("Train the model before it predicts.")
         cells = modality_of(adata, self.modalities[0]) if isinstance(adata, MuData) else adata
         rows = np.arange(cells.n_obs)
         values = _features(cells, rows, self.representations[0], self.modalities[0])
@@ -308,20 +314,8 @@ class ModalityGENOT:
         """Everything that was chosen for this fit, as plain values."""
         return {"preset": self.preset, **self.settings.to_json()}
 
-    @public()
-    def save(self, dir_path: str | Path, overwrite: bool = False) -> None:
-        """Save to a folder: JSON and safetensors, nothing that can run code on load.
-
-        Raises
-        ------
-        RuntimeError, FileExistsError, OSError
-            As :meth:`W1OT.save`.
-        """
-        if not self._is_trained:
-            raise RuntimeError("Train the model before it is saved.")
+    def _to_saved(self) -> tuple[dict[str, Any], saved.Arrays]:
         values = {
-            "model": SAVED,
-            "version": rayot.__version__,
             "modalities": self.modalities,
             "representations": self.representations,
             "source_names": self.source_names,
@@ -332,41 +326,42 @@ class ModalityGENOT:
             "diagnostics": self.diagnostics_,
         }
         arrays = {name: value.numpy() for name, value in self.module.state_dict().items()}
-        arrays["history"] = self.history["velocity"].reset_index().to_numpy(dtype=np.float64)
-        files.write(dir_path, values, arrays, overwrite)
+        arrays["history"] = history_arrays(self.history)[1]["velocity"]
+        return values, arrays
 
     @classmethod
-    @public()
-    def load(cls, dir_path: str | Path) -> Self:
-        """Load a saved model; no data are needed.
-
-        Raises
-        ------
-        FileNotFoundError, OSError, ValueError
-            As :meth:`W1OT.load`.
-        """
-        return files.load(dir_path, SAVED, SavedTranslation, cls._restore)
+    def _saved_fields(cls) -> Any:  # noqa: ANN401
+        return SavedTranslation
 
     @classmethod
-    def _restore(cls, values: dict[str, Any], arrays: dict[str, np.ndarray]) -> Self:
-        model = cls.__new__(cls)
+    def _restored(
+        cls, values: dict[str, Any], arrays: saved.Arrays, representation: Representation | None
+    ) -> Self:
+        if representation is not None:
+            raise ValueError("it was fitted in entries of obsm, which no representation replaces.")
         settings = saved.settings_of(TranslationSettings, values["settings"], values["preset"])
         assert isinstance(settings, TranslationSettings)
-        model.settings, model.preset, model.seed = settings, values["preset"], values["seed"]
-        model.modalities = tuple(values["modalities"])
-        model.representations = tuple(values["representations"])
-        model.source_names, model.target_names = values["source_names"], values["target_names"]
-        for name in ("source_names", "target_names"):
-            check_unique(values[name], name)
-        model.diagnostics_ = values.get("diagnostics")
+        names = values["source_names"], values["target_names"]
+        for of_side, side in zip(names, ("source_names", "target_names"), strict=True):
+            checks.unique(of_side, side)
         curve = {"velocity": arrays.pop("history", np.zeros(0))}
-        model.history = saved.history_of({"velocity": ["loss"]}, curve)
-        sizes = len(model.source_names), len(model.target_names)
-        build = partial(Translation, *sizes, settings, model.seed)
+        history = saved.history_of({"velocity": ["loss"]}, curve)
+        build = partial(Translation, len(names[0]), len(names[1]), settings, values["seed"])
         saved.check_module(arrays, settings, Translation.counts(settings), build)
-        model.module = build()
+        reps = values["representations"]
+        model = cls(
+            None,
+            *values["modalities"],
+            source_rep=reps[0],
+            target_rep=reps[1],
+            preset=values["preset"],
+            seed=values["seed"],
+            **vars(settings),
+        )
+        model._describe(*names)
         model.module.load_state_dict(saved.tensors(arrays))
         model.module.eval()
+        model.diagnostics_, model._history = values.get("diagnostics"), history
         model._is_trained = True
         return model
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 
 from rayot._arguments import whole_number
+from rayot.data import checks
+from rayot.data.spec import DataSpec
 from rayot.solvers import Cells, Population
 
 LARGEST_ENSEMBLE = 1000
@@ -113,3 +115,21 @@ def check_names(problems: Sequence[Problems]) -> None:
             f"Two maps would be named {name!r}, which joins perturbation, stratum and member of an "
             "ensemble by ' / '; rename the perturbation or the stratum that has ' / ' in it."
         )
+
+
+def problems_of(
+    data: DataSpec, target: str, strata: Sequence[str], mode: str, n_seeds: int
+) -> Problems:
+    """What the problems of a target are."""
+    checks.unique(strata, f"the strata of {target!r}")
+    if strata and data.strata_key is None:
+        raise ValueError(f"{target!r} has strata, and data.strata_key names no column of them.")
+    return Problems(target, tuple(strata), mode, n_seeds)
+
+
+def check_count(problems: Iterable[Problems], n_problems: int) -> None:
+    """Raise a ValueError unless arrays are of as many problems, of which none is named yet."""
+    # Not by len(), which whole numbers may be too large for.
+    count = sum(each.n_seeds * (len(each.strata) if each.separate else 1) for each in problems)
+    if count != n_problems:
+        raise ValueError(f"there are {count} maps, and the arrays are those of {n_problems}.")

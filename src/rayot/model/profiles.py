@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 import torch
 from anndata import AnnData
-from mudata import MuData
 
 from rayot._docs import shared
-from rayot._public import public
 from rayot.data import checks
 from rayot.data.condition_columns import vectors_of
 from rayot.data.files import unchanged
 from rayot.data.keys import Key
 from rayot.data.matrix import chunk_rows, dense, row_chunks
-from rayot.data.modality import modality_of
 from rayot.data.spec import DataSpec
 from rayot.data.split import names_kept
-from rayot.data.strata import check_strata
-from rayot.model.base import TransportModel
 from rayot.model.calibration import not_calibrated
 from rayot.model.method import Method
 from rayot.model.problems import Problems
@@ -67,53 +62,36 @@ class ProfileMethod(Method):
     settings: ProfileSettings
     _shift: np.ndarray | None = None
 
-    @public()
-    def __init__(
+    def _take(
         self,
-        adata: AnnData | MuData,
+        cells: AnnData,
         data: DataSpec,
-        source_key: str,
-        target_key: str,
-        *,
-        preset: str | None = None,
-        representation: Representation | None = None,
-        modality: str | None = None,
-        strata: str = "balanced",
-        small_strata: str = "drop",
-        n_seeds: int | None = None,
-        seed: int = 0,
-        **plan_kwargs: Any,  # noqa: ANN401
+        representation: Representation | None,
+        problems_of: Callable[[tuple[str, ...]], Problems],
+        small_strata: str,
     ) -> None:
-        checks.different(source_key, target_key)
-        check_strata(strata, small_strata, data.strata_key)
+        """Take the mean profiles of all perturbations, once all cells are checked."""
         name = type(self).__name__
         if data.strata_key is not None or data.weights_key is not None:
             raise ValueError(f"{name} looks at means of all cells; it takes no strata or weights.")
-        self.preset = self.default_preset if preset is None else preset
-        self.settings = ProfileSettings.from_preset(self.preset, **plan_kwargs)
         not_calibrated(self.settings, f"{name} looks at no cell of the target")
-        cells = modality_of(adata, modality)
+        source, target = self.source_key, self.target_key
         assert data.groupby is not None
         rows = self._training_rows(cells, data)
         known = set(checks.categories(cells, data.groupby, rows))
-        vectors = self._vectors(cells, (known | {str(target_key)}) - {str(source_key)})
-        data.training_rows(cells, str(source_key))
-        problems = Problems(str(target_key), (), "balanced", n_seeds or 1)
+        vectors = self._vectors(cells, (known | {target}) - {source})
+        data.training_rows(cells, source)
         with unchanged(cells):
             data = data.with_scale_of(cells, rows)
             representation = representation_of(cells, data, rows, representation)
-            TransportModel.__init__(
-                self, data, str(source_key), str(target_key), representation, seed, problems
-            )
-            self._check_cells(cells, np.union1d(rows, data.rows(cells, source_key)))
+            self._describe(data, representation, problems_of(()))
+            self._check_cells(cells, np.union1d(rows, data.rows(cells, source)))
             means, lowest = self._means(cells, rows)
-        self.decode = self.settings.decode
         self.data = replace(data, nonnegative=lowest >= 0)
         self.training_cells = names_kept(cells, rows)
-        control = means.pop(str(source_key))
+        control = means.pop(source)
         shifts = {name: mean - control for name, mean in means.items()}
-        self._shift = self._predicted_shift(str(target_key), shifts, vectors, control)
-        self.module = self._new_module(self.settings)
+        self._shift = self._predicted_shift(target, shifts, vectors, control)
 
     @abstractmethod
     def _predicted_shift(

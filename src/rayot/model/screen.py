@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, Literal, Self, Unpack
 
 import numpy as np
 import pandas as pd
@@ -14,20 +16,27 @@ from anndata import AnnData
 from mudata import MuData
 from tqdm.auto import tqdm
 
+from rayot._arguments import result_name
 from rayot._docs import shared
 from rayot._keywords import takes
-from rayot._public import public
+from rayot._public import public, renamed
+from rayot.data import checks
 from rayot.data.files import unchanged
 from rayot.data.modality import modality_of
 from rayot.data.spec import DataSpec
 from rayot.data.split import names_kept
 from rayot.data.strata import check_strata
-from rayot.model.base import together
+from rayot.model import calibrations, saved
 from rayot.model.calibration import Calibration
 from rayot.model.calibrations import CellsOfPerturbations
+from rayot.model.components import Components
 from rayot.model.encoding import check_cells
-from rayot.model.fitted_screen import FittedScreen, still
-from rayot.model.methods import method_of
+from rayot.model.fitted_map import together
+from rayot.model.life_cycle import Model, words_of
+from rayot.model.method import Method, check_fitted, method_of
+from rayot.model.methods import stack_of
+from rayot.model.prediction import Prediction, predicted_obs
+from rayot.model.prediction_file import by_perturbation, write_predictions
 from rayot.model.problems import Problems, check_names
 from rayot.model.screen_cells import ScreenCells
 from rayot.model.screen_fit import (
@@ -36,11 +45,12 @@ from rayot.model.screen_fit import (
     problems_that_fit,
     test_perturbations,
 )
-from rayot.model.screen_persistence import FIGURES
-from rayot.model.screen_stack import ScreenStack
+from rayot.model.screen_stack import SavedStack, ScreenStack
+from rayot.model.screen_table import FIGURES, TABLE, still, table_of
 from rayot.model.training_sample import may_calibrate
 from rayot.representation import Representation, representation_of
 from rayot.representation.resolve import has_decoder
+from rayot.solvers import Settings
 from rayot.train import TRAINING, TrainingKeywords, TrainingOptions
 from rayot.train.checkpoints import held
 
@@ -48,8 +58,39 @@ LEVEL = 0.05
 """False discovery rate at which an effect is called detectable where none is asked for."""
 
 
+SAVED = {
+    "model": str,
+    "version": str,
+    "control": str,
+    "method": str,
+    "seed": int,
+    "preset": str,
+    "strata": Literal["balanced", "separate"],
+    "n_seeds": int,
+    "cell_types": list[str],
+    "data": DataSpec,
+    "representation": dict[str, Any],
+    "settings": dict[str, Any],
+    "training": dict[str, Any],
+    "table": TABLE,
+    "stack": SavedStack,
+}
+"""Types of the fields of a saved screen."""
+
+GROUPS = (
+    "stack",
+    "displacement",
+    "centres",
+    "history",
+    "representation",
+    "components",
+    "calibration",
+)
+"""First parts of the names of its arrays."""
+
+
 @shared
-class Screen(FittedScreen):
+class Screen(Model, Mapping[str, Method]):
     """Maps from one control to many perturbations, fitted in one stack.
 
     A mapping: ``screen["IFNGR1"]`` is the :class:`W1OT` of that perturbation, with all its verbs.
@@ -98,10 +139,31 @@ class Screen(FittedScreen):
     (5, 2)
     """
 
+    data: DataSpec
+    control: str
+    method: str
+    preset: str
+    seed: int
+    strata: str
+    n_seeds: int
+    settings: Settings
+    representation: Representation
+    components: Components | None = None
+    cell_types: list[str]
+    """Those of :meth:`displacement`."""
+    table: pd.DataFrame
+    """One row a perturbation, see :func:`rayot.tl.screen`."""
+    stack: ScreenStack
+    calibrations: dict[str, Calibration]
+    """What genes of each perturbation that was fitted are calibrated by."""
+    training_: dict[str, Any]
+    training_cells: np.ndarray | None = None
+    _cells: ScreenCells | None = None
+
     @public(perturbations=None)
     def __init__(
         self,
-        adata: AnnData | MuData,
+        adata: AnnData | MuData | None,
         data: DataSpec,
         control: str,
         *,
@@ -125,13 +187,12 @@ class Screen(FittedScreen):
                 f"method={method!r} looks at all perturbations at once, which a screen cannot cut "
                 f"into chunks; call rayot.tl.{method} for one of them."
             )
-        settings_type = kind.stack_type.settings_type
-        self.method, self.settings = (
-            method,
-            settings_type.from_preset(preset, n_seeds, **plan_kwargs),
-        )
-        self.control, self.preset, self.seed = str(control), preset, seed
-        self.strata, self.n_seeds = strata, n_seeds
+        self.method, self.control, self.preset, self.seed = method, str(control), preset, seed
+        self.settings = stack_of(method).settings_type.from_preset(preset, n_seeds, **plan_kwargs)
+        self.data, self.strata, self.n_seeds = data, strata, n_seeds
+        if adata is None:
+            check_fitted(representation)
+            return
         cells = modality_of(adata, modality)
         self._cells = ScreenCells(
             cells,
@@ -188,7 +249,7 @@ class Screen(FittedScreen):
         RuntimeError
             If the screen is trained already: construct a new one.
         """
-        cells: ScreenCells | None = getattr(self, "_cells", None)
+        cells = self._cells
         if cells is None:
             raise RuntimeError("The screen is trained already; construct a new one to train.")
         asked = TrainingOptions.of(**options, leave_out_strata=False)
@@ -208,7 +269,7 @@ class Screen(FittedScreen):
             self.table = self._table(cells, tests, fdr)
             self.training_ = {"fdr": fdr, **training.chosen()}
             self.calibrations = self._calibrated(cells, bar, n_jobs)
-        del self._cells
+        self._cells, self._is_trained = None, True
 
     def _calibrated(
         self, cells: ScreenCells, bar: tqdm, n_jobs: int | None
@@ -286,3 +347,354 @@ class Screen(FittedScreen):
                 }
             )
         return pd.DataFrame(rows)
+
+    def parameters(self) -> dict[str, Any]:
+        """Everything that was chosen for this screen, as plain values."""
+        names = ("method", "preset", "strata", "n_seeds")
+        chosen = {name: getattr(self, name) for name in names}
+        return {**chosen, **self.settings.to_json(), **self.training_}
+
+    def _reports(self, name: str) -> list[dict[str, Any]]:
+        return self.stack.diagnostics[self.stack.rows(name)]
+
+    @property
+    def problems(self) -> pd.DataFrame:
+        """One row a problem of the stack: perturbation, stratum, member, and its diagnostics."""
+        self._check_trained()
+        figures = pd.DataFrame(self.stack.diagnostics)
+        return pd.concat([self.stack.table.drop(columns="name"), figures], axis=1)
+
+    @property
+    def history(self) -> dict[str, pd.DataFrame]:
+        """For each phase, the mean curve over the problems of the stack."""
+        self._check_trained()
+        return self.stack.history
+
+    def displacement(self) -> np.ndarray:
+        """Mean move of the control's training cells under each perturbation, (n, 1 + T, d) float32.
+
+        In the space of the maps: of all cells, then of each of :attr:`cell_types`, NaN where a type
+        has no cells. Perturbations are those of :attr:`table`; zero where nothing moves.
+        """
+        self._check_trained()
+        found = self.stack.mean_displacement(list(self.table["perturbation"]))
+        return found if self.components is None else found @ self.components.basis.numpy().T
+
+    def in_components(self) -> tuple[Settings, int]:
+        """Settings and dimension that the stack itself has."""
+        if self.components is None:
+            return self.settings, self.representation.n_features
+        return self.components.settings(self.settings), self.components.basis.shape[1]
+
+    @property
+    def _n_maps(self) -> int:
+        """Maps of a perturbation that was not fitted, as many as spreads of others need."""
+        several = any(len(each) > 1 for each in self.stack.problems.values())
+        return 2 if several else 1
+
+    def _check_trained(self, message: str = "Train the screen first.") -> None:
+        super()._check_trained(message)
+
+    def _subject(self) -> str:
+        return f"Screen by {self.method} from {self.control!r}, seed {self.seed}"
+
+    def _state(self) -> str:
+        return (
+            f"perturbations: {words_of(self.table)}\nnext: at(target), predict(cells, target), "
+            "save(folder); table has a row of each perturbation"
+        )
+
+    def __len__(self) -> int:
+        self._check_trained()
+        return len(self.table)
+
+    def __iter__(self) -> Iterator[str]:
+        self._check_trained()
+        return iter(self.table["perturbation"])
+
+    def __contains__(self, perturbation: object) -> bool:
+        self._check_trained()
+        return str(perturbation) in set(self.table["perturbation"])
+
+    # A mapping would compare all its models, which are made anew each time.
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
+    def __getitem__(self, perturbation: str) -> Method:
+        """The model of one perturbation; it shares no memory with the screen."""
+        self._check_trained()
+        model = self._uncalibrated(str(perturbation))
+        model.calibration = self.calibrations.get(str(perturbation))
+        return model
+
+    def _uncalibrated(self, perturbation: str) -> Method:
+        """The model of one perturbation, without distributions of genes."""
+        found = self.table.loc[self.table["perturbation"] == perturbation]
+        if found.empty:
+            close = get_close_matches(str(perturbation), list(self), n=1)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            raise KeyError(f"The screen has no perturbation {perturbation!r}.{hint}")
+        fitted = self.stack.problems.get(perturbation)
+        model = method_of(self.method)._without_cells(
+            self.data,
+            self.control,
+            perturbation,
+            self.representation,
+            self.seed,
+            fitted or Problems(perturbation, (), "balanced", self._n_maps),
+            self.settings,
+            self.preset,
+        )
+        if fitted is None:
+            model.module.strength.zero_()
+            row = found.iloc[0]
+            report = still(float(row["p_value"]), float(row["q_value"]))
+            model.diagnostics_ = [report] * self._n_maps
+        else:
+            settings, n_features = self.in_components()
+            module = model.stack_type(n_features, model.module.names, settings, self.seed)
+            self.stack.fill(module, perturbation)
+            combination = self.stack.combinations.get(perturbation)
+            if self.components is not None:
+                combination = self.components.lift(module, model.module, combination)
+            else:
+                model.module = module.eval()
+            model.combination = combination
+            model.diagnostics_ = self._reports(perturbation)
+        model._history, model.training_cells = self.stack.history, self.training_cells
+        model.training_ = dict(self.training_)
+        model._is_trained = True
+        return model
+
+    @public()
+    def at(self, target: str) -> Method:
+        """The model of one perturbation, as ``screen[target]``.
+
+        Parameters
+        ----------
+        target
+            A perturbation of the screen.
+
+        Raises
+        ------
+        KeyError
+            If the screen has no such perturbation; the nearest name is given.
+        RuntimeError
+            If the screen is not trained.
+        """
+        return self[target]
+
+    @renamed(perturbation="target")
+    @public(key=result_name, target=None)
+    @shared
+    def predict(
+        self,
+        adata: AnnData | MuData,
+        target: str | Sequence[str] | None = None,
+        *,
+        modality: str | None = None,
+        write_genes: bool = True,
+        clip: bool | str = "auto",
+        key: str | None = None,
+        write: str | Path | None = None,
+        overwrite: bool = False,
+    ) -> AnnData:
+        """Predict how every cell of ``adata`` responds to one perturbation, or to many.
+
+        Parameters
+        ----------
+        {adata}
+        target
+            A perturbation of the screen, some of them, or None for all, whose predictions have to
+            go to a file.
+        {modality}
+        {write_genes}
+        {clip}
+        key, write, overwrite
+            As in :meth:`W1OT.predict`.
+
+        Returns
+        -------
+        What :meth:`W1OT.predict` returns. Of several perturbations the cells once for each:
+        the column of the conditions says ``"predicted <perturbation>"``, and the perturbation is
+        appended to the names of cells.
+
+        Raises
+        ------
+        KeyError
+            If the screen has no such perturbation; the nearest name is given.
+        ValueError
+            If several perturbations are asked for without ``write``, and as :meth:`W1OT.predict`.
+        OSError
+            As :meth:`W1OT.predict`.
+        """
+        if target is not None and (isinstance(target, str) or not isinstance(target, Iterable)):
+            return self[target].predict(
+                adata,
+                modality=modality,
+                write_genes=write_genes,
+                clip=clip,
+                key=key,
+                write=write,
+                overwrite=overwrite,
+            )
+        key = self.method if key is None else key
+        names = list(self) if target is None else list(dict.fromkeys(map(str, target)))
+        if write is None or not names:
+            raise ValueError(
+                f"Predictions of {len(names)} perturbations go to a file; name it by write, or one "
+                "perturbation."
+            )
+        cells = modality_of(adata, modality)
+        rows = np.arange(cells.n_obs)
+        return self.write(cells, rows, names, Path(write), overwrite, write_genes, clip, key)
+
+    def write(
+        self,
+        cells: AnnData,
+        rows: np.ndarray,
+        names: Sequence[str],
+        path: Path,
+        overwrite: bool,
+        write_genes: bool,
+        clip: bool | str,
+        key: str,
+    ) -> AnnData:
+        """Write how some cells respond to some perturbations, see :meth:`predict`."""
+        if not len(rows):
+            raise ValueError("adata has no cells to predict.")
+        for name in names:
+            if name not in self:
+                # Says which, and what it may have meant.
+                self[name]
+        first = self[names[0]]
+        path = first._new_file(cells, path, overwrite, write_genes, len(rows) * len(names))
+        check_cells(self.representation, cells, rows, data=self.data)
+        assert self.data.groupby is not None
+        obs = predicted_obs(cells, rows, key, self.data.groupby, names[0])
+        represented, var_names = first._written(write_genes)
+
+        def parts() -> Iterator[Prediction]:
+            for name in names:
+                for part in self[name]._predictions(cells, rows, write_genes, represented, clip):
+                    # What was not fitted has one map, whose spread is NaN.
+                    yield part.with_spread() if self._n_maps > 1 else part
+
+        with unchanged(cells):
+            return write_predictions(
+                path,
+                parts(),
+                by_perturbation(obs, names, self.data.groupby),
+                var_names,
+                key,
+                overwrite=overwrite,
+            )
+
+    def _to_saved(self) -> tuple[dict[str, Any], saved.Arrays]:
+        saved.check_numbers(self.stack.state, stack_of(self.method))
+        stack, arrays = self.stack.to_saved()
+        values = {
+            "control": self.control,
+            "method": self.method,
+            "seed": self.seed,
+            "preset": self.preset,
+            "strata": self.strata,
+            "n_seeds": self.n_seeds,
+            "cell_types": self.cell_types,
+            "data": self.data.to_json(),
+            "representation": self.representation.to_json(),
+            "settings": self.settings.to_json(),
+            "training": self.training_,
+            "table": self.table.to_dict("list"),
+            "stack": stack,
+        }
+        for name, value in self.representation.arrays().items():
+            arrays[f"representation/{name}"] = value
+        if self.training_cells is not None:
+            arrays["training_cells"] = self.training_cells
+        if self.components is not None:
+            arrays["components/centre"] = self.components.centre.numpy()
+            arrays["components/basis"] = self.components.basis.numpy()
+        for name, value in calibrations.to_arrays(self.calibrations).items():
+            arrays[f"calibration/{name}"] = value
+        return values, arrays
+
+    @classmethod
+    def _saved_fields(cls) -> Any:  # noqa: ANN401
+        return SAVED
+
+    @classmethod
+    def _restored(
+        cls,
+        values: dict[str, Any],
+        arrays: dict[str, np.ndarray],
+        representation: Representation | None,
+    ) -> Self:
+        training_cells = saved.training_cells_of(arrays)
+        groups = saved.grouped(arrays, "/", GROUPS)
+        checks.unique(values["cell_types"], "cell_types")
+        method, preset = values["method"], values["preset"]
+        if method_of(method).joint:
+            raise ValueError(f"method is {method!r}, which no screen can have.")
+        settings = saved.settings_of(stack_of(method).settings_type, values["settings"], preset)
+        data, table = saved.data_of(values["data"]), table_of(values["table"])
+        displacement = groups["displacement"].get("", np.zeros(0))
+        if displacement.ndim != 3:
+            raise ValueError("the arrays lack a 'displacement' of three axes.")
+        n_features = displacement.shape[2]
+        components = None
+        if groups["components"]:
+            components = Components.from_saved(groups["components"], n_features)
+            n_features = len(components.centre)
+        representation = saved.representation_of(
+            values["representation"],
+            groups["representation"],
+            representation,
+            len(data.var_names),
+            n_features,
+        )
+        screen = cls(
+            None,
+            data,
+            values["control"],
+            method=method,
+            preset=preset,
+            representation=representation,
+            strata=values["strata"],
+            n_seeds=values["n_seeds"],
+            seed=values["seed"],
+            **vars(settings),
+        )
+        screen.representation, screen.components = representation, components
+        screen.cell_types, screen.table = values["cell_types"], table
+        screen.training_, screen.training_cells = values["training"], training_cells
+        screen._check_state(groups["stack"], len(values["stack"]["diagnostics"]))
+        shape = 1 + len(screen.cell_types), displacement.shape[2]
+        screen.stack = ScreenStack.from_saved(
+            values["stack"], screen.data, groups, list(screen.table["perturbation"]), shape
+        )
+        strata = {name: each.strata for name, each in screen.stack.problems.items()}
+        screen.calibrations = calibrations.from_arrays(
+            groups["calibration"], strata, len(screen.data.var_names), screen.seed
+        )
+        for each in screen.stack.problems.values():
+            if (each.mode, each.n_seeds) != (screen.strata, screen.n_seeds):
+                raise ValueError(f"the maps of {each.target!r} are of other seeds or strata.")
+        screen._is_trained = True
+        return screen
+
+    def _check_state(self, state: dict[str, np.ndarray], n_problems: int) -> None:
+        """Raise a ValueError unless arrays are those of so many maps with the screen's settings."""
+        kind = stack_of(self.method)
+        settings, n_features = self.in_components()
+        if self.components is not None and self.settings.n_components != n_features:
+            raise ValueError(
+                f"n_components is {self.settings.n_components} in the settings, and the arrays are "
+                f"those of {n_features}."
+            )
+        build = partial(kind, n_features, ["any"], settings, 0)
+        if n_problems:
+            saved.check_state(state, kind, settings, build, n_problems)
+        else:
+            saved.check_names(state, (), "the arrays of a screen without maps")
+            saved.check_unfitted(kind, settings, build)

@@ -21,7 +21,7 @@ from tqdm.auto import tqdm
 from rayot.model import files
 from rayot.model.chunk import Chunk
 from rayot.model.chunk_fit import FittedChunk, find_effects, fit_chunk
-from rayot.model.methods import method_of
+from rayot.model.methods import stack_of
 from rayot.model.problems import Problems
 from rayot.model.screen_cells import ScreenCells
 from rayot.solvers import Settings
@@ -140,7 +140,7 @@ def problems_that_fit(
     gpu
         Whether it is fitted on a GPU, which gains from larger chunks than a processor.
     """
-    transport = method_of(method).stack_type(n_features, ["size"], settings, seed=0)
+    transport = stack_of(method)(n_features, ["size"], settings, seed=0)
     numbers = numbers_held(transport, settings.batch_size, n_cells)
     fitting = math.floor(max_memory * 1e9 / (4 * numbers))
     return max(1, min(fitting, LARGEST_CHUNK_GPU if gpu else LARGEST_CHUNK))

@@ -12,12 +12,12 @@ import numpy as np
 import pandas as pd
 import torch
 
+from rayot.data import checks
 from rayot.data.spec import DataSpec
 from rayot.model import saved
 from rayot.model.chunk_fit import FittedChunk
-from rayot.model.problems import Problems
+from rayot.model.problems import Problems, check_count, problems_of
 from rayot.model.saved import SavedCombination, check_array, check_names
-from rayot.model.schema import check_unique
 from rayot.solvers import Combination, Stack
 
 
@@ -197,15 +197,15 @@ class ScreenStack:
             If they do not fit together.
         """
         problems = {
-            name: saved.problems_of(data, name, each["strata"], each["mode"], each["n_seeds"])
+            name: problems_of(data, name, each["strata"], each["mode"], each["n_seeds"])
             for name, each in values["problems"].items()
         }
         check_names(set(problems) - set(perturbations), (), "the maps")
         n_problems = len(values["diagnostics"])
-        saved.check_count(problems.values(), n_problems)
+        check_count(problems.values(), n_problems)
         displacement = groups["displacement"][""]
         check_array(displacement, "displacement", (n_problems, *shape), allowed="NaN")
-        check_unique((name for each in problems.values() for name in each.names), "the stack")
+        checks.unique((name for each in problems.values() for name in each.names), "the stack")
         saved.check_reports(values["diagnostics"], (n_problems,))
         found = cls(
             problems,

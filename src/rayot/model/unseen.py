@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from torch import Tensor
 
 from rayot._public import warn
-from rayot.model.schema import check
+from rayot.model.problems import Problems
+from rayot.model.saved import check
 from rayot.solvers import CERTIFICATES, diagnostics_left_out
 from rayot.train.runner import Fit
-
-if TYPE_CHECKING:
-    from rayot.model.method import Method
 
 NEXT = {
     "balanced": "Try strata='separate', more strata, or a few treated cells of the new stratum.",
@@ -46,20 +44,35 @@ class UnseenStrata:
 
     @classmethod
     def of(
-        cls, model: Method, fitted: Fit, labels: tuple[Tensor, Tensor] | None
+        cls,
+        fitted: Fit,
+        problems: Problems,
+        labels: tuple[Tensor, Tensor] | None,
+        between: Callable[[int], float] | None,
     ) -> UnseenStrata | None:
-        """Judge what a fit left out; None where it left out nothing."""
+        """Judge what a fit left out; None where it left out nothing.
+
+        Parameters
+        ----------
+        fitted
+            The fit.
+        problems
+            Of the fit.
+        labels
+            Cell type of each training cell of source and target.
+        between
+            How far cells of a stratum are from those of all others; None where it is not known.
+        """
         left_out = fitted.left_out
         if not left_out.folds:
             return None
         p_value = float(fitted.diagnostics[0]["p_value"])
         figures, of_strata = diagnostics_left_out(left_out.folds, p_value, labels)
-        names = [model.problems.strata[number] for number in left_out.strata]
-        distance = model.training_distance
+        names = [problems.strata[number] for number in left_out.strata]
         for number, each in zip(left_out.strata, of_strata, strict=True):
-            each["distance"] = np.nan if distance is None else distance.between(number)
+            each["distance"] = np.nan if between is None else between(number)
         found = dict(zip(names, of_strata, strict=True))
-        word, reason = _word(figures, found, NEXT[model.problems.mode])
+        word, reason = _word(figures, found, NEXT[problems.mode])
         if left_out.failure:
             word, reason = "poor", left_out.failure
         return cls({**figures, "certificate": word, "reason": reason}, found)

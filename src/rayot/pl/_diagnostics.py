@@ -13,7 +13,7 @@ from matplotlib.ticker import PercentFormatter
 
 from rayot._docs import shared
 from rayot._public import public
-from rayot.data.fitted import FittedMap
+from rayot.data.fitted import WrittenMap
 from rayot.data.keys import Key
 from rayot.data.modality import modality_of
 from rayot.pl._coloring import PREDICTED, SOURCE, TARGET
@@ -103,7 +103,7 @@ def diagnostics(
     ['energy distance', 'exact W₁ of 10 cells', 'length of the way']
     """
     adata = modality_of(adata, modality)
-    key = FittedMap.read(adata, key).key
+    key = WrittenMap.read(adata, key).key
     figures = adata.uns[Key.uns.result(key)].get(Key.result.diagnostics, {})
     names = [name for name in vars(Key.diagnostics) if not name.startswith("_")]
     missing = [name for name in names if name not in figures]

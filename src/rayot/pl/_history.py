@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from rayot._docs import shared
 from rayot._public import public
-from rayot.data.fitted import FittedMap
+from rayot.data.fitted import WrittenMap
 from rayot.data.keys import Key
 from rayot.data.modality import modality_of
 from rayot.pl._coloring import PREDICTED, TARGET
@@ -79,7 +79,7 @@ def history(
     ['ray 1 potential']
     """
     adata = modality_of(adata, modality)
-    key = FittedMap.read(adata, key).key
+    key = WrittenMap.read(adata, key).key
     phases = adata.uns[Key.uns.result(key)].get(Key.result.history)
     if not phases:
         raise KeyError(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rayot._public import warn
-from rayot.data.fitted import FittedMap
+from rayot.data.fitted import WrittenMap
 from rayot.data.keys import Key
 from rayot.data.matrix import embedding_rows
 from rayot.pl._kept_umap import kept_umap
@@ -42,7 +42,7 @@ class PlanarCells:
         Whether the plane is the very space of the map, with meaningful units.
     """
 
-    fitted: FittedMap
+    fitted: WrittenMap
     source_rows: Rows
     target_rows: Rows
     source: Points
@@ -56,7 +56,7 @@ class PlanarCells:
 class _Space:
     """Cells where the map works: observed (source first, then target) and predicted."""
 
-    fitted: FittedMap
+    fitted: WrittenMap
     source_rows: Rows
     target_rows: Rows
     observed: Points
@@ -92,7 +92,7 @@ def planar_cells(
     ValueError
         If there are several maps and none is named, or it has transported no cell.
     """
-    fitted = FittedMap.read(adata, key)
+    fitted = WrittenMap.read(adata, key)
     fitted.check(adata, target=False)
     space = _space(adata, fitted)
     if basis is None and space.observed.shape[1] == 2:
@@ -121,7 +121,7 @@ def planar_cells(
     return _place(space, places, _near(predicted, observed, places), labels, False)
 
 
-def _space(adata: AnnData, fitted: FittedMap) -> _Space:
+def _space(adata: AnnData, fitted: WrittenMap) -> _Space:
     if fitted.use_rep is None:
         values = adata.X if fitted.layer is None else adata.layers[fitted.layer]
         predicted = adata.layers[fitted.require_predicted_expression(adata)]

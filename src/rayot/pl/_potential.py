@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 
 from rayot._docs import shared
 from rayot._public import public
-from rayot.data.fitted import FittedMap
+from rayot.data.fitted import WrittenMap
 from rayot.data.keys import Key
 from rayot.data.modality import modality_of
 from rayot.pl._coloring import color_bar, coloring
@@ -88,7 +88,7 @@ def potential(
     >>> ax = rt.pl.potential(adata, show=False)
     """
     adata = modality_of(adata, modality)
-    key = FittedMap.read(adata, key).key
+    key = WrittenMap.read(adata, key).key
     grid = adata.uns[Key.uns.result(key)].get(Key.result.potential_grid)
     if grid is None:
         raise KeyError(

@@ -8,16 +8,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from rayot.data.fitted import FittedMap
+from rayot.data.fitted import WrittenMap
 from rayot.data.matrix import dense
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-    from rayot.model.base import TransportModel
+    from rayot.model.fitted_map import FittedMap
 
 
-def map_of(adata: AnnData, model: TransportModel) -> FittedMap:
+def map_of(adata: AnnData, model: FittedMap) -> WrittenMap:
     """A fitted model, named as if it had been written to ``adata``.
 
     Raises
@@ -27,16 +27,16 @@ def map_of(adata: AnnData, model: TransportModel) -> FittedMap:
     TypeError
         If it is no model of one map.
     """
-    from rayot.model.base import TransportModel
+    from rayot.model.fitted_map import FittedMap
 
-    if not isinstance(model, TransportModel):
+    if not isinstance(model, FittedMap):
         raise TypeError(
             "A map is scored by its name or by its model, one at a time; of a screen take "
             "screen[perturbation], of a conditional model model.at(perturbation). Found "
             f"{type(model).__name__}."
         )
     assert model.data.groupby is not None
-    fitted = FittedMap(
+    fitted = WrittenMap(
         key=model.method,
         source=model.source_key,
         target=model.target_key,
@@ -53,7 +53,7 @@ def map_of(adata: AnnData, model: TransportModel) -> FittedMap:
 
 
 def predicted_by(
-    model: TransportModel, adata: AnnData, rows: NDArray[np.intp], columns: NDArray[np.intp]
+    model: FittedMap, adata: AnnData, rows: NDArray[np.intp], columns: NDArray[np.intp]
 ) -> NDArray[np.float64]:
     """Expression (n, d) of some genes, as a model predicts it for a few cells.
 

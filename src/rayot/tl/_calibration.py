@@ -16,7 +16,7 @@ from rayot._arguments import number
 from rayot._docs import shared
 from rayot._public import public
 from rayot.data import checks
-from rayot.data.fitted import FittedMap
+from rayot.data.fitted import WrittenMap
 from rayot.data.keys import Key
 from rayot.data.modality import modality_of
 from rayot.tl._held_out import read_held_out, read_maps
@@ -141,7 +141,7 @@ def calibration(
     )
 
 
-def _member_means(adata: AnnData, fitted: FittedMap) -> dict[str, np.ndarray]:
+def _member_means(adata: AnnData, fitted: WrittenMap) -> dict[str, np.ndarray]:
     if Key.obs.weight(fitted.key) in adata.obs:
         raise ValueError(
             f"The map {fitted.key!r} leaves mass unmatched, so the mean of its predictions is not "
@@ -183,7 +183,7 @@ def _positions(means: dict[str, np.ndarray], genes: pd.Index, key: str) -> np.nd
 
 
 def _masks(
-    adata: AnnData, fitted: FittedMap, groupby: str | None
+    adata: AnnData, fitted: WrittenMap, groupby: str | None
 ) -> list[tuple[list[int], np.ndarray | None]]:
     """Groups of member means that make one population, and its cells."""
     # Text that is read from zarr has NumPy's StringDType, which casts to no other.
@@ -201,7 +201,7 @@ def _masks(
 
 def _points(
     adata: AnnData,
-    fitted: FittedMap,
+    fitted: WrittenMap,
     masks: Sequence[tuple[list[int], np.ndarray | None]],
     n_top_genes: int,
 ) -> _Points:

@@ -10,12 +10,12 @@ if TYPE_CHECKING:
 
     from rayot.data.spec import DataSpec
     from rayot.model import ConditionalW1OT
-    from rayot.model.base import TransportModel
+    from rayot.model.method import Method
     from rayot.representation import Representation
 
 
 def described(
-    model: type[TransportModel] | type[ConditionalW1OT],
+    model: type[Method] | type[ConditionalW1OT],
     cells: AnnData,
     use_rep: str | Representation | None,
     **where: Any,  # noqa: ANN401

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from rayot._public import warn
 from rayot.data import checks
-from rayot.data.fitted import FittedMap
+from rayot.data.fitted import WrittenMap
 from rayot.data.keys import Key
 from rayot.data.matrix import chunk_rows, dense, expression_of, row_chunks
 from rayot.data.scale import Scale, find_scale, scale_named
@@ -22,7 +22,7 @@ from rayot.tl._moments import moments_of, top_genes
 if TYPE_CHECKING:
     from anndata import AnnData
 
-    from rayot.model.base import TransportModel
+    from rayot.model.fitted_map import FittedMap
 
 LOOKED_AT = 2000
 """Cells whose values show the scale of maps that did not keep it."""
@@ -83,7 +83,7 @@ class _Split:
     observed: Rows
 
 
-def read_maps(adata: AnnData, key: str | Sequence[str] | None) -> list[FittedMap]:
+def read_maps(adata: AnnData, key: str | Sequence[str] | None) -> list[WrittenMap]:
     """Fitted maps of these names, or the only one there is, checked to answer the same question.
 
     Raises
@@ -95,7 +95,7 @@ def read_maps(adata: AnnData, key: str | Sequence[str] | None) -> list[FittedMap
         grouping, split or layer.
     """
     names = [key] if key is None or isinstance(key, str) else _distinct(key)
-    maps = [FittedMap.read(adata, name) for name in names]
+    maps = [WrittenMap.read(adata, name) for name in names]
     for fitted in maps:
         fitted.check(adata)
         fitted.require_predicted_expression(adata)
@@ -122,14 +122,14 @@ def _distinct(keys: Sequence[str]) -> list[str]:
 
 def read_held_out(
     adata: AnnData,
-    maps: Sequence[FittedMap],
+    maps: Sequence[WrittenMap],
     *,
     features: Sequence[str] | None = None,
     n_top_genes: int = 50,
     n_cells: int | None = None,
     cell_mask: ArrayLike | None = None,
     seed: int = 0,
-    model: TransportModel | None = None,
+    model: FittedMap | None = None,
 ) -> HeldOutExpression:
     """Take the cells and features to be scored out of ``adata``.
 
@@ -185,7 +185,7 @@ def read_held_out(
     )
 
 
-def known_scale(adata: AnnData, fitted: FittedMap) -> Scale:
+def known_scale(adata: AnnData, fitted: WrittenMap) -> Scale:
     """The scale that a map was fitted on, or that its cells have; a warning says if none is known.
 
     Maps of other origin did not keep it.
@@ -215,7 +215,7 @@ def _halves(
 
 def _split(
     adata: AnnData,
-    fitted: FittedMap,
+    fitted: WrittenMap,
     transported: NDArray[np.bool_],
     cell_mask: ArrayLike | None,
     generator: np.random.Generator,
@@ -285,7 +285,7 @@ def _split(
     return split
 
 
-def _warn_of_training_cells(fitted: FittedMap, found: NDArray[np.bool_]) -> None:
+def _warn_of_training_cells(fitted: WrittenMap, found: NDArray[np.bool_]) -> None:
     """Say that cells are for testing by their column which the map was fitted on."""
     if found.any():
         warn(
@@ -333,7 +333,7 @@ def _mask_by_name(adata: AnnData, mask: pd.Series) -> NDArray[np.bool_]:
     return values.astype(bool)
 
 
-def _transported(adata: AnnData, maps: Sequence[FittedMap]) -> NDArray[np.bool_]:
+def _transported(adata: AnnData, maps: Sequence[WrittenMap]) -> NDArray[np.bool_]:
     """Which cells every map has a prediction of."""
     found = np.ones(adata.n_obs, dtype=bool)
     for fitted in maps:

@@ -11,7 +11,7 @@ import pandas as pd
 from rayot import metrics
 from rayot._docs import shared
 from rayot._public import public
-from rayot.data.fitted import FittedMap
+from rayot.data.fitted import WrittenMap
 from rayot.data.keys import Key
 from rayot.data.modality import modality_of
 from rayot.data.scale import LARGEST_LOGARITHM, LINEAR, LOG1P, Scale
@@ -125,7 +125,7 @@ def log_fold_change(
     return table
 
 
-def _scale(adata: AnnData, fitted: FittedMap, log1p: bool | None, observed: np.ndarray) -> Scale:
+def _scale(adata: AnnData, fitted: WrittenMap, log1p: bool | None, observed: np.ndarray) -> Scale:
     """The scale that is asked for, or the one that was found out."""
     if log1p is None:
         return known_scale(adata, fitted)

@@ -142,7 +142,7 @@ def screen(
     3
     """
     from rayot.model import W1OT, Screen
-    from rayot.model.methods import method_of
+    from rayot.model.methods import stack_of
 
     cells = modality_of(adata, modality)
     copy = asked_copy(copy)
@@ -162,7 +162,7 @@ def screen(
         weights_key=weights_key,
     )
     # Before anything is read for it.
-    method_of(method).stack_type.settings_type.from_preset(preset, **(plan_kwargs or {}))
+    stack_of(method).settings_type.from_preset(preset, **(plan_kwargs or {}))
     TrainingOptions.of(**options)
     found = Screen(
         cells,
@@ -183,7 +183,7 @@ def screen(
     found.train(fdr=fdr, max_memory=max_memory, n_jobs=n_jobs, **options)
     written = cells
     if copy:
-        written = found.adata = cells.to_memory() if cells.isbacked else cells.copy()
+        written = found._adata = cells.to_memory() if cells.isbacked else cells.copy()
     elif cells.is_view:
         # Writing to a view would copy it with a warning; scanpy's verbs copy it silently.
         cells._init_as_actual(cells.copy())

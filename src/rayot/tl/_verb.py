@@ -12,7 +12,7 @@ from rayot._keywords import expanded
 from rayot._public import public
 from rayot.data.files import unchanged
 from rayot.data.modality import modality_of
-from rayot.model.methods import method_of
+from rayot.model.method import method_of
 from rayot.tl._data import described
 from rayot.tl._options import CELLS, FITTING, WRITING
 from rayot.tl._write import asked_copy, check_key, write_result

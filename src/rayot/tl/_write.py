@@ -49,8 +49,6 @@ def write_result(
     check
         Raises an error if nothing may be written after all.
     """
-    from rayot.model.potential_values import matched_mass, potential_grid
-
     rows = model.data.rows(adata, model.source_key)
     planar = model.module.centre.shape[-1] == 2
     prediction = model.transport(
@@ -84,7 +82,7 @@ def write_result(
     if planar:
         assert prediction.representation is not None
         corners = _corners(adata, model, prediction.representation)
-        grid = potential_grid(model, corners)
+        grid = model.potential_grid(corners)
         if grid is not None:
             result[Key.result.potential_grid] = grid
     members = model.problems.n_seeds > 1 and model.spread_of_genes
@@ -92,7 +90,7 @@ def write_result(
         result[Key.result.member_means] = _member_means(adata, model, rows, clip)
     n_obs = adata.n_obs
     obs = {name: _scatter(values, rows, n_obs) for name, values in prediction.obs(key).items()}
-    weights = matched_mass(model, adata)
+    weights = model.matched_mass(adata)
     if weights is not None:
         obs[Key.obs.weight(key)] = weights
     moved = None
@@ -219,8 +217,6 @@ def _member_means(
     adata: AnnData, model: Method, rows: np.ndarray, clip: bool | str
 ) -> dict[str, np.ndarray]:
     """What members predict for held-out source cells, or for all where none were held out."""
-    from rayot.model.members import member_means
-
     split_key = model.data.split_key
     if split_key is not None:
         is_test = checks.labels(adata, split_key) == Key.obs.test
@@ -230,7 +226,7 @@ def _member_means(
         types = checks.labels(adata, Key.obs.cell_type, rows)
     names, groups, sizes = np.unique(types.astype(str), return_inverse=True, return_counts=True)
     return {
-        Key.member_means.values: member_means(model, adata, rows, groups, clip),
+        Key.member_means.values: model.member_means(adata, rows, groups, clip),
         Key.member_means.genes: np.asarray(model.data.var_names, dtype=str),
         Key.member_means.groups: names,
         Key.member_means.n_cells: sizes,

@@ -1,10 +1,10 @@
-"""What every method shares: cells in, prediction out, save and load."""
+"""A fitted map: cells in, prediction out."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -17,50 +17,30 @@ from torch import Tensor
 from rayot._arguments import result_name
 from rayot._docs import shared
 from rayot._public import public
-from rayot.data.files import unchanged
+from rayot.data.files import check_new_file, unchanged
 from rayot.data.keys import Key
-from rayot.data.matrix import dense
+from rayot.data.matrix import chunk_rows, dense, row_chunks
 from rayot.data.modality import modality_of
-from rayot.data.spec import DataSpec
 from rayot.data.split import Split
 from rayot.data.strata import strata_of
 from rayot.model.calibration import Calibration
 from rayot.model.decoding import Decoder
 from rayot.model.encoding import check_cells, encoded
-from rayot.model.moves import Moves, moves_of
-from rayot.model.persistence import PersistentModel
+from rayot.model.methods import verb_of
+from rayot.model.moves import Moves, moves_of, of_own_stratum
 from rayot.model.prediction import Prediction, predicted_obs
-from rayot.model.problems import Problems
-from rayot.model.streaming import check_target, predict_to_file, predictions
-from rayot.representation import Representation
-from rayot.solvers import Attributes, Combination, ensemble_report, worst
+from rayot.model.prediction_file import write_predictions
+from rayot.model.stack_model import StackModel
+from rayot.solvers import Attributes, ensemble_report, worst
 from rayot.train.threads import threads_for
 
+BLOCK_ROWS = 1024
+"""Cells that are predicted at once: with larger matrices memory is split by what stays of each
+block, and grows; with smaller ones prediction is slower."""
 
-class TransportModel(PersistentModel):
-    """A map from one condition to another."""
 
-    decode: str = "direct"
-
-    def __init__(
-        self,
-        data: DataSpec,
-        source_key: str,
-        target_key: str,
-        representation: Representation,
-        seed: int,
-        problems: Problems,
-    ) -> None:
-        self.data = data
-        self.source_key = source_key
-        self.target_key = target_key
-        self.representation = representation
-        self.seed = seed
-        self.problems = problems
-        self.combination: Combination | None = None
-        self.training_cells: np.ndarray | None = None
-        self.training_: dict[str, Any] = {}
-        self.diagnostics_: list[dict[str, Any]] = []
+class FittedMap(StackModel):
+    """A map from one condition to another: it predicts, and holds no AnnData."""
 
     def _subject(self) -> str:
         dose = "" if self.dose is None else f" at dose {self.dose:g}"
@@ -70,7 +50,7 @@ class TransportModel(PersistentModel):
             f"{size} {self.representation.name or 'the expression'}, seed {self.seed}"
         )
 
-    def _found(self) -> str:
+    def _state(self) -> str:
         figures = self.diagnostics
         return (
             f"{figures['certificate']}: {figures['reason']}\n"
@@ -80,10 +60,7 @@ class TransportModel(PersistentModel):
     @property
     def method(self) -> str:
         """Name of the method's verb."""
-        from rayot.model.methods import METHODS
-
-        names = {each: name for name, each in METHODS.items()}
-        return next(names[kind.__name__] for kind in type(self).__mro__ if kind.__name__ in names)
+        return verb_of(type(self))
 
     @property
     def split(self) -> Split:
@@ -95,58 +72,6 @@ class TransportModel(PersistentModel):
     def dose(self) -> float | None:
         """Dose that is predicted, in the units of ``data.dose_key``; None without doses."""
         return self.data.dose
-
-    @classmethod
-    @public()
-    @shared
-    def setup_anndata(
-        cls,
-        adata: AnnData | MuData,
-        *,
-        groupby: str = Key.obs.perturbation,
-        layer: str | None = None,
-        use_rep: str | None = None,
-        split_key: str | None = Key.obs.split,
-        modality: str | None = None,
-        allow_counts: bool = False,
-        strata_key: str | None = None,
-        weights_key: str | None = None,
-    ) -> DataSpec:
-        """Check where a model finds its cells, and write nothing to ``adata``.
-
-        Parameters
-        ----------
-        {adata}
-        {groupby}
-        {layer}
-        {use_rep}
-        {split_key}
-        {modality}
-        {allow_counts}
-        {strata_key}
-        {weights_key}
-
-        Returns
-        -------
-        The description that the model is constructed with.
-
-        Raises
-        ------
-        KeyError
-            If a column, layer or representation is missing.
-        ValueError
-            If the split has no training cells, or there is no expression to work on.
-        """
-        return DataSpec.from_anndata(
-            modality_of(adata, modality),
-            groupby=groupby,
-            layer=layer,
-            use_rep=use_rep,
-            split_key=split_key,
-            allow_counts=allow_counts,
-            strata_key=strata_key,
-            weights_key=weights_key,
-        )
 
     @property
     def diagnostics(self) -> dict[str, Any]:
@@ -216,8 +141,45 @@ class TransportModel(PersistentModel):
             True always, False never.
         """
         with unchanged(adata):
-            parts = predictions(self, adata, rows, write_genes, write_representation, clip)
+            parts = self._predictions(adata, rows, write_genes, write_representation, clip)
             return Prediction.joined(list(parts))
+
+    def _predictions(
+        self,
+        adata: AnnData,
+        rows: np.ndarray,
+        write_genes: bool,
+        write_representation: bool,
+        clip: bool | str,
+    ) -> Iterator[Prediction]:
+        """Predict successive blocks of cells, each as large as memory for its matrices allows."""
+        self._check_trained("Train the model before it predicts.")
+        widest = max(len(self.data.var_names), self.representation.n_features)
+        size = min(BLOCK_ROWS, chunk_rows(widest * len(self.problems)))
+        for chunk in row_chunks(rows, size):
+            start, moves, decoder = self.move(adata, chunk, clip)
+            moved = start + moves.mean.numpy()
+            further: dict[str, Any] = {}
+            if self.training_distance is not None:
+                further["distance"] = self.training_distance(start)
+            if moves.spread is not None:
+                further["spread"] = moves.spread.numpy()
+            several = len(moves.maps) > 1
+            if several:
+                further["step_sd"] = moves.maps.norm(dim=2).std(0).numpy()
+            if write_genes and decoder is not None:
+                genes, further["n_clipped"] = decoder.genes(moves.in_terms("mean"))
+                further["genes"] = sparse.csr_matrix(genes) if decoder.is_sparse else genes
+                if several and self.spread_of_genes:
+                    spread = decoder.spread(moves)
+                    further["genes_sd"] = sparse.csr_matrix(spread) if decoder.is_sparse else spread
+            yield Prediction(
+                representation=moved if write_representation else None,
+                step=moves.mean.norm(dim=1).numpy(),
+                potential=None if moves.potential is None else moves.potential.numpy(),
+                combined=moves.combined,
+                **further,
+            )
 
     @torch.no_grad()
     def move(
@@ -235,7 +197,7 @@ class TransportModel(PersistentModel):
         cells = self.data.in_gene_order(adata)
         decoder = Decoder(
             self.representation,
-            self.decode,
+            self.settings.decode,
             cells,
             rows,
             start,
@@ -266,6 +228,97 @@ class TransportModel(PersistentModel):
         if self.data.strata_key is None or self.data.strata_key not in adata.obs.columns:
             return None
         return strata_of(adata, self.data.strata_key, rows)
+
+    @torch.no_grad()
+    def member_means(
+        self, adata: AnnData, rows: np.ndarray, groups: np.ndarray, clip: bool | str = "auto"
+    ) -> np.ndarray:
+        """Mean predicted expression of each group of cells by each member, (K, G, genes) float32.
+
+        The spread of these means is much smaller than the mean spread of single cells, as members
+        differ in their own way for each cell; it cannot be had from the latter.
+
+        Parameters
+        ----------
+        adata
+            Cells with the genes of the model.
+        rows
+            (n,) row numbers.
+        groups
+            (n,) int, number of each cell's group from 0; no group is empty.
+        clip
+            As in :meth:`predict`.
+        """
+        n_groups = int(groups.max()) + 1
+        totals = np.zeros((self.problems.n_seeds, n_groups, len(self.data.var_names)))
+        seen = 0
+        for chunk in row_chunks(rows):
+            _, moves, decoder = self.move(adata, chunk, clip)
+            assert decoder is not None
+            of_chunk = groups[seen : seen + len(chunk)]
+            seen += len(chunk)
+            for member, total in enumerate(totals):
+                np.add.at(total, of_chunk, decoder.genes(moves.in_terms("members", member))[0])
+        return (totals / np.bincount(groups)[:, None]).astype(np.float32)
+
+    def matched_mass(self, adata: AnnData) -> np.ndarray | None:
+        """Mass with which each cell is matched, (n_obs,) float32; None if all mass is.
+
+        Of source and target cells it is 1 on average over training cells, and 0 for those that are
+        left unmatched; of other cells NaN.
+        """
+        if not self.settings.unbalanced:
+            return None
+        mass = np.full(adata.n_obs, np.nan, dtype=np.float32)
+        sides: tuple[tuple[str, Literal["source", "target"]], ...] = (
+            (self.source_key, "source"),
+            (self.target_key, "target"),
+        )
+        for condition, side in sides:
+            rows = self.data.rows(adata, condition)
+            mass[rows] = self.mass_of(adata, rows, side)
+        return mass
+
+    @torch.no_grad()
+    def mass_of(
+        self, adata: AnnData, rows: np.ndarray, side: Literal["source", "target"]
+    ) -> np.ndarray:
+        """Mass (n,) float32 with which these cells of one side are matched."""
+        parts = [np.zeros(0, dtype=np.float32)]
+        for chunk in row_chunks(rows):
+            cells = torch.from_numpy(dense(self._encode(adata, chunk)[0]))
+            mass = self.module.mass(cells[None].expand(len(self.problems), -1, -1), side)
+            parts.append(of_own_stratum(mass, self.problems, self._strata(adata, chunk)).numpy())
+        return np.concatenate(parts)
+
+    @torch.no_grad()
+    def potential_grid(self, cells: np.ndarray, n: int = 100) -> dict[str, np.ndarray] | None:
+        """Potential of the first ray on a grid around 2-D cells; None where there is none.
+
+        Parameters
+        ----------
+        cells
+            (n, 2) float32, cells that the grid must cover.
+        n
+            Points along each side.
+
+        Returns
+        -------
+        ``x`` and ``y`` (n,), and ``values`` (n, n) with ``values[i, j]`` at (``x[j]``, ``y[i]``).
+        """
+        low, high = cells.min(0), cells.max(0)
+        margin = 0.1 * (high - low).max()
+        x, y = (
+            np.linspace(low[axis] - margin, high[axis] + margin, n, dtype=np.float32)
+            for axis in (0, 1)
+        )
+        points = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+        values = self.module.potential(
+            torch.from_numpy(points)[None].expand(len(self.problems), -1, -1)
+        )
+        if values is None:
+            return None
+        return {"x": x, "y": y, "values": values.mean(0).numpy().reshape(n, n)}
 
     @public(key=result_name)
     @shared
@@ -333,27 +386,53 @@ class TransportModel(PersistentModel):
         rows = np.arange(cells.n_obs)
         path = None
         if write is not None:
-            path = check_target(self, cells, write, overwrite, write_genes, cells.n_obs)
+            path = self._new_file(cells, write, overwrite, write_genes, cells.n_obs)
         with unchanged(cells):
             self._check_cells(cells, rows)
-        if path is not None:
-            several = len(self.problems) > 1
-            return predict_to_file(
-                {key: self},
-                cells,
-                rows,
-                path,
-                write_genes,
-                clip,
-                key,
-                several=several,
-                overwrite=overwrite,
-            )
-        prediction = self.transport(cells, rows, write_genes=write_genes, clip=clip)
         obs = predicted_obs(cells, rows, key, self.data.groupby, self.target_key)
+        if path is not None:
+            represented, var_names = self._written(write_genes)
+            with unchanged(cells):
+                return write_predictions(
+                    path,
+                    self._predictions(cells, rows, write_genes, represented, clip),
+                    obs,
+                    var_names,
+                    key,
+                    uns_of=lambda prediction: self._result(cells, rows, prediction, key),
+                    overwrite=overwrite,
+                )
+        prediction = self.transport(cells, rows, write_genes=write_genes, clip=clip)
         predicted = prediction.to_anndata(obs, self.data.var_names, key)
         predicted.uns.update(self._result(cells, rows, prediction, key))
         return predicted
+
+    def _new_file(
+        self,
+        adata: AnnData,
+        path: str | Path,
+        overwrite: bool,
+        write_genes: bool,
+        n_cells: int,
+    ) -> Path:
+        """Raise if so many predictions cannot be written there.
+
+        See :func:`rayot.data.files.check_new_file`.
+        """
+        width = 0
+        # Of calibrated genes most may be zero, which take no room.
+        if write_genes and self.representation.has_decoder and not self._calibrations_by_term:
+            spread = self.spread_of_genes and len(self.problems) > 1
+            width += len(self.data.var_names) * (2 if spread else 1)
+        if self.representation.name is not None:
+            width += self.representation.n_features
+        return check_new_file(path, overwrite, 4 * width * n_cells, adata)
+
+    def _written(self, write_genes: bool) -> tuple[bool, tuple[str, ...] | None]:
+        """Whether a file has the representation, and which genes it has."""
+        with_genes = write_genes and self.representation.has_decoder
+        # On genes the representation would be the same matrix again.
+        return self.representation.name is not None, self.data.var_names if with_genes else None
 
     def _result(
         self, adata: AnnData, rows: np.ndarray, prediction: Prediction, key: str

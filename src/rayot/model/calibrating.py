@@ -1,0 +1,232 @@
+"""Learning a calibration: what is predicted of training cells, and what is observed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from anndata import AnnData
+from scipy.stats import false_discovery_control, norm
+
+from rayot.data.matrix import chunk_rows, row_chunks
+from rayot.metrics import energy_distance
+from rayot.model.calibration import Calibration, Nearness, scores_of
+from rayot.model.fitted_map import FittedMap
+from rayot.model.training_sample import TrainingSample
+from rayot.solvers import Marginals, rank_sum_scores
+
+STRATUM_SHRINKAGE = 100
+"""Cells of a stratum that weigh as much as all cells in its distributions."""
+
+SHAPE_SHRINKAGE = 200
+"""Cells of the smaller side with which half of each cell's predicted change counts."""
+
+LEAST_CERTAINTY = 0.05
+"""Below it a gene keeps its values."""
+
+JUDGED = 100
+"""Genes, and cells of a side of each stratum, that say which distributions suit others."""
+
+FEWEST_JUDGED = 10
+"""Cells of a side of a stratum that can say it."""
+
+FEWEST_STRATA = 3
+"""Strata that can say it: without one of two there is one, whose distributions are all."""
+
+MOST_STRATA = 8
+"""Strata, those with most cells, that are asked."""
+
+
+def calibrate(fitted: FittedMap, sample: TrainingSample) -> Calibration:
+    """Calibrate a fitted map by training cells of both sides.
+
+    Few cells say little of a gene, and less of how its change differs from cell to cell. So a
+    gene's distribution goes from that of source cells to that of target cells as far as it is
+    certain that the gene changes, see :func:`certainty`; and ranks are those of the cells' own
+    values with so large a share of their predicted change, times n / (n + 200), where n counts
+    the cells of the smaller side. Distributions of strata are shrunk towards those of all cells
+    by n / (n + 100). Which ones suit cells of other strata is seen where each stratum in turn
+    does without its own.
+    """
+    sides = sample.source, sample.target
+    weights = _matched_weights(fitted, sample)
+    sizes = np.stack([side.counts(each) for side, each in zip(sides, weights, strict=True)], axis=1)
+    source, target = (
+        side.marginals if each is side.weights else side.marginals_by(each)
+        for side, each in zip(sides, weights, strict=True)
+    )
+    share = certainty(source, target, sizes)
+    genes = np.flatnonzero((share > 0).any(axis=0))
+    shape = _trust(fitted, sizes)[:, None] * share[:, genes]
+    table = sample.source.strata + (1 if sample.source.names else 0)
+    own = sample.source.expression[:, genes]
+    start, change = _changes(fitted, sample.source.cells, genes)
+    scores = scores_of(own, change, shape, table)
+    predicted = sample.source.marginals_of(scores, weights[0])
+    chosen = torch.from_numpy(genes)
+    observed = [
+        after.take(chosen).mixture(before.take(chosen), torch.from_numpy(of_table[genes]))
+        for before, after, of_table in zip(source, target, share, strict=True)
+    ]
+    found = Calibration(
+        sample.source.names,
+        False,
+        genes,
+        shape,
+        _shrunk(predicted, sizes),
+        _shrunk(observed, sizes),
+        fitted.seed,
+    )
+    distance = fitted.training_distance
+    nearness = None if distance is None else lambda rows: distance.nearness(start[rows])
+    return replace(found, mixed=_suits_others(found, sample, own, change, share, nearness))
+
+
+def _suits_others(
+    calibration: Calibration,
+    sample: TrainingSample,
+    own: np.ndarray,
+    change: np.ndarray,
+    share: np.ndarray,
+    nearness: Nearness | None,
+) -> bool:
+    """Whether a stratum without its own distributions is better with those of other strata.
+
+    By the energy distance, in the genes that change most certainly, between its calibrated
+    source cells and its target cells. A new stratum is one more of its kind, and takes the
+    distributions of one, unless those of all cells are nearer by more than a standard error
+    over strata.
+    """
+    if not len(calibration.genes):
+        return False
+    order = np.argsort(-share[0, calibration.genes], kind="stable")
+    places = np.sort(order[:JUDGED])
+    chosen = calibration.of_genes(places)
+    names = np.array(sample.source.cells.var_names)[calibration.genes[places]]
+    before, after = own[:, places], change[:, places]
+    observed = sample.target.expression[:, calibration.genes[places]]
+    sides = sample.source.strata, sample.target.strata
+    n_cells = np.min(
+        [np.bincount(side, minlength=len(calibration.strata)) for side in sides], axis=0
+    )
+    judges = [n for n in np.argsort(-n_cells)[:MOST_STRATA] if n_cells[n] >= FEWEST_JUDGED]
+    if len(judges) < FEWEST_STRATA:
+        return False
+    gains = []
+    for number in judges:
+        rows = [_spread_out(np.flatnonzero(side == number)) for side in sides]
+        others, truth = chosen.without(number), observed[rows[1]]
+        cells = sample.source.cells.obs_names.to_numpy()[rows[0]]
+        mine = before[rows[0]], after[rows[0]], cells, names, np.full(len(rows[0]), "")
+        near = None
+        if nearness is not None:
+            near = np.delete(nearness(rows[0]), number, axis=1).__getitem__
+        of_all, of_near = (
+            energy_distance(replace(others, mixed=mixed)(*mine, nearness=near), truth)
+            for mixed in (False, True)
+        )
+        gains.append(of_all - of_near)
+    return bool(np.mean(gains) > -np.std(gains, ddof=1) / np.sqrt(len(gains)))
+
+
+def _spread_out(rows: np.ndarray) -> np.ndarray:
+    """Some of the rows, from the first to the last: neighbours in a file may be of one batch."""
+    n_rows = min(JUDGED, len(rows))
+    return rows[np.linspace(0, len(rows), n_rows, endpoint=False).astype(np.intp)]
+
+
+def certainty(
+    source: Sequence[Marginals], target: Sequence[Marginals], sizes: np.ndarray
+) -> np.ndarray:
+    """How certain it is that each gene changes, (1 + S, g) float32: in all cells, in each stratum.
+
+    One less the q-value of Wilcoxon's rank-sum test: Benjamini and Hochberg's (1995), times the
+    share of genes that do not change (Storey 2002). All cells are tested within strata, and their
+    scores added up (Stouffer 1949). A stratum of n cells trusts its own test by n / (n + 100), and
+    that of all cells for the rest. What is below .05 is 0.
+
+    Parameters
+    ----------
+    source, target
+        Distributions in all cells, then in each stratum.
+    sizes
+        (1 + S, 2), how many cells of source and target they are of.
+    """
+    scores = [
+        rank_sum_scores(before, after, *size).numpy()
+        for before, after, size in zip(source, target, sizes.clip(1).tolist(), strict=True)
+    ]
+    if len(scores) > 1:
+        tested = [score for score, size in zip(scores[1:], sizes[1:], strict=True) if min(size) > 1]
+        if tested:
+            scores[0] = np.sum(tested, axis=0) / np.sqrt(len(tested))
+    found = np.stack([1 - _q_values(2 * norm.sf(np.abs(score))) for score in scores])
+    own = _own_shares(sizes)[:, None]
+    found = own * found + (1 - own) * found[0]
+    return np.where(found < LEAST_CERTAINTY, 0, found).astype(np.float32)
+
+
+def _q_values(p_values: np.ndarray) -> np.ndarray:
+    """Those of genes that can be tested: constant ones do not count."""
+    found = np.ones_like(p_values)
+    tested = p_values < 1
+    if tested.any():
+        large = 1 + np.count_nonzero(p_values[tested] > 0.5)
+        unchanged = min(1.0, 2 * large / np.count_nonzero(tested))
+        found[tested] = unchanged * false_discovery_control(p_values[tested])
+    return found
+
+
+def _own_shares(sizes: np.ndarray) -> np.ndarray:
+    """How much a stratum's own cells count in its distributions, (1 + S,); the pool's count all."""
+    n_cells = sizes.min(axis=1)
+    shares = n_cells / (n_cells + STRATUM_SHRINKAGE)
+    shares[0] = 1
+    return shares
+
+
+def _shrunk(tables: Sequence[Marginals], sizes: np.ndarray) -> tuple[Marginals, ...]:
+    """Distributions of strata, shrunk towards those of all cells where their cells are few."""
+    pool, *of_strata = tables
+    n_genes = len(pool.zero)
+    shares = _own_shares(sizes)[1:].tolist()
+    mixed = (
+        each.mixture(pool, torch.full((n_genes,), share, dtype=torch.float32))
+        for each, share in zip(of_strata, shares, strict=True)
+    )
+    return pool, *mixed
+
+
+def _matched_weights(fitted: FittedMap, sample: TrainingSample) -> tuple[np.ndarray, np.ndarray]:
+    """Weights of the cells of both sides, of which unmatched mass is none."""
+    weights = sample.source.weights, sample.target.weights
+    if not fitted.settings.unbalanced:
+        return weights
+    rows = [np.arange(len(each)) for each in weights]
+    mass = (
+        fitted.mass_of(sample.source.cells, rows[0], "source"),
+        fitted.mass_of(sample.target.cells, rows[1], "target"),
+    )
+    matched = weights[0] * mass[0], weights[1] * mass[1]
+    return matched if min(each.sum() for each in matched) > 0 else weights
+
+
+def _trust(fitted: FittedMap, sizes: np.ndarray) -> np.ndarray:
+    """How much the map's differences between cells count, by the cells that it has, (1 + S,)."""
+    n_cells = sizes.min(axis=1)
+    if not fitted.problems.separate:
+        n_cells[:] = n_cells[0]
+    return (n_cells / (n_cells + SHAPE_SHRINKAGE)).astype(np.float32)
+
+
+def _changes(fitted: FittedMap, cells: AnnData, genes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Cells (n, d) in the space of the map, and predicted change (n, c) of some of their genes."""
+    starts, found = [], []
+    for rows in row_chunks(np.arange(cells.n_obs), chunk_rows(cells.n_vars)):
+        start, moves, decoder = fitted.move(cells, rows, clip=False)
+        assert decoder is not None
+        starts.append(start)
+        found.append(decoder.change(start + moves.mean.numpy())[:, genes])
+    return np.concatenate(starts), found[0] if len(found) == 1 else np.concatenate(found)

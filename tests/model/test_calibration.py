@@ -127,7 +127,7 @@ def test_presets_leave_expression_without_zeros(simulated, shift):
     adata.X = (dense(adata.X) + shift).astype(np.float32)
     sc.pp.pca(adata, n_comps=10)
     model = fit(adata, plan_kwargs={}, max_steps=2)
-    assert model.calibration is None and model.sample is None
+    assert model.calibration is None and model._sample is None
     assert fit(adata, max_steps=2).calibration is not None
 
 

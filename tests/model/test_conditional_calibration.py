@@ -191,7 +191,7 @@ def test_what_is_kept_of_the_cells_is_bounded(cells, monkeypatch):
     data = ConditionalW1OT.setup_anndata(cells)
     model = ConditionalW1OT(cells, data, "control", dose_key="dose")
     # Twenty of each of six conditions, and as many of the control, which all share.
-    assert model.sample.adata.n_obs <= 7 * 20
+    assert model._sample.adata.n_obs <= 7 * 20
     model.train(**QUICK)
     assert len(model.calibrations) == 6
 
@@ -213,7 +213,7 @@ def test_expression_without_zeros_keeps_no_cells(cells):
     adata = cells.copy()
     adata.X = dense(adata.X) + 1
     model = ConditionalW1OT(adata, ConditionalW1OT.setup_anndata(adata), "control")
-    assert model.sample is None
+    assert model._sample is None
 
 
 def test_genes_that_do_not_fit_are_counted(cells, monkeypatch, caplog):

@@ -171,9 +171,9 @@ def test_equal_seeds_repeat_a_fit_and_checkpoints_continue_it(screen, tmp_path):
 def test_the_components_are_those_of_cells_held_whole(screen, monkeypatch):
     options = {"plan_kwargs": {"n_components": 5}}
     whole = fit(screen, **options)
-    monkeypatch.setattr("rayot.model.components.DENSE_ELEMENTS", 100)
+    monkeypatch.setattr("rayot.model._components.DENSE_ELEMENTS", 100)
     coordinates = fit(screen, **options)
-    assert coordinates.components is not None and whole.components is None
+    assert coordinates._components is not None and whole._components is None
     assert coordinates.module.basis.shape == whole.module.basis.shape
     found = coordinates.predict(screen[:30], "drug_000", dose=3)
     assert np.isfinite(found.to_df()).all(axis=None)

@@ -22,7 +22,7 @@ SOURCE, TARGET = "control", "perturbed"
 @pytest.fixture
 def many(monkeypatch):
     """Let a few cells be too many to be held."""
-    monkeypatch.setattr("rayot.model.components.DENSE_ELEMENTS", 100)
+    monkeypatch.setattr("rayot.model._components.DENSE_ELEMENTS", 100)
 
 
 @pytest.fixture
@@ -83,8 +83,8 @@ def test_a_map_of_coordinates_is_a_map_of_cells(cells, in_components, many, stra
     model = rt.tl.w1ot(
         cells, SOURCE, TARGET, strata_key="cell_type", strata=strata, n_seeds=2, **in_components
     )
-    components = model.components
-    assert model.sides[0].cells.shape == ((cells.obs["split"] == "train").sum(), 10)
+    components = model._components
+    assert model._sides[0].cells.shape == ((cells.obs["split"] == "train").sum(), 10)
     identity = torch.eye(10)
     torch.testing.assert_close(components.basis.T @ components.basis, identity, atol=1e-5, rtol=0)
     reduced = components.reduced(model.module)
@@ -106,17 +106,17 @@ def test_a_map_of_coordinates_is_a_map_of_cells(cells, in_components, many, stra
 
 def test_coordinates_are_those_of_all_training_cells(cells, in_components, many):
     model = rt.tl.w1ot(cells, SOURCE, TARGET, n_seeds=1, **in_components)
-    for side, condition in zip(model.sides, (SOURCE, TARGET), strict=True):
+    for side, condition in zip(model._sides, (SOURCE, TARGET), strict=True):
         rows = model.data.training_rows(cells, condition)
-        expected = cells.X[rows].toarray() - model.components.centre.numpy()
+        expected = cells.X[rows].toarray() - model._components.centre.numpy()
         found = side.cells[side.rows].numpy()
-        np.testing.assert_allclose(found, expected @ model.components.basis.numpy(), atol=1e-4)
+        np.testing.assert_allclose(found, expected @ model._components.basis.numpy(), atol=1e-4)
 
 
 def test_few_cells_or_no_components_are_held_whole(cells, quick, many):
     paper = rt.tl.w1ot(cells, SOURCE, TARGET, **(quick | {"preset": "paper"}))
-    assert paper.components is None
-    assert paper.sides[0].cells.shape[1] == cells.n_vars
+    assert paper._components is None
+    assert paper._sides[0].cells.shape[1] == cells.n_vars
 
 
 @pytest.mark.parametrize(
@@ -140,8 +140,8 @@ def test_a_scratch_file_gives_the_fit_of_memory(cells, quick, tmp_path, monkeypa
     steps = cells.obs["w1ot_step"].copy()
     monkeypatch.setattr("rayot.model.encoding.HELD_BYTES", 2000)
     model = rt.tl.w1ot(cells, SOURCE, TARGET, **fit, resume=False)
-    assert isinstance(model.sides[0].cells, StoredCells)
-    assert model.sides[0].cells is model.sides[1].cells
+    assert isinstance(model._sides[0].cells, StoredCells)
+    assert model._sides[0].cells is model._sides[1].cells
     assert model.data == expected.data
     for name, values in expected.module.state_dict().items():
         assert torch.equal(model.module.state_dict()[name], values), name
@@ -173,7 +173,7 @@ def test_blocks_are_let_go_once_written(monkeypatch):
 def test_sparse_cells_up_to_a_size_stay_in_memory(cells, quick, monkeypatch):
     monkeypatch.setattr("rayot.model.encoding.DENSE_ELEMENTS", 100)
     model = rt.tl.w1ot(cells, SOURCE, TARGET, write_genes=False, **quick)
-    assert isinstance(model.sides[0].cells, SparseCells)
+    assert isinstance(model._sides[0].cells, SparseCells)
     monkeypatch.setattr("rayot.model.encoding.HELD_BYTES", 100)
     monkeypatch.setattr("tempfile.tempdir", "/none")
     before = cells.copy()

@@ -29,4 +29,4 @@ class CellTypeShift(MeanShift):
     (5, 50)
     """
 
-    verb_defaults: ClassVar[dict[str, Any]] = {"strata_key": "cell_type", "strata": "separate"}
+    _verb_defaults: ClassVar[dict[str, Any]] = {"strata_key": "cell_type", "strata": "separate"}

@@ -120,7 +120,7 @@ class ConditionalW1OT(StackModel):
     """Of each of them."""
     calibrations: dict[str, Calibration]
     """Distributions of genes by what cells were exposed to, where genes are calibrated."""
-    sample: CellsOfPerturbations | None = None
+    _sample: CellsOfPerturbations | None = None
     """Training cells that genes are calibrated by."""
 
     @public()
@@ -196,9 +196,9 @@ class ConditionalW1OT(StackModel):
                 sample = CellsOfPerturbations(
                     cells, data, representation, by_exposure(groups), self.seed
                 ).copy()
-                self.sample = sample if sample.calibrates(self.settings.decode) else None
-        self.sides, self.labels = (taken.source, taken.target), taken.labels
-        self.components = taken.components
+                self._sample = sample if sample.calibrates(self.settings.decode) else None
+        self._sides, self._labels = (taken.source, taken.target), taken.labels
+        self._components = taken.components
         self.training_cells = names_kept(cells, rows)
         self.data = replace(data, nonnegative=taken.nonnegative)
 
@@ -281,32 +281,32 @@ class ConditionalW1OT(StackModel):
         super().train(**asked)
 
     def _fitted(self, settings: Settings, options: TrainingOptions) -> tuple[ConditionalMap, Fit]:
-        assert isinstance(settings, ConditionalW1Settings) and self.sides is not None
+        assert isinstance(settings, ConditionalW1Settings) and self._sides is not None
         maps = fitted = self._new_module(settings, self.representation.n_features)
-        if self.components is not None:
+        if self._components is not None:
             of_fit = replace(settings, n_components=None, standardise=True)
-            fitted = self._new_module(of_fit, self.components.basis.shape[1])
+            fitted = self._new_module(of_fit, self._components.basis.shape[1])
         kinds = [each[:2] for each in self.known]
         fit = train_conditional(
             fitted,
             [each.name for each in self.known],
             [kinds.index(kind) for kind in kinds],
-            *self.sides,
+            *self._sides,
             options,
-            None if self.labels is None else (self.labels, self.labels),
+            None if self._labels is None else (self._labels, self._labels),
         )
-        if self.components is not None:
-            self.components.lift(fitted, maps, None)
+        if self._components is not None:
+            self._components.lift(fitted, maps, None)
         return maps, fit
 
     def _calibrate(self, options: TrainingOptions) -> None:
         self.calibrations = {}
-        if self.sample is None:
+        if self._sample is None:
             return
         exposures = {each.exposure.name: each.exposure for each in self.known}
         with tqdm(unit="map", disable=not options.progress) as bar:
             self.calibrations = dict(
-                self.sample.calibrations(
+                self._sample.calibrations(
                     self.settings.decode, lambda name: self._uncalibrated(exposures[name]), bar
                 )
             )

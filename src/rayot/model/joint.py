@@ -30,7 +30,7 @@ class JointMethod(Method):
     """
 
     joint: ClassVar[bool] = True
-    verb_further: ClassVar[dict[str, str | None]] = {
+    _verb_further: ClassVar[dict[str, str | None]] = {
         "covariate_key": Key.obs.cell_type,
         "dose_key": None,
     }
@@ -139,7 +139,7 @@ class JointMethod(Method):
         if (target, model.settings.dose) != (self.target_key, self.settings.dose):
             model.module = copy.deepcopy(self.module)
             # Its cells are those of the pair that was fitted.
-            model.calibration = model.sample = None
+            model.calibration = model._sample = None
             model.target_key = target
             model.problems = replace(self.problems, target=target)
             model.module.towards = self.settings.conditions.index(target)

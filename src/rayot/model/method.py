@@ -62,13 +62,13 @@ class Method(FittedMap):
     default_preset: ClassVar[str] = "fast"
     """Where none is named."""
 
-    verb_defaults: ClassVar[dict[str, Any]] = {}
+    _verb_defaults: ClassVar[dict[str, Any]] = {}
     """Keywords of the verb whose default is not that of the other methods."""
 
-    verb_further: ClassVar[dict[str, str | None]] = {}
+    _verb_further: ClassVar[dict[str, str | None]] = {}
     """Keywords of the verb beside those of all methods, which name columns, and their defaults."""
 
-    verb_example: ClassVar[str] = """
+    _verb_example: ClassVar[str] = """
         >>> import rayot as rt
         >>> adata = rt.datasets.simulated(n_cells=400, n_genes=50)
         >>> model = rt.tl.NAME(
@@ -79,7 +79,7 @@ class Method(FittedMap):
         """
     """Example in the description of the verb."""
 
-    sample: TrainingSample | None = None
+    _sample: TrainingSample | None = None
     """Training cells that genes are calibrated by."""
 
     @public()
@@ -186,9 +186,9 @@ class Method(FittedMap):
             )
             if may_calibrate(self.settings.decode, taken.nonnegative, representation):
                 sample = TrainingSample.of(cells, data, groups, representation, names, self.seed)
-                self.sample = sample if sample.calibrates(self.settings.decode) else None
-        self.sides, self.labels = (taken.source, taken.target), taken.labels
-        self.components = taken.components
+                self._sample = sample if sample.calibrates(self.settings.decode) else None
+        self._sides, self._labels = (taken.source, taken.target), taken.labels
+        self._components = taken.components
         self.training_cells = names_kept(cells, np.concatenate([training, others]))
         self.data = replace(data, nonnegative=taken.nonnegative)
 
@@ -271,17 +271,17 @@ class Method(FittedMap):
 
     def _fitted(self, settings: Settings, options: TrainingOptions) -> tuple[Stack, Fit]:
         """A fitted map, and what the fit leaves beside it; sets what combines maps of strata."""
-        assert self.sides is not None
+        assert self._sides is not None
         module = self._new_module(settings)
-        stack, components = module, self.components
+        stack, components = module, self._components
         if components is not None:
             stack = components.reduced(module)
-        labels = None if self.labels is None else (self.labels, self.labels)
+        labels = None if self._labels is None else (self._labels, self._labels)
         members = self.problems.members
         # Members that nobody asked for share the folds of the first: 25 further maps would be much.
         judges = None if self.spread_of_genes else members[0].repeat(len(members)).tolist()
         fit, (self.combination,) = fit_problems(
-            stack, [self.problems], self.sides, [self.sides], options, labels, judges=judges
+            stack, [self.problems], self._sides, [self._sides], options, labels, judges=judges
         )
         if components is not None:
             self.combination = components.lift(stack, module, self.combination)
@@ -292,8 +292,8 @@ class Method(FittedMap):
 
     def _calibrate(self, options: TrainingOptions) -> None:
         self.calibration = None
-        if self.sample is not None:
-            calibration = calibrating.calibrate(self, self.sample.copy())
+        if self._sample is not None:
+            calibration = calibrating.calibrate(self, self._sample.copy())
             self.calibration = calibration.within(LARGEST)
 
     @classmethod

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rayot.solvers import Stack
+if TYPE_CHECKING:
+    from rayot.solvers import Stack
 
 METHODS = {
     "w1ot": "W1OT",

@@ -49,7 +49,7 @@ class ProfileMethod(Method):
 
     stack_type = ProfileMap
     joint: ClassVar[bool] = True
-    verb_example: ClassVar[str] = """
+    _verb_example: ClassVar[str] = """
         >>> import rayot as rt
         >>> adata = rt.datasets.simulated_screen(n_perturbations=4, n_genes=30)
         >>> names = ["control", "A", "B", "A+B", "B+C"]

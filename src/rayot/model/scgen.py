@@ -44,7 +44,7 @@ class ScGen(Method):
     """
 
     stack_type = LatentShiftMap
-    verb_defaults: ClassVar[dict[str, Any]] = {"strata_key": Key.obs.cell_type}
+    _verb_defaults: ClassVar[dict[str, Any]] = {"strata_key": Key.obs.cell_type}
 
     @classmethod
     @public()

@@ -117,18 +117,18 @@ class StackModel(Model):
     training_: dict[str, Any]
     diagnostics_: list[dict[str, Any]]
 
-    sides: Sides | None = None
+    _sides: Sides | None = None
     """Training cells of source and target; None of a model that was loaded."""
 
-    labels: Tensor | None = None
+    _labels: Tensor | None = None
     """Cell type of each of them."""
 
-    components: Components | None = None
+    _components: Components | None = None
     """What is held of them, where they are too many to hold them whole."""
 
     @property
     def _can_train(self) -> bool:
-        return self.sides is not None
+        return self._sides is not None
 
     @public()
     @shared
@@ -158,8 +158,8 @@ class StackModel(Model):
         training = TrainingOptions.of(**options)
         limits = options.get("max_steps"), options.get("batch_size")
         settings = self.settings.with_limits(*limits)
-        if self.sides is not None:
-            settings = settings.with_batch_for(len(self.sides[0].rows.unique()))
+        if self._sides is not None:
+            settings = settings.with_batch_for(len(self._sides[0].rows.unique()))
         module, fit = self._fitted(settings, training)
         # Until all of it is there, should it be interrupted.
         self._is_trained = False

@@ -68,7 +68,7 @@ class W2OT(Method):
         module.forward_potential, module.backward_potential = back, there
         # How far to go was found for the way there.
         module.strength.fill_(1.0)
-        model.sides = model.sample = model.calibration = None
+        model._sides = model._sample = model.calibration = None
         model.training_distance = model.unseen = None
         reason = (
             "The fit was judged by the way from source to target. Try cells of the source: "

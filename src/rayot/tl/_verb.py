@@ -12,7 +12,7 @@ from rayot._keywords import expanded
 from rayot._public import public
 from rayot.data.files import unchanged
 from rayot.data.modality import modality_of
-from rayot.model.method import method_of
+from rayot.model.methods import class_of
 from rayot.tl._data import described
 from rayot.tl._options import CELLS, FITTING, WRITING
 from rayot.tl._write import asked_copy, check_key, write_result
@@ -89,7 +89,7 @@ def verb(function: Callable[Inputs, Fitted]) -> Callable[Inputs, Fitted]:
         the keywords that it takes.
     """
     name = function.__name__
-    method = method_of(name)
+    method = class_of(name)
     known = get_type_hints(function)
     (options,) = get_args(known.pop("options"))
     defaults: dict[str, Any] = {
@@ -98,8 +98,8 @@ def verb(function: Callable[Inputs, Fitted]) -> Callable[Inputs, Fitted]:
         **WRITING,
         "key_added": name,
         "preset": method.default_preset,
-        **method.verb_defaults,
-        **method.verb_further,
+        **method._verb_defaults,
+        **method._verb_further,
     }
     expected = expanded(function, options, defaults)
     # Of the function itself, which is what the documentation looks at.
@@ -122,7 +122,7 @@ def _description(name: str, method: type[Method], expected: Signature) -> str:
     parts = {
         "SUMMARY": cleandoc(method.__doc__).partition("\n\nParameters\n")[0],
         "PARAMETERS": "\n".join(TEXTS[each] for each in expected.parameters if each in TEXTS),
-        "EXAMPLE": cleandoc(method.verb_example).replace("NAME", name),
+        "EXAMPLE": cleandoc(method._verb_example).replace("NAME", name),
     }
     text = DESCRIPTION.lstrip()
     for part, written in parts.items():
@@ -152,7 +152,7 @@ def fit(
     copy = asked_copy(copy)
     check_key(cells, key_added, copy)
     where = ("groupby", "layer", "split_key", "allow_counts", "strata_key", "weights_key")
-    names = (*where, *method.verb_further)
+    names = (*where, *method._verb_further)
     data, given = described(method, cells, use_rep, **{each: options.pop(each) for each in names})
     what = ("preset", "strata", "small_strata", "n_seeds", "seed")
     chosen = {each: options.pop(each) for each in what}

@@ -200,7 +200,8 @@ dose
 n_latent
     Dimension of a cell's code.""",
     "method": """adata
-    Annotated data; a MuData needs ``modality``.
+    Annotated data; a MuData needs ``modality``. None is for what :meth:`load` reads, which cannot
+    be trained.
 data
     What :meth:`setup_anndata` returned.
 source_key, target_key

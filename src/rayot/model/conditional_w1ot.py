@@ -71,7 +71,8 @@ class ConditionalW1OT(StackModel):
     Parameters
     ----------
     adata
-        Annotated data; a MuData needs ``modality``.
+        Annotated data; a MuData needs ``modality``. None is for what :meth:`load` reads, which
+        cannot be trained.
     data
         What :meth:`setup_anndata` returned.
     control

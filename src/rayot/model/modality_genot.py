@@ -67,7 +67,8 @@ class ModalityGENOT(Model):
     Parameters
     ----------
     mdata
-        Both modalities. Rows of equal names may be the same cells, which is not made use of.
+        Both modalities. Rows of equal names may be the same cells, which is not made use of. None
+        is for what :meth:`load` reads, which cannot be trained.
     source_modality, target_modality
         Where cells come from, and what they are translated to.
     source_rep, target_rep

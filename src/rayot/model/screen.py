@@ -99,7 +99,8 @@ class Screen(Model, Mapping[str, Method]):
     Parameters
     ----------
     adata
-        Annotated data; a MuData needs ``modality``. It is let go of after :meth:`train`.
+        Annotated data; a MuData needs ``modality``. It is let go of after :meth:`train`. None is
+        for what :meth:`load` reads, which cannot be trained.
     data
         What :meth:`W1OT.setup_anndata` returned.
     control

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from rayot.solvers.maps import Maps
 from rayot.solvers.population import CHUNK_ROWS, Population
-from rayot.solvers.stack import Stack
 
 CACHE_ELEMENTS = 2**26
 """Numbers kept at most in each table below; above, cells are carried again for each batch."""
@@ -32,7 +32,7 @@ class CarriedCells:
 
     def __init__(
         self,
-        stack: Stack,
+        stack: Maps,
         population: Population,
         carry: Callable[[Tensor], tuple[Tensor, ...]] | None = None,
     ) -> None:

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from rayot.solvers.attributes import Attributes
 from rayot.solvers.carried import CarriedCells
 from rayot.solvers.energy import energy_distance
+from rayot.solvers.maps import Maps
 from rayot.solvers.population import Population
-from rayot.solvers.stack import Stack
 
 Score = Callable[[Callable[..., Tensor], Tensor, Tensor], Tensor]
 """Applies a function of two populations to held-out cells, group by group: (P,)."""
@@ -108,7 +108,7 @@ class Phase(ABC):
     monitor_sign: int = -1
     """1 where a larger held-out value is better, else −1."""
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: Maps) -> None:
         self.stack = stack
 
     @property

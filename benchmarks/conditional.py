@@ -164,7 +164,7 @@ def conditional(**options: object) -> Callable:
                 given["dose_key"] = "dose"
             if task in SET_OF:
                 group = SETS[SET_OF[task]].group
-                given |= {"condition_keys": [group], "embedding_key": {group: "profiles"}}
+                given |= {"covariate_keys": [group], "embedding_key": {group: "profiles"}}
             data = rt.model.ConditionalW1OT.setup_anndata(adata, use_rep="X_pca")
             model = rt.model.ConditionalW1OT(adata, data, "control", **given)
             model.train(show_progress_bar=False)

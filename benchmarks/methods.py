@@ -112,7 +112,7 @@ def measure(data: str, setting: str, seed: int, method: str) -> dict:
     if setting == "unseen" or verb == "celltype_shift":
         options["strata_key"] = group
     if setting == "unseen" and verb in JOINT:
-        options["covariate_key"] = None
+        options["covariate_keys"] = None
     if method == "w2ot, paper" and data != "kang18":
         # To its end, which takes 85 minutes, on one set alone.
         options["early_stopping"] = True

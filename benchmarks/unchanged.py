@@ -199,7 +199,7 @@ def cases() -> Iterator[tuple[str, Callable[[], Arrays]]]:
     yield "conditional", lambda: conditional(screen_cells(), names)
     yield (
         "conditional cell types",
-        lambda: conditional(screen_cells(), names, condition_keys=["cell_type"], n_seeds=2),
+        lambda: conditional(screen_cells(), names, covariate_keys=["cell_type"], n_seeds=2),
     )
     doses: list[tuple[str, float | None]] = [("drug_000", 3.0), ("drug_001", 5.0)]
     yield "conditional doses", lambda: conditional(dose_cells(), doses, dose_key="dose")

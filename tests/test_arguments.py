@@ -69,9 +69,8 @@ BY_NAME = {
     "split_key": ["", 5, "nonsense"],
     "strata_key": ["", 5, "nonsense", "perturbation"],
     "weights_key": ["", 5, "nonsense", "perturbation"],
-    "covariate_key": ["", 5, "nonsense", "perturbation"],
+    "covariate_keys": ["", 5, [5], "nonsense", ["nonsense"], "perturbation"],
     "dose_key": ["", 5, "nonsense", "perturbation"],
-    "condition_keys": [5, [5], "nonsense", "perturbation"],
     "embedding_key": ["", 5, "nonsense", {"nonsense": "x"}],
     "stratify": ["", 5, "nonsense"],
     "holdout": [5, "cell_type", {"cell_type": "type_0"}, {"nonsense": ["B"]}, {"cell_type": 5}, {}],
@@ -382,9 +381,9 @@ def test_a_column_of_the_mudata_alone_is_named(cells):
     for call in (
         partial(rt.pp.split, groupby="treatment"),
         partial(rt.tl.w1ot, source_key=SOURCE, target_key=TARGET, groupby="treatment"),
-        partial(rt.tl.cpa, source_key=SOURCE, target_key=TARGET, covariate_key="treatment"),
+        partial(rt.tl.cpa, source_key=SOURCE, target_key=TARGET, covariate_keys="treatment"),
         partial(rt.tl.screen, control=SOURCE, strata_key="treatment"),
-        partial(rt.tl.conditional_w1ot, control=SOURCE, condition_keys=["treatment"]),
+        partial(rt.tl.conditional_w1ot, control=SOURCE, covariate_keys=["treatment"]),
         partial(rt.pp.split, holdout={"treatment": ["perturbed"]}),
     ):
         with pytest.raises(KeyError, match=message):

@@ -21,7 +21,7 @@ READ = {
     'obs["{}"]': {
         Key.obs.perturbation: "The condition of each cell: the default of `groupby`.",
         Key.obs.split: f'"{Key.obs.train}" or "{Key.obs.test}": the default of `split_key`.',
-        Key.obs.cell_type: "Cell type: the default of `covariate_key`; counted alike by scGen.",
+        Key.obs.cell_type: "Cell type: the default of `covariate_keys`; counted alike by scGen.",
     },
     'obsm["{}"]': {
         Key.obsm.pca: "Principal components, with `use_rep`.",

@@ -38,9 +38,10 @@ PARAMETERS = {
     "small_strata": """small_strata
     ``"drop"``: strata with fewer than 10 training cells of a condition are left out, with a
     warning. ``"raise"``: they are an error.""",
-    "covariate_key": """covariate_key
-    Column of ``obs`` with a covariate (cell type, patient) that the model knows of every cell. The
-    default column need not exist; None knows of none.""",
+    "covariate_keys": """covariate_keys
+    Column of ``obs`` with a covariate (cell type, patient) that the model knows of every cell, or
+    several, whose combinations then are its covariates. The default column need not exist; None
+    knows of none.""",
     "dose_key": """dose_key
     Column of ``obs`` with the dose of each treated cell, above 0 as its logarithm is taken; that of
     source cells is not looked at. None takes all cells of a condition as treated alike.""",
@@ -236,14 +237,14 @@ seed
     "method_name": """method
     Name of the method that is fitted: ``"w1ot"``, ``"w2ot"``, ``"genot"`` or any other whose
     problems are independent.""",
-    "condition_keys": """condition_keys
-    Further columns of ``obs`` that are part of a condition, such as cell type or patient: cells
-    start from the control of the same categories.""",
+    "covariates_of_conditions": """covariate_keys
+    Further columns of ``obs``, one or several, that are part of a condition, such as cell type or
+    patient: cells start from the control of the same categories.""",
     "embedding_key": """embedding_key
     Entry of ``uns`` with a vector for each category of ``groupby``: a dictionary, or a DataFrame
     with a row each (fingerprints of drugs, embeddings of genes). Categories with a vector can be
     predicted unseen. A dictionary names the entry of several columns, among them those of
-    ``condition_keys``. Columns without have a learned embedding of each category.""",
+    ``covariate_keys``. Columns without have a learned embedding of each category.""",
     "min_condition_cells": """min_cells
     Training cells that a condition needs, and its control; conditions with fewer are left out, with
     a warning that names them.""",

@@ -158,7 +158,7 @@ def test_a_part_without_effect_changes_nothing(cells, control):
 
 def test_covariates_are_strata(cells, control, tmp_path):
     adata = cells.copy()
-    model = rt.tl.conditional_w1ot(adata, "control", condition_keys=["cell_type"], **QUICK)
+    model = rt.tl.conditional_w1ot(adata, "control", covariate_keys=["cell_type"], **QUICK)
     assert model.calibrations["drug_000"].strata == ("type_0", "type_1")
     model.save(tmp_path / "model")
     loaded = ConditionalW1OT.load(tmp_path / "model")

@@ -25,7 +25,7 @@ def screen():
 
 
 def fit(screen, **options):
-    given = {"dose_key": "dose", "condition_keys": ["cell_type"], **QUICK, **options}
+    given = {"dose_key": "dose", "covariate_keys": ["cell_type"], **QUICK, **options}
     return rt.tl.conditional_w1ot(screen, "control", **given)
 
 
@@ -62,7 +62,7 @@ def test_a_target_is_written_as_its_prediction(screen):
         "drug_000",
         target_dose=10,
         dose_key="dose",
-        condition_keys=["cell_type"],
+        covariate_keys=["cell_type"],
         **QUICK,
     )
     source = screen[screen.obs["perturbation"] == "control"]
@@ -105,7 +105,7 @@ def test_save_and_load(screen, tmp_path):
 
 
 def test_one_condition_is_a_model_like_any_other(screen, tmp_path):
-    model = fit(screen, condition_keys=[])
+    model = fit(screen, covariate_keys=[])
     one = model.at("drug_001", dose=5)
     np.testing.assert_array_equal(
         one.predict(screen[:30]).to_df().to_numpy(),
@@ -125,7 +125,7 @@ def test_one_condition_is_a_model_like_any_other(screen, tmp_path):
 def test_unseen_combinations_add_moves_or_vectors(screen):
     cells = screen[:20].copy()
     start = cells.X.toarray()
-    for options in ({}, {"condition_keys": []}):
+    for options in ({}, {"covariate_keys": []}):
         model = fit(screen, plan_kwargs={"decode": "delta"}, **options)
         predict = lambda name, model=model: model.predict(cells, name, dose=5, clip=False)  # noqa: E731
         moves = sum(predict(name).X - start for name in ("drug_000", "drug_001"))
@@ -171,7 +171,7 @@ def test_equal_seeds_repeat_a_fit_and_checkpoints_continue_it(screen, tmp_path):
 def test_the_components_are_those_of_cells_held_whole(screen, monkeypatch):
     options = {"plan_kwargs": {"n_components": 5}}
     whole = fit(screen, **options)
-    monkeypatch.setattr("rayot.model._components.DENSE_ELEMENTS", 100)
+    monkeypatch.setattr("rayot.model.components.DENSE_ELEMENTS", 100)
     coordinates = fit(screen, **options)
     assert coordinates._components is not None and whole._components is None
     assert coordinates.module.basis.shape == whole.module.basis.shape
@@ -185,8 +185,8 @@ def test_the_components_are_those_of_cells_held_whole(screen, monkeypatch):
         ({"dose": 0.0}, {}, ValueError, r"dose in .*'dose'.* is '0.0'"),
         ({"dose": -2.0}, {}, ValueError, r"is '-2.0'"),
         ({}, {"dose_key": "amount"}, KeyError, "no column 'amount'"),
-        ({}, {"condition_keys": ["patient"]}, KeyError, "no column 'patient'"),
-        ({}, {"condition_keys": ["perturbation"]}, ValueError, "must be different"),
+        ({}, {"covariate_keys": ["patient"]}, KeyError, "no column 'patient'"),
+        ({}, {"covariate_keys": ["perturbation"]}, ValueError, "must be different"),
         ({}, {"embedding_key": "none"}, KeyError, "no 'none'"),
         ({}, {"embedding_key": {"type": "fingerprints"}}, ValueError, r"names \['type'\]"),
         (
@@ -243,7 +243,7 @@ def test_what_cannot_be_predicted_is_said(screen):
 
 
 def test_a_dose_between_doses_without_an_effect_has_none(screen):
-    model = fit(screen, condition_keys=[])
+    model = fit(screen, covariate_keys=[])
     cells = screen[screen.obs["perturbation"] == "control"]
     steps = {}
     for last in (0.0, 1.0):
@@ -261,7 +261,7 @@ def test_a_dose_between_doses_without_an_effect_has_none(screen):
 
 
 def test_former_words_work_and_say_the_present_ones(screen):
-    model = fit(screen, condition_keys=[])
+    model = fit(screen, covariate_keys=[])
     with pytest.warns(FutureWarning, match=r"model.at\(x\) says the same"):
         former = model.given("drug_000", dose=10)
     cells = screen[:9]
@@ -279,7 +279,7 @@ def test_former_words_work_and_say_the_present_ones(screen):
 
 
 def test_the_map_of_a_dose_is_saved_with_its_dose(screen, tmp_path):
-    given = fit(screen, condition_keys=[]).at("drug_001", dose=10)
+    given = fit(screen, covariate_keys=[]).at("drug_001", dose=10)
     given.save(tmp_path / "map")
     loaded = rt.model.W1OT.load(tmp_path / "map")
     assert (loaded.dose, loaded.data.dose_key) == (10, "dose")
@@ -289,7 +289,7 @@ def test_the_map_of_a_dose_is_saved_with_its_dose(screen, tmp_path):
 
 
 def test_one_dose_is_scored_and_not_the_model_of_all(screen):
-    model = fit(screen, condition_keys=[], target_key="drug_000", target_dose=10)
+    model = fit(screen, covariate_keys=[], target_key="drug_000", target_dose=10)
     rt.pp.split(screen)
     at_dose = screen.obs["dose"].astype(float) == 10
     alone = screen[at_dose | (screen.obs["perturbation"] == "control")].copy()
@@ -310,7 +310,7 @@ def test_a_dose_that_training_never_saw_is_scored(screen):
     is_drug = screen.obs["perturbation"] == "drug_001"
     left_out = is_drug & (screen.obs["dose"].astype(float) == 10)
     screen.obs.loc[left_out, "split"] = "test"
-    model = fit(screen, condition_keys=[])
+    model = fit(screen, covariate_keys=[])
     assert len(model.known) == 5
     table = rt.tl.evaluate(screen, model.at("drug_001", dose=10), metrics=("l2", "mmd"))
     assert table.notna().all(axis=None)

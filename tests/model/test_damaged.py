@@ -29,7 +29,7 @@ SECONDS = 20
 BYTES = 2**32
 
 CONTENT = {
-    "data.covariate_key",
+    "data.covariate_keys",
     "data.dose",
     "data.layer",
     "data.nonnegative",
@@ -50,7 +50,7 @@ CONTENT = {
 """What a description alone says, so that another value is another model and no damage."""
 
 SMALL = {
-    "conditional": {"n_seeds": 2, "dose_key": "dose", "condition_keys": ["cell_type"]},
+    "conditional": {"n_seeds": 2, "dose_key": "dose", "covariate_keys": ["cell_type"]},
     "screen": {"strata_key": "cell_type", "strata": "separate", "n_seeds": 2, "fdr": None},
     "cpa": {"dose_key": "dose", "plan_kwargs": {"width": 8, "adversary_width": 8}},
     "w1ot": {

@@ -169,7 +169,7 @@ def test_a_covariate_that_is_missing_or_new_is_refused(screen, method):
     del cells.obs["cell_type"]
     with pytest.raises(KeyError, match="has no column 'cell_type'"):
         model.predict(cells)
-    free = fit(screen, method, covariate_key=None, key_added="free")
+    free = fit(screen, method, covariate_keys=None, key_added="free")
     assert free.predict(cells).shape == (9, 20)
 
     screen.obs.loc[screen.obs["split"].eq("train").idxmax(), "cell_type"] = np.nan
@@ -183,7 +183,40 @@ def test_a_cell_type_held_out_whole_is_refused_before_training(screen):
     rt.pp.split(screen, holdout={"cell_type": ["type_1"]})
     with pytest.raises(ValueError, match="'type_1', which no training cell has"):
         fit(screen)
-    fit(screen, covariate_key=None)
+    fit(screen, covariate_keys=None)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_several_columns_are_one_covariate(screen, method, tmp_path):
+    """Each combination of their values is one, which cells of another cannot have."""
+    screen.obs["batch"] = np.where(np.arange(screen.n_obs) % 3, "a/b", "c")
+    model = fit(screen, method, covariate_keys=["cell_type", "batch"])
+    assert model.settings.covariates == tuple(
+        f"type_{number} / {batch}" for number in (0, 1) for batch in ("a//b", "c")
+    )
+    screen.obs["both"] = screen.obs["cell_type"].astype(str) + screen.obs["batch"]
+    one = fit(screen, method, covariate_keys="both", key_added="one")
+    np.testing.assert_array_equal(*(each.predict(screen[:9]).to_df() for each in (model, one)))
+    model.save(tmp_path / "model")
+    loaded = type(model).load(tmp_path / "model")
+    np.testing.assert_array_equal(*(each.predict(screen[:9]).to_df() for each in (model, loaded)))
+    screen.obs["batch"] = "d"
+    with pytest.raises(ValueError, match=r"'type_\d / d', which no training cell has"):
+        loaded.predict(screen[:9])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_former_name_of_covariates_is_read(screen, method, tmp_path, saved_folder):
+    with pytest.warns(FutureWarning, match="covariate_key= is covariate_keys= now"):
+        model = fit(screen, method, covariate_key="cell_type")
+    assert model.data.covariate_keys == ("cell_type",)
+    model.save(tmp_path / "model")
+    folder = saved_folder(tmp_path / "model")
+    values = folder.values
+    del values["data"]["covariate_keys"]
+    folder.sign({**values, "format": 3, "data": {**values["data"], "covariate_key": "cell_type"}})
+    loaded = type(model).load(tmp_path / "model")
+    np.testing.assert_array_equal(*(each.predict(screen[:9]).to_df() for each in (model, loaded)))
 
 
 def test_options_that_cannot_be_are_refused(screen):
@@ -191,14 +224,14 @@ def test_options_that_cannot_be_are_refused(screen):
         ({"strata": "separate", "strata_key": "cell_type"}, "strata='separate' cannot"),
         ({"plan_kwargs": {"conditions": ("drug_9",)}}, "no category 'drug_9'"),
         ({"plan_kwargs": {"dose": 1.0}}, "needs dose_key"),
-        ({"plan_kwargs": {"covariates": ("a",)}}, "name their column covariate_key"),
+        ({"plan_kwargs": {"covariates": ("a",)}}, "name their columns by covariate_keys"),
         ({"plan_kwargs": {"adversary_weight": -1.0}}, "adversary_weight must be at least 0"),
         ({"plan_kwargs": {"dose_response": "cubic"}}, "dose_response must be one of"),
     ):
         with pytest.raises(ValueError, match=match):
             fit(screen, **options)
     with pytest.raises(KeyError, match="has no column 'nothing'"):
-        fit(screen, covariate_key="nothing")
+        fit(screen, covariate_keys="nothing")
     with pytest.raises(KeyError, match="has no column 'nothing'"):
         fit(screen, dose_key="nothing")
     test = screen.obs["perturbation"].eq("drug_000")
@@ -214,7 +247,7 @@ def test_a_screen_says_which_verb_to_call(screen, method):
 
 
 def test_strata_are_drawn_equally_beside_a_covariate(screen):
-    fit(screen, strata_key="cell_type", covariate_key=None)
+    fit(screen, strata_key="cell_type", covariate_keys=None)
     fit(screen, strata_key="cell_type", key_added="both")
 
 

@@ -22,7 +22,7 @@ SOURCE, TARGET = "control", "perturbed"
 @pytest.fixture
 def many(monkeypatch):
     """Let a few cells be too many to be held."""
-    monkeypatch.setattr("rayot.model._components.DENSE_ELEMENTS", 100)
+    monkeypatch.setattr("rayot.model.components.DENSE_ELEMENTS", 100)
 
 
 @pytest.fixture

@@ -104,8 +104,8 @@ def test_any_excess_is_seen_with_enough_cells():
 
 def test_what_matches_types_is_said_as_the_model_calls_it():
     types = {"changed_type": 0.47, "floor_changed_type": 0.24}
-    _, why = certificate({**FIGURES, **types}, 'condition_keys=["cell_type"]')
-    assert why.endswith('and 24% of target cells do. Try condition_keys=["cell_type"].')
+    _, why = certificate({**FIGURES, **types}, 'covariate_keys=["cell_type"]')
+    assert why.endswith('and 24% of target cells do. Try covariate_keys=["cell_type"].')
 
 
 @pytest.mark.parametrize(

@@ -112,7 +112,7 @@ def test_what_the_reason_says_to_try_makes_it_good(crossed):
 
 def test_a_conditional_model_is_told_its_own_way(crossed):
     model = rt.tl.conditional_w1ot(crossed.copy(), SOURCE, show_progress_bar=False, max_steps=150)
-    assert 'Try condition_keys=["cell_type"].' in model.at(TARGET).diagnostics["reason"]
+    assert 'Try covariate_keys=["cell_type"].' in model.at(TARGET).diagnostics["reason"]
 
 
 def test_where_conditions_are_types_a_move_is_no_change(crossed):

@@ -67,9 +67,7 @@ def test_perturbations_of_any_name_are_fitted_and_written(cells, quick, name, tm
 
 
 @pytest.mark.parametrize("verb", ["cpa", "biolord", "conditional_w1ot", "w1ot", "screen"])
-@pytest.mark.parametrize(
-    "argument", ["covariate_key", "condition_keys", "dose_key", "strata_key", "weights_key"]
-)
+@pytest.mark.parametrize("argument", ["covariate_keys", "dose_key", "strata_key", "weights_key"])
 def test_one_column_has_one_meaning(cells, quick, verb, argument):
     function = getattr(rt.tl, verb)
     of_one = ("cpa", "biolord", "w1ot")
@@ -77,7 +75,7 @@ def test_one_column_has_one_meaning(cells, quick, verb, argument):
         with pytest.raises((TypeError, ValueError), match=argument):
             function(cells, SOURCE, *[TARGET] * (verb in of_one), **{argument: "perturbation"})
         return
-    value = ["perturbation"] if argument == "condition_keys" else "perturbation"
+    value = ["perturbation"] if argument == "covariate_keys" else "perturbation"
     with pytest.raises(ValueError, match="perturbation"):
         function(cells, SOURCE, *[TARGET] * (verb in of_one), **{argument: value}, **quick)
     assert verb not in cells.uns

@@ -9,10 +9,11 @@ import pandas as pd
 from anndata import AnnData
 
 from rayot.data import checks
+from rayot.data.conditions import covariates_name
 
 
-def covariates_of(adata: AnnData, covariate_key: str, rows: np.ndarray) -> np.ndarray:
-    """Covariate of each cell as text, (n,) object.
+def covariates_of(adata: AnnData, covariate_keys: Sequence[str], rows: np.ndarray) -> np.ndarray:
+    """Covariate of each cell as text, (n,) object: of several columns, their combination.
 
     Raises
     ------
@@ -21,18 +22,20 @@ def covariates_of(adata: AnnData, covariate_key: str, rows: np.ndarray) -> np.nd
     ValueError
         If a value is missing.
     """
-    values = checks.labels(adata, covariate_key, rows)
-    n_missing = int((values == "").sum())
-    if n_missing:
-        raise ValueError(
-            f"adata.obs[{covariate_key!r}] is missing for {n_missing} of the "
-            f"{len(rows)} cells; fill it, or fit without it by covariate_key=None."
-        )
-    return values
+    columns = [checks.labels(adata, name, rows) for name in covariate_keys]
+    for name, values in zip(covariate_keys, columns, strict=True):
+        if n_missing := int((values == "").sum()):
+            raise ValueError(
+                f"adata.obs[{name!r}] is missing for {n_missing} of the {len(rows)} cells; fill "
+                "it, or fit without it, see covariate_keys."
+            )
+    if len(columns) == 1:
+        return columns[0]
+    return np.array(list(map(covariates_name, zip(*columns, strict=True))), dtype=object)
 
 
 def covariate_codes(
-    adata: AnnData, covariate_key: str, rows: np.ndarray, known: Sequence[str]
+    adata: AnnData, covariate_keys: Sequence[str], rows: np.ndarray, known: Sequence[str]
 ) -> np.ndarray:
     """Number of each cell's covariate among the known ones, (n,) int64.
 
@@ -43,14 +46,14 @@ def covariate_codes(
     ValueError
         If a value is missing, or not known.
     """
-    values = covariates_of(adata, covariate_key, rows)
+    values = covariates_of(adata, covariate_keys, rows)
     codes = pd.Index(known).get_indexer(values)
     if (codes < 0).any():
         unknown = sorted(set(values[codes < 0]))
         raise ValueError(
-            f"adata.obs[{covariate_key!r}] has {', '.join(map(repr, unknown[:10]))}, which no "
-            f"training cell has; the model knows {', '.join(map(repr, known))}. Fit without it by "
-            "covariate_key=None."
+            f"adata.obs[{' / '.join(covariate_keys)!r}] has "
+            f"{', '.join(map(repr, unknown[:10]))}, which no training cell has; the model knows "
+            f"{', '.join(map(repr, known))}. Fit without it, see covariate_keys."
         )
     return codes.astype(np.int64)
 

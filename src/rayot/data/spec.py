@@ -20,6 +20,10 @@ SAMPLE_ROWS = 2000
 """Cells looked at to tell counts from log-normalised values."""
 
 
+TUPLES = ("var_names", "covariate_keys", "holdout")
+"""Fields that are lists in JSON."""
+
+
 @dataclass(frozen=True)
 class DataSpec:
     """Where in an AnnData a model finds its cells.
@@ -42,8 +46,8 @@ class DataSpec:
         Column of ``obs`` with the strata that cells are matched within; None matches all.
     weights_key
         Column of ``obs`` with the weights of cells; None weighs all alike.
-    covariate_key
-        Column of ``obs`` with what joint methods know of every cell; None knows of nothing.
+    covariate_keys
+        Columns of ``obs`` with what joint methods know of every cell.
     dose_key
         Column of ``obs`` with the doses of treated cells; None where there are none.
     dose
@@ -65,7 +69,7 @@ class DataSpec:
     allow_counts: bool = False
     strata_key: str | None = None
     weights_key: str | None = None
-    covariate_key: str | None = None
+    covariate_keys: tuple[str, ...] = ()
     dose_key: str | None = None
     dose: float | None = None
     nonnegative: bool = False
@@ -225,7 +229,7 @@ class DataSpec:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> DataSpec:
         """Inverse of :meth:`to_json`."""
-        tuples = {name: tuple(values.get(name, ())) for name in ("var_names", "holdout")}
+        tuples = {name: tuple(values.get(name, ())) for name in TUPLES}
         return cls(**{**values, **tuples})
 
 

@@ -26,7 +26,7 @@ class Biolord(JointMethod):
     --------
     >>> import rayot as rt
     >>> adata = rt.datasets.simulated(n_cells=200, n_genes=20)
-    >>> data = rt.model.Biolord.setup_anndata(adata, covariate_key="cell_type")
+    >>> data = rt.model.Biolord.setup_anndata(adata, covariate_keys="cell_type")
     >>> model = rt.model.Biolord(adata, data, "control", "perturbed")
     >>> model.train(max_steps=10, show_progress_bar=False)
     >>> model.predict(adata[:5]).shape

@@ -18,17 +18,17 @@ logger = logging.getLogger(__name__)
 
 
 def columns_of(
-    adata: AnnData, groupby: str, condition_keys: Sequence[str], dose_key: str | None
+    adata: AnnData, groupby: str, covariate_keys: str | Sequence[str], dose_key: str | None
 ) -> list[str]:
     """Columns of the perturbations and of the covariates, checked to be there and to differ."""
-    if isinstance(condition_keys, str):
-        condition_keys = [condition_keys]
-    columns = [groupby, *condition_keys]
+    if isinstance(covariate_keys, str):
+        covariate_keys = [covariate_keys]
+    columns = [groupby, *covariate_keys]
     for name in (*columns, *([] if dose_key is None else [dose_key])):
         checks.column(adata, name)
     if len({*columns, dose_key}) <= len(columns):
         raise ValueError(
-            f"groupby ({groupby!r}), condition_keys ({list(condition_keys)}) and dose_key "
+            f"groupby ({groupby!r}), covariate_keys ({list(covariate_keys)}) and dose_key "
             f"({dose_key!r}) must be different columns."
         )
     return columns

@@ -78,7 +78,7 @@ class ConditionalW1OT(StackModel):
     control
         Category of the column it named: where cells start.
     {dose_key}
-    {condition_keys}
+    {covariates_of_conditions}
     {embedding_key}
     {min_condition_cells}
     preset
@@ -124,6 +124,7 @@ class ConditionalW1OT(StackModel):
     _sample: CellsOfPerturbations | None = None
     """Training cells that genes are calibrated by."""
 
+    @renamed(condition_keys="covariate_keys")
     @public()
     def __init__(
         self,
@@ -132,7 +133,7 @@ class ConditionalW1OT(StackModel):
         control: str,
         *,
         dose_key: str | None = None,
-        condition_keys: Sequence[str] = (),
+        covariate_keys: str | Sequence[str] = (),
         embedding_key: str | Mapping[str, str] | None = None,
         min_cells: int = 10,
         preset: str = "fast",
@@ -151,12 +152,12 @@ class ConditionalW1OT(StackModel):
             return
         cells = modality_of(adata, modality)
         assert data.groupby is not None
-        columns = columns_of(cells, data.groupby, condition_keys, dose_key)
+        columns = columns_of(cells, data.groupby, covariate_keys, dose_key)
         if not isinstance(embedding_key, Mapping):
             embedding_key = {} if embedding_key is None else {data.groupby: embedding_key}
         if foreign := sorted(set(embedding_key) - set(columns)):
             raise ValueError(
-                f"embedding_key names {foreign}, which are neither groupby nor in condition_keys: "
+                f"embedding_key names {foreign}, which are neither groupby nor in covariate_keys: "
                 f"{columns}."
             )
         vectors = {column: vectors_of(cells, key) for column, key in embedding_key.items()}
@@ -496,7 +497,7 @@ class ConditionalW1OT(StackModel):
         Parameters
         ----------
         {adata}
-            Covariates of the model (``condition_keys``) are read from ``obs``.
+            Covariates of the model (``covariate_keys``) are read from ``obs``.
         target, dose
             As in :meth:`at`.
         {modality}

@@ -19,7 +19,7 @@ from safetensors.numpy import save_file
 import rayot
 from rayot._files import LOCK, is_partial, locked, mode_of, new_file, settle
 
-FORMAT = 3
+FORMAT = 4
 """Raised when the fields or the arrays of a model change, or where they are."""
 
 FIRST_FORMAT = 2
@@ -284,14 +284,24 @@ def _description(folder: Path, model_name: str) -> tuple[dict[str, Any], tuple[i
     if values["model"] != model_name:
         raise ValueError(f"{str(folder)!r} holds a {values['model']}, not a {model_name}.")
     if found == FIRST_FORMAT:
-        return {**values, "arrays": OLD_ARRAYS}, state
+        return {**_in_present_fields(values), "arrays": OLD_ARRAYS}, state
     digest = values.pop("digest", None)
     if digest != _digest({"format": found, **values}):
         raise ValueError(f"{str(path)!r} was changed after it was saved.")
     name = values.get("arrays")
     if not isinstance(name, str) or not ARRAYS.fullmatch(name):
         raise ValueError(f"{str(path)!r} names no file of arrays, found {name!r}.")
-    return values, state
+    return values if found == FORMAT else _in_present_fields(values), state
+
+
+def _in_present_fields(values: dict[str, Any]) -> dict[str, Any]:
+    """The description of an earlier format, whose data had one covariate at most."""
+    data = values.get("data")
+    if not isinstance(data, dict) or "covariate_key" not in data:
+        return values
+    others = {name: value for name, value in data.items() if name != "covariate_key"}
+    key = data["covariate_key"]
+    return {**values, "data": {**others, "covariate_keys": [] if key is None else [key]}}
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:

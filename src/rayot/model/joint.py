@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Self
 
@@ -12,7 +13,7 @@ import torch
 from anndata import AnnData
 from mudata import MuData
 
-from rayot._public import public
+from rayot._public import public, renamed
 from rayot.data import checks
 from rayot.data.attributes import covariate_codes, covariates_of, log_doses_of
 from rayot.data.keys import Key
@@ -31,19 +32,20 @@ class JointMethod(Method):
 
     joint: ClassVar[bool] = True
     _verb_further: ClassVar[dict[str, str | None]] = {
-        "covariate_key": Key.obs.cell_type,
+        "covariate_keys": Key.obs.cell_type,
         "dose_key": None,
     }
     settings: JointSettings
     module: JointStack
 
     @classmethod
+    @renamed(covariate_key="covariate_keys")
     @public()
     def setup_anndata(
         cls,
         adata: AnnData | MuData,
         *,
-        covariate_key: str | None = Key.obs.cell_type,
+        covariate_keys: str | Sequence[str] | None = Key.obs.cell_type,
         dose_key: str | None = None,
         modality: str | None = None,
         **options: Any,  # noqa: ANN401
@@ -54,9 +56,9 @@ class JointMethod(Method):
         ----------
         adata
             Annotated data; a MuData needs ``modality``.
-        covariate_key
-            Column of ``obs`` with a covariate that the model knows of every cell. The default
-            column need not exist.
+        covariate_keys
+            Column of ``obs`` with a covariate that the model knows of every cell, or several, whose
+            combinations then are its covariates. The default column need not exist.
         dose_key
             Column of ``obs`` with the dose of each treated cell.
         modality
@@ -75,20 +77,20 @@ class JointMethod(Method):
         """
         cells = modality_of(adata, modality)
         groupby = options.get("groupby", Key.obs.perturbation)
-        absent = covariate_key not in cells.obs.columns or covariate_key == groupby
-        if covariate_key == Key.obs.cell_type and absent:
-            covariate_key = None
+        absent = Key.obs.cell_type not in cells.obs.columns or groupby == Key.obs.cell_type
+        if covariate_keys is None or (covariate_keys == Key.obs.cell_type and absent):
+            covariate_keys = ()
+        keys = (covariate_keys,) if isinstance(covariate_keys, str) else tuple(covariate_keys)
         checks.different_columns(
             groupby=groupby,
-            covariate_key=covariate_key,
             dose_key=dose_key,
             weights_key=options.get("weights_key"),
+            **{f"covariate_keys[{number}]": key for number, key in enumerate(keys)},
         )
-        for name in (covariate_key, dose_key):
-            if name is not None:
-                checks.column(cells, name)
+        for name in (*keys, *([] if dose_key is None else [dose_key])):
+            checks.column(cells, name)
         data = super().setup_anndata(cells, **options)
-        return replace(data, covariate_key=covariate_key, dose_key=dose_key)
+        return replace(data, covariate_keys=keys, dose_key=dose_key)
 
     @property
     def dose(self) -> float | None:
@@ -165,12 +167,12 @@ class JointMethod(Method):
             doses = log_doses_of(adata, data.dose_key, by_condition[target])
             log_doses_of(adata, data.dose_key, rows)
             found["dose"] = self.settings.dose or float(10 ** doses.astype(np.float64).mean())
-        if data.covariate_key is not None:
+        if data.covariate_keys:
             training = np.concatenate([*by_condition.values(), rows])
-            covariates = covariates_of(adata, data.covariate_key, training)
+            covariates = covariates_of(adata, data.covariate_keys, training)
             found["covariates"] = tuple(sorted(set(covariates)))
             covariate_codes(
-                adata, data.covariate_key, data.rows(adata, source), found["covariates"]
+                adata, data.covariate_keys, data.rows(adata, source), found["covariates"]
             )
         self.settings = replace(self.settings, **found)
         return rows
@@ -178,7 +180,9 @@ class JointMethod(Method):
     def _check_options(self, data: DataSpec) -> None:
         """Raise a ValueError if settings ask for what a joint method cannot do."""
         if self.settings.covariates:
-            raise ValueError("covariates are found in the cells; name their column covariate_key.")
+            raise ValueError(
+                "covariates are found in the cells; name their columns by covariate_keys."
+            )
         if self.settings.dose is not None:
             checked_dose(self.settings.dose, data)
 
@@ -231,9 +235,9 @@ class JointMethod(Method):
         )
 
     def _covariates(self, adata: AnnData, rows: np.ndarray) -> np.ndarray:
-        if self.data.covariate_key is None:
+        if not self.data.covariate_keys:
             return np.zeros(len(rows), dtype=np.int64)
-        return covariate_codes(adata, self.data.covariate_key, rows, self.settings.covariates)
+        return covariate_codes(adata, self.data.covariate_keys, rows, self.settings.covariates)
 
     def _check_cells(self, adata: AnnData, rows: np.ndarray) -> None:
         """Raise an error if cells cannot be encoded, or their covariate is not known."""
@@ -249,9 +253,9 @@ class JointMethod(Method):
         checks.unique(settings.covariates, "settings.covariates")
         if source not in settings.conditions[:1] or target not in settings.conditions[1:]:
             raise ValueError(f"settings.conditions lack {source!r} as the first, or {target!r}.")
-        if (data.covariate_key is None) == bool(settings.covariates):
+        if bool(data.covariate_keys) != bool(settings.covariates):
             raise ValueError(
-                f"data.covariate_key is {data.covariate_key!r}, and there are "
+                f"data.covariate_keys is {list(data.covariate_keys)}, and there are "
                 f"{len(settings.covariates)} covariates."
             )
         if (data.dose_key is None) == (settings.dose is not None):

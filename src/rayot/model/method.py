@@ -104,7 +104,7 @@ class Method(FittedMap):
         if self.joint and strata == "separate":
             raise ValueError(
                 f"{type(self).__name__} fits one model to all cells, so strata='separate' cannot "
-                "be; name the column by covariate_key instead."
+                "be; name the column by covariate_keys instead."
             )
         self.preset = self.default_preset if preset is None else preset
         kind = self.stack_type.settings_type

@@ -10,7 +10,7 @@ import numpy as np
 import rayot
 from rayot._docs import shared
 from rayot._keywords import takes
-from rayot._public import public
+from rayot._public import public, renamed
 from rayot.data import checks
 from rayot.data.condition_columns import dose_of
 from rayot.data.files import unchanged
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from rayot.representation import Representation
 
 
+@renamed(condition_keys="covariate_keys")
 @public()
 @shared
 @takes(TrainingKeywords, TRAINING, without=("n_folds", "leave_out_strata"))
@@ -47,7 +48,7 @@ def conditional_w1ot(
     target_dose: float | None = None,
     groupby: str = Key.obs.perturbation,
     dose_key: str | None = None,
-    condition_keys: Sequence[str] = (),
+    covariate_keys: str | Sequence[str] = (),
     embedding_key: str | Mapping[str, str] | None = None,
     use_rep: str | Representation | None = None,
     layer: str | None = None,
@@ -83,7 +84,7 @@ def conditional_w1ot(
         it. None writes no cells.
     {groupby}
     {dose_key}
-    {condition_keys}
+    {covariates_of_conditions}
     {embedding_key}
     {use_rep}
     {layer}
@@ -161,7 +162,7 @@ def conditional_w1ot(
             data,
             control,
             dose_key=dose_key,
-            condition_keys=condition_keys,
+            covariate_keys=covariate_keys,
             embedding_key=embedding_key,
             min_cells=min_cells,
             preset=preset,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypedDict
 
 from rayot.data.keys import Key
@@ -41,7 +42,7 @@ CELLS = CellOptions(
 class AttributeOptions(TypedDict, total=False):
     """What a model of all conditions knows of each cell; the defaults are of its class."""
 
-    covariate_key: str | None
+    covariate_keys: str | Sequence[str] | None
     dose_key: str | None
 
 

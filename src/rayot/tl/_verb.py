@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, get_args, get_type_hi
 
 from rayot._docs import PARAMETERS
 from rayot._keywords import expanded
-from rayot._public import public
+from rayot._public import public, renamed
 from rayot.data.files import unchanged
 from rayot.data.modality import modality_of
 from rayot.model.methods import class_of
@@ -113,7 +113,9 @@ def verb(function: Callable[Inputs, Fitted]) -> Callable[Inputs, Fitted]:
         return function(*bound.args, **bound.kwargs)
 
     filled.__doc__ = _description(name, method, expected)
-    return public()(filled)
+    if "covariate_keys" not in defaults:
+        return public()(filled)
+    return renamed(covariate_key="covariate_keys")(public()(filled))
 
 
 def _description(name: str, method: type[Method], expected: Signature) -> str:

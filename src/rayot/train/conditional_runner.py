@@ -24,7 +24,7 @@ from rayot.train.runner import Fit, columns_of
 from rayot.train.standardise import standardise
 from rayot.train.threads import threads_for
 
-MATCH_TYPES = 'condition_keys=["cell_type"]'
+MATCH_TYPES = 'covariate_keys=["cell_type"]'
 """How cells are matched within their types, by a model that has no strata."""
 
 

@@ -6,7 +6,6 @@ import pytest
 import torch
 
 import rayot as rt
-from rayot.data.matrix import dense
 from rayot.model.methods import METHODS, method_of
 from rayot.model.profiles import ProfileMethod
 from rayot.solvers import W1Map
@@ -144,7 +143,11 @@ def test_predictions_of_genot_have_the_mean_and_spread_of_samples(cells, quick, 
     assert cells.obs["genot_sd"].notna().sum() == len(source)
     predicted = model.predict(source, n_samples=7, clip=False)
     # Noise is a function of a cell to the last bit, so the very same codes are needed.
-    start = torch.from_numpy(dense(model._encode(source, np.arange(len(source)))[0]))
+    unmoved = rt.tl.identity(cells.copy(), SOURCE, TARGET, use_rep=use_rep, plan_kwargs=PLAIN)
+    kept = unmoved.predict(source, clip=False)
+    start = torch.from_numpy(
+        kept.to_df().to_numpy() if use_rep is None else kept.obsm["X_identity"]
+    )
     samples = model.module.samples(start.expand(2, -1, -1), 7).numpy()
     found = predicted.X if use_rep is None else predicted.obsm["X_genot"]
     np.testing.assert_allclose(found, samples.mean((0, 1)), atol=1e-4)

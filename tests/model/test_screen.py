@@ -4,6 +4,7 @@ import shutil
 
 import anndata as ad
 import joblib
+import lightning.pytorch as pl
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,6 +15,8 @@ from rayot.model import Screen, chunk_fit, screen_fit
 from rayot.model.methods import METHODS
 
 QUICK = {"show_progress_bar": False, "max_steps": 60, "batch_size": 64}
+CHUNKED = {**QUICK, "max_memory": 0.001, "n_folds": 1}
+"""One map a chunk, which is not cross-fitted."""
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +33,27 @@ def screen(cells):
 @pytest.fixture(scope="module")
 def chunked(cells):
     """A screen whose problems do not fit into one chunk."""
-    return rt.tl.screen(cells.copy(), "control", max_memory=0.001, **QUICK)
+    return rt.tl.screen(cells.copy(), "control", **CHUNKED)
+
+
+@pytest.fixture
+def at_start(monkeypatch):
+    """Does something with each stack of maps before it is trained; gives the names of all."""
+    original = pl.Trainer.fit
+
+    def do(what):
+        names = []
+
+        def fit(trainer, module, *rest, **options):
+            if not names or names[-1] != module.stack.names:
+                names.append(module.stack.names)
+                what(module.stack)
+            return original(trainer, module, *rest, **options)
+
+        monkeypatch.setattr(pl.Trainer, "fit", fit)
+        return names
+
+    return do
 
 
 def control(cells, n=50):
@@ -79,7 +102,7 @@ def test_a_long_screen_says_at_the_start_how_long_it_takes(cells, caplog, monkey
 
     original = screen_fit.fit_chunk
     monkeypatch.setattr(screen_fit, "fit_chunk", counted)
-    options = {"fdr": None, "max_memory": 0.001, "n_folds": 1, **QUICK}
+    options = {"fdr": None, **CHUNKED}
     silent = rt.tl.screen(cells.copy(), "control", **options)
     assert steps == [60] * 6
     steps.clear()
@@ -176,7 +199,7 @@ def test_the_result_survives_a_file(cells, screen, tmp_path):
 
 def test_processes_give_the_bits_of_one(cells, chunked):
     with joblib.parallel_config(n_jobs=2):
-        two = rt.tl.screen(cells.copy(), "control", max_memory=0.001, **QUICK)
+        two = rt.tl.screen(cells.copy(), "control", **CHUNKED)
     for name, values in chunked.stack.state.items():
         np.testing.assert_array_equal(values, two.stack.state[name])
     pd.testing.assert_frame_equal(chunked.table, two.table)
@@ -191,7 +214,7 @@ def test_every_backend_of_joblib_gives_the_bits_of_one(cells, chunked, backend):
 
     joblib.register_parallel_backend("one by one", OneByOne)
     with joblib.parallel_config(backend=backend, n_jobs=2):
-        found = rt.tl.screen(cells.copy(), "control", max_memory=0.001, **QUICK)
+        found = rt.tl.screen(cells.copy(), "control", **CHUNKED)
     for name, values in chunked.stack.state.items():
         np.testing.assert_array_equal(values, found.stack.state[name])
 
@@ -286,32 +309,29 @@ def test_a_folder_that_cannot_be_written_to_is_refused_first(cells, tmp_path):
         rt.tl.screen(cells, "control", checkpoint_dir=tmp_path / "file" / "inside", **QUICK)
 
 
-def test_an_interrupted_screen_resumes(cells, tmp_path, monkeypatch):
-    options = {**QUICK, "max_memory": 0.001}
-    whole = rt.tl.screen(cells.copy(), "control", **options)
-    fit = screen_fit.fit_chunk
-    fitted = []
+def test_an_interrupted_screen_resumes(cells, chunked, tmp_path, at_start):
+    options = {**CHUNKED, "checkpoint_dir": tmp_path}
 
-    def interrupted(chunk, p_values):
-        if len(fitted) == 1:
+    def interrupt(stack):
+        if len(fitted) == 2:
             raise KeyboardInterrupt
-        fitted.append(chunk.names)
-        return fit(chunk, p_values)
 
-    monkeypatch.setattr(screen_fit, "fit_chunk", interrupted)
+    fitted = at_start(interrupt)
     with pytest.raises(KeyboardInterrupt):
-        rt.tl.screen(cells.copy(), "control", checkpoint_dir=tmp_path, **options)
-    fitted[:] = [0] * 10
-    resumed = rt.tl.screen(cells.copy(), "control", checkpoint_dir=tmp_path, **options)
-    assert len(fitted) == 12
-    for name, values in whole.stack.state.items():
+        rt.tl.screen(cells.copy(), "control", **options)
+    again = at_start(lambda stack: None)
+    resumed = rt.tl.screen(cells.copy(), "control", **options)
+    # All but the one that was there.
+    assert again[0] == fitted[1]
+    assert len(again) == len(chunked.problems) - 1
+    for name, values in chunked.stack.state.items():
         np.testing.assert_array_equal(values, resumed.stack.state[name])
     assert all(path.name.startswith("chunk-") for path in tmp_path.iterdir())
 
 
 def run_of(cells, folder, **options):
     names = cells.uns["active"][:2]
-    given = {**QUICK, "max_memory": 0.001, "perturbations": names, "fdr": None, **options}
+    given = {**CHUNKED, "perturbations": names, "fdr": None, **options}
     return rt.tl.screen(cells.copy(), "control", checkpoint_dir=folder, **given)
 
 
@@ -390,18 +410,15 @@ def test_links_in_the_folder_of_a_screen_are_refused(cells, tmp_path):
     assert list((tmp_path / "mine").iterdir()) == []
 
 
-def test_a_loss_that_is_not_finite_stops_one_problem_alone(cells, monkeypatch):
+def test_a_loss_that_is_not_finite_stops_one_problem_alone(cells, at_start):
     bad, good = cells.uns["active"][:2]
-    train = chunk_fit.train_transport
 
-    def poisoned(transport, *arguments):
-        if bad in transport.names:
-            number = transport.names.index(bad)
+    def poison(stack):
+        if bad in stack.names:
             with torch.no_grad():
-                next(transport.rays[0].potential.parameters())[number] = torch.nan
-        return train(transport, *arguments)
+                next(stack.rays[0].potential.parameters())[stack.names.index(bad)] = torch.nan
 
-    monkeypatch.setattr(chunk_fit, "train_transport", poisoned)
+    at_start(poison)
     found = rt.tl.screen(cells.copy(), "control", **QUICK)
     table = found.table.set_index("perturbation")
     assert table.loc[bad, "certificate"] == "poor"
@@ -478,17 +495,11 @@ def test_cells_on_disk_give_the_screen_of_cells_in_memory(cells, screen, tmp_pat
         np.testing.assert_array_equal(found.predict(start, name).to_df().to_numpy(), expected)
 
 
-def test_a_file_that_is_written_to_meanwhile_is_an_error(cells, tmp_path, monkeypatch):
+def test_a_file_that_is_written_to_meanwhile_is_an_error(cells, tmp_path, at_start):
     path = tmp_path / "cells.h5ad"
     cells.write_h5ad(path)
     backed = ad.read_h5ad(path, backed="r")
-    fit = screen_fit.fit_chunk
-
-    def touched(chunk, p_values):
-        path.touch()
-        return fit(chunk, p_values)
-
-    monkeypatch.setattr(screen_fit, "fit_chunk", touched)
+    at_start(lambda stack: path.touch())
     with pytest.raises(OSError, match=r"cells\.h5ad' was changed"):
         rt.tl.screen(backed, "control", key_added="other", **QUICK)
     assert "other" not in backed.uns
@@ -577,13 +588,13 @@ def test_options_of_the_file_are_checked_before_the_fit(cells, tmp_path):
     assert not write.exists()
 
 
-def test_a_chunk_that_fails_leaves_cells_of_strata_where_they_are(cells, monkeypatch):
-    def failing(*arguments):
+def test_a_chunk_that_fails_leaves_cells_of_strata_where_they_are(cells, at_start):
+    def fail(stack):
         raise FloatingPointError("The dual became nan.")
 
-    monkeypatch.setattr(chunk_fit, "train_transport", failing)
     name = cells.uns["active"][0]
     options = {"strata_key": "cell_type", "strata": "separate", **QUICK}
+    at_start(fail)
     found = rt.tl.screen(cells.copy(), "control", perturbations=[name], **options)
     start = control(cells)
     np.testing.assert_array_equal(found.predict(start, name).to_df().to_numpy(), start.X.toarray())

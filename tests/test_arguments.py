@@ -36,6 +36,7 @@ BY_TYPE = {
     "Iterable[str]": [None, 5, [5], ["nonsense"]],
     "dict[str, Any]": [None, 5, "x", {5: 1}],
     "pd.DataFrame": [None, 5, "x", np.eye(2), pd.Series([1.0])],
+    "pd.DataFrame | AnnData | MuData": [None, 5, "x", np.eye(2), pd.Series([1.0])],
     "ArrayLike": [
         "x",
         5,
@@ -213,6 +214,7 @@ def calls(adata, models):
         "pp.autoencoder": (rt.pp.autoencoder, {"adata": adata, "show_progress_bar": False}),
         "get.predicted": (rt.get.predicted, {"adata": adata, "key": "w1ot"}),
         "pl.evaluate": (rt.pl.evaluate, {"table": scores, **drawn}),
+        "pl.calibration": (rt.pl.calibration, {"table": rt.tl.calibration(adata, "w1ot"), **drawn}),
         "pl.log_fold_change": (rt.pl.log_fold_change, {"table": changes, **drawn}),
         "pl.screen": (rt.pl.screen, {"adata": adata, **drawn}),
         "pl.similarity": (rt.pl.similarity, {"adata": adata, **drawn}),

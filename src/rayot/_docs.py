@@ -250,6 +250,11 @@ seed
     a warning that names them.""",
     "key_added": """key_added
     Name under which results are written.""",
+    "key_of_scores": """key_added
+    Entry of ``adata.uns`` that the table is written to; an earlier table is replaced. A view keeps
+    none, as writing to it would copy its cells.""",
+    "key_of_table": """key
+    Entry of ``adata.uns`` with the table. None takes the only one of its kind.""",
 }
 
 

@@ -28,6 +28,7 @@ BY_TYPE: dict[str, Check] = {
     "Iterable[str]": arguments.texts,
     "dict[str, Any]": arguments.mapping,
     "pd.DataFrame": lambda name, value: table(name, value),
+    "pd.DataFrame | AnnData | MuData": lambda name, value: table_or_data(name, value),
 }
 """What an argument may be by its annotation, each also with ``| None``."""
 
@@ -161,7 +162,7 @@ def checks_of(expected: Signature, changes: Mapping[str, Check | None]) -> dict[
         check = BY_TYPE.get(kind)
         if kind != "ArrayLike":
             check = changes[name] if name in changes else BY_NAME.get(name, check)
-        if "AnnData" in kind:
+        if "AnnData" in kind and kind not in BY_TYPE:
             check = annotated_data if "MuData" in kind else one_annotated_data
         if check is not None:
             found[name] = _optional(check) if optional else check
@@ -220,6 +221,23 @@ def table(name: str, value: object) -> Any:  # noqa: ANN401
     if isinstance(value, pd.DataFrame):
         return value
     raise TypeError(f"{name} must be a DataFrame, found {type(value).__name__}.")
+
+
+def table_or_data(name: str, value: object) -> Any:  # noqa: ANN401
+    """A DataFrame, or what holds one.
+
+    Raises
+    ------
+    TypeError
+        If it is something else.
+    """
+    import pandas as pd
+    from anndata import AnnData
+
+    if isinstance(value, pd.DataFrame | AnnData) or is_mudata(value):
+        return value
+    found = type(value).__name__
+    raise TypeError(f"{name} must be a DataFrame, an AnnData or a MuData, found {found}.")
 
 
 def is_mudata(value: object) -> bool:

@@ -160,7 +160,10 @@ def demo(
     model.save(out / "model", overwrite=True)
     table = rt.tl.evaluate(adata, list(PRESETS), seed=seed)
     scored = read_held_out(adata, read_maps(adata, PRESETS)).features.tolist()
-    changes = {preset: rt.tl.log_fold_change(adata, preset, scored) for preset in PRESETS}
+    changes = {
+        preset: rt.tl.log_fold_change(adata, preset, scored, key_added=f"log_fold_change_{preset}")
+        for preset in PRESETS
+    }
     known = Key.layers.counterfactual in adata.layers
     distances = counterfactual_distance(adata, PRESETS) if known else None
     _print_tables(table, distances, changes)

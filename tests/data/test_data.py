@@ -41,6 +41,22 @@ def test_rows_on_disk(tmp_path, kind):
     np.testing.assert_array_equal(dense(take_rows(backed.X, rows)), values[rows])
 
 
+@pytest.mark.parametrize("wrap", [np.array, sparse.csr_matrix])
+@pytest.mark.parametrize("view", [False, True])
+def test_sums_over_genes_have_the_same_bits_whatever_their_order(wrap, view):
+    rng = np.random.default_rng(0)
+    adata = ad.AnnData(wrap(rng.normal(size=(20, 50)).astype(np.float32)))
+    adata.obs["perturbation"] = "control"
+    spec = DataSpec.from_anndata(adata)
+    weights = rng.normal(size=(50, 3)).astype(np.float32)
+    other = adata[:, rng.permutation(50)]
+    found, expected = (
+        spec.expression(cells, np.arange(20)) @ weights
+        for cells in (other if view else other.copy(), adata)
+    )
+    np.testing.assert_array_equal(found, expected)
+
+
 def test_rows_of_an_h5py_data_set(tmp_path):
     with h5py.File(tmp_path / "x.h5", "w") as file:
         data = file.create_dataset("x", data=np.arange(20.0).reshape(10, 2))

@@ -100,8 +100,6 @@ def test_save_and_load(screen, tmp_path):
         np.testing.assert_array_equal(found.to_df(), expected.to_df())
         assert "conditional_w1ot_sd" in found.layers
     pd.testing.assert_frame_equal(again.table, model.table)
-    with pytest.raises(RuntimeError, match="loaded model"):
-        again.train()
 
 
 def test_one_condition_is_a_model_like_any_other(screen, tmp_path):
@@ -161,9 +159,6 @@ def test_equal_seeds_repeat_a_fit_and_checkpoints_continue_it(screen, tmp_path):
         .to_numpy()
     )
     np.testing.assert_array_equal(first, resumed)
-    assert not np.array_equal(
-        fit(screen, seed=1).predict(screen[:30], "drug_001", dose=3).to_df().to_numpy(), first
-    )
     with pytest.raises(ValueError, match="conditions"):
         fit(screen, checkpoint_dir=tmp_path, embedding_key="fingerprints")
 

@@ -5,6 +5,7 @@ import random
 import resource
 import shutil
 import signal
+from collections import Counter
 from contextlib import contextmanager
 
 import anndata as ad
@@ -135,8 +136,8 @@ class Case:
                 return "refused"
             try:
                 found = self.predict(loaded)
-            except (KeyError, ValueError) as error:
-                return f"does not predict: {error}"
+            except (KeyError, ValueError):
+                return "does not predict"
         return "same" if np.array_equal(found, self.expected) else "other"
 
 
@@ -199,15 +200,31 @@ def is_content(path):
     return ".".join(names) in CONTENT
 
 
+def kind_of(value):
+    """What JSON calls a value: a number is no truth, and of one kind."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return "number" if is_number else type(value)
+
+
+def allowed(values, path, new):
+    """What may become of a description with another value in one place."""
+    for name in path:
+        values = values[name]
+    optional = values is None or new is None or new is GONE
+    if is_content(path) and (optional or kind_of(new) == kind_of(values)):
+        return {"refused", "same", "other", "does not predict"}
+    return {"refused", "same"}
+
+
 def check_descriptions(case, original, cases, work):
-    counts = {"refused": 0, "same": 0}
+    counts = Counter()
     for path, new in cases:
         values = changed(original.values, path, new)
         if path != ("digest",):
             work.sign(values)
             outcome = case.outcome()
-            counts[outcome] = counts.get(outcome, 0) + 1
-            assert outcome in ("refused", "same") or is_content(path), (path, new, outcome)
+            counts[outcome] += 1
+            assert outcome in allowed(original.values, path, new), (path, new, outcome)
         if json.dumps(values) != json.dumps(original.values):
             (work.folder / "model.json").write_text(json.dumps(values))
             assert case.outcome() == "refused", (path, new, "with the old digest")
@@ -235,9 +252,9 @@ def check_arrays(case, original, work, names):
                 new[name] = np.ascontiguousarray(other)
             work.replace_arrays(new)
             outcome = case.outcome()
-            # Thresholds of unmatched cells, which no map moves by.
+            # Thresholds of unmatched cells, which no map moves by, say something by themselves.
             content = name.endswith(("highest_source", "lowest_target"))
-            assert outcome in ("refused", "same") or content, (name, other, outcome)
+            assert outcome in {"refused", "same", *["other"] * content}, (name, other, outcome)
 
 
 def fuzz(cells, saved_folder, folder, kind, n_cases, n_arrays):
@@ -247,7 +264,9 @@ def fuzz(cells, saved_folder, folder, kind, n_cases, n_arrays):
     cases = [(path, new) for path in paths(original.values) for new in (GONE, *VALUES)]
     random.Random(0).shuffle(cases)
     counts = check_descriptions(case, original, cases[:n_cases], work)
-    assert min(counts["refused"], counts["same"]) > 0
+    # Much of a description says how to rebuild a map, and some of it only what was found.
+    assert counts["refused"] > 0.3 * counts.total()
+    assert counts["same"] > 0.05 * counts.total()
     work.sign(original.values)
     names = sorted(original.arrays)
     random.Random(0).shuffle(names)

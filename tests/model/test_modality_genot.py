@@ -59,12 +59,6 @@ def test_an_isometry_is_found(modalities, fused_keys, coupling, tmp_path):
     assert modalities["rna"].uns["translate"]["target_modality"] == "atac"
     model.save(tmp_path / "model")
     loaded = rt.model.ModalityGENOT.load(tmp_path / "model")
-    turned = modalities["rna"][:5, ::-1]
-    np.testing.assert_allclose(
-        loaded.predict(turned).to_df().to_numpy(),
-        model.predict(turned[:, ::-1]).to_df().to_numpy(),
-        atol=1e-5,
-    )
     np.testing.assert_array_equal(
         loaded.predict(modalities["rna"][:5]).to_df().to_numpy(),
         model.predict(modalities["rna"][:5]).to_df().to_numpy(),
@@ -74,18 +68,6 @@ def test_an_isometry_is_found(modalities, fused_keys, coupling, tmp_path):
     assert modalities["rna"].uns["translate"]["diagnostics"]["certificate"] == "good"
     modalities["rna"].write_h5ad(tmp_path / "rna.h5ad")
     assert repr(loaded) == repr(model)
-
-
-def test_a_model_says_what_it_is(modalities):
-    model = rt.model.ModalityGENOT(modalities, "rna", "atac", **SETTINGS)
-    head = "ModalityGENOT from 'rna' (2 features) to 'atac' (3 features), preset 'fast', seed 0\n"
-    assert repr(model) == f"{head}not trained: call train()"
-    with pytest.raises(RuntimeError, match="Train the model first"):
-        model.diagnostics  # noqa: B018
-    model.train(max_steps=10, show_progress_bar=False)
-    said = repr(model)
-    assert said.startswith(f"{head}trained on 200 and 200 coupled cells, 10 steps\ngood: The least")
-    assert said.splitlines()[-1].startswith("next: predict(cells of 'rna'), save(folder)")
 
 
 def test_a_model_of_an_early_version_has_no_diagnostics(modalities, tmp_path):
@@ -103,9 +85,8 @@ def test_only_training_cells_are_fitted(modalities):
     for side in modalities.mod.values():
         side.obs["split"] = np.resize(["train", "train", "test"], side.n_obs)
     model = rt.model.ModalityGENOT(modalities, "rna", "atac", **SETTINGS)
-    assert len(model._cells[0]) == 134
-    with pytest.raises(RuntimeError, match="Train the model"):
-        model.predict(modalities)
+    model.train(max_steps=10, show_progress_bar=False)
+    assert "trained on 134 and 134 coupled cells, 10 steps\n" in repr(model)
 
 
 @pytest.mark.parametrize(
@@ -180,15 +161,6 @@ def test_genot_still_translates_with_a_warning(modalities):
         rt.tl.genot(modalities, source_modality=None)
 
 
-def test_features_are_found_by_name(modalities):
-    model = rt.model.ModalityGENOT(modalities, "rna", "atac", **SETTINGS)
-    model.train(max_steps=10, show_progress_bar=False)
-    other = modalities["rna"].copy()
-    other.var_names = ["x", "y"]
-    with pytest.raises(ValueError, match="lack 2 of the 2"):
-        model.predict(other)
-
-
 def test_metrics_refuse_cells_that_are_not_paired():
     with pytest.raises(ValueError, match="must be paired"):
         rt.metrics.foscttm(np.zeros((5, 2)), np.zeros((4, 2)))
@@ -235,7 +207,7 @@ def test_a_split_of_the_whole_is_refused_until_it_is_pushed(modalities):
         rt.tl.translate(modalities, **between, **QUICK)
     modalities.push_obs(["split"])
     model = rt.tl.translate(modalities, **between, max_steps=10, show_progress_bar=False)
-    assert len(model._cells[0]) == (modalities["rna"].obs["split"] == "train").sum() < 200
+    assert model.diagnostics["n_source"] == model.diagnostics["n_target"] == 160
 
 
 def test_a_map_in_the_place_of_a_translation_leaves_nothing_of_it(modalities):

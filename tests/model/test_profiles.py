@@ -25,8 +25,8 @@ def mean_of(data, name):
     return np.asarray(data[data.obs["perturbation"] == name].X.mean(0)).ravel()
 
 
-def test_a_combination_is_the_sum_of_its_parts(combinations, tmp_path):
-    model = rt.tl.additive(combinations, "control", "A+B", clip=False)
+def test_a_combination_is_the_sum_of_its_parts(combinations):
+    rt.tl.additive(combinations, "control", "A+B", clip=False)
     control = (combinations.obs["perturbation"] == "control").to_numpy()
     found = combinations.layers["additive"][control].mean(0)
     expected = mean_of(combinations, "A") + mean_of(combinations, "B")
@@ -34,12 +34,6 @@ def test_a_combination_is_the_sum_of_its_parts(combinations, tmp_path):
     report = combinations.uns["additive"]["diagnostics"]
     assert report["certificate"] == "check"
     assert "Try cells of the target: rayot.tl.evaluate" in report["reason"]
-    model.save(tmp_path / "model")
-    loaded = rt.model.Additive.load(tmp_path / "model")
-    np.testing.assert_array_equal(
-        loaded.predict(combinations[:4]).to_df().to_numpy(),
-        model.predict(combinations[:4]).to_df().to_numpy(),
-    )
 
 
 def test_the_nearest_has_a_part_in_common(combinations):

@@ -36,56 +36,10 @@ def test_the_class_and_the_verb_agree(cells, quick):
     assert list(found.obs_names) == list(expected.obs_names)
 
 
-def test_new_cells_need_nothing_but_their_genes(cells, model):
-    bare = ad.AnnData(cells.X[:9].copy(), var=cells.var[[]])
-    before = sorted(bare.obsm), sorted(bare.uns), list(bare.obs)
-    np.testing.assert_allclose(
-        model.predict(bare).to_df().to_numpy(),
-        model.predict(cells[:9]).to_df().to_numpy(),
-        atol=1e-5,
-    )
-    assert before == (sorted(bare.obsm), sorted(bare.uns), list(bare.obs))
-
-
-def test_genes_in_another_order_are_aligned(cells, model):
-    shuffled = cells[:9, np.random.default_rng(0).permutation(cells.n_vars)].copy()
-    found = model.predict(shuffled)
-    assert list(found.var_names) == list(cells.var_names)
-    np.testing.assert_allclose(
-        found.to_df().to_numpy(), model.predict(cells[:9]).to_df().to_numpy(), atol=1e-5
-    )
-
-
-def test_missing_genes_are_listed(cells, model):
-    with pytest.raises(ValueError, match=r"lack 2 of the 30 genes"):
-        model.predict(cells[:, 2:].copy())
-
-
-def test_save_and_load(cells, model, tmp_path):
-    model.save(tmp_path / "model")
-    again = W1OT.load(tmp_path / "model")
-    np.testing.assert_array_equal(
-        again.predict(cells).to_df().to_numpy(), model.predict(cells).to_df().to_numpy()
-    )
-    assert again.diagnostics == model.diagnostics
-    assert json.loads(json.dumps(again.parameters())) == json.loads(json.dumps(model.parameters()))
-    assert again.settings == model.settings
-    for phase, table in model.history.items():
-        np.testing.assert_array_equal(again.history[phase].to_numpy(), table.to_numpy())
-        assert list(again.history[phase].columns) == list(table.columns)
-    assert repr(again) == repr(model)
-    assert "from 'control' to 'perturbed', in 5 dimensions of X_pca" in repr(again)
-
-
-def test_few_cells_are_predicted_on_one_thread(model, cells, monkeypatch):
+def test_few_cells_are_predicted_on_one_thread(model, cells):
     found = []
-    moves = model._moves
-
-    def counted(*args):
-        found.append(torch.get_num_threads())
-        return moves(*args)
-
-    monkeypatch.setattr(model, "_moves", counted)
+    for part in model.module.modules():
+        part.register_forward_pre_hook(lambda *_: found.append(torch.get_num_threads()))
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(2)
@@ -93,17 +47,7 @@ def test_few_cells_are_predicted_on_one_thread(model, cells, monkeypatch):
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
-    assert found == [1]
-
-
-def test_saving_twice_asks_first(model, tmp_path):
-    model.save(tmp_path / "model")
-    with pytest.raises(FileExistsError, match="overwrite=True"):
-        model.save(tmp_path / "model")
-    model.save(tmp_path / "model", overwrite=True)
-    (tmp_path / "model" / "notes.txt").write_text("mine")
-    with pytest.raises(FileExistsError, match="holds other files"):
-        model.save(tmp_path / "model", overwrite=True)
+    assert set(found) == {1}
 
 
 def edit(folder, **changes):
@@ -185,12 +129,6 @@ def test_a_map_that_could_not_be_loaded_is_not_saved(model, tmp_path):
     with pytest.raises(ValueError, match=r"values of .* are not finite, so nobody could load"):
         model.save(tmp_path / "model")
     assert not (tmp_path / "model").exists()
-
-
-def test_a_loaded_model_predicts_but_does_not_train(model, tmp_path):
-    model.save(tmp_path / "model")
-    with pytest.raises(RuntimeError, match="holds no training cells"):
-        W1OT.load(tmp_path / "model").train()
 
 
 def test_a_bad_option_leaves_a_fitted_model_as_it_was(cells, model):

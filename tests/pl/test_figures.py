@@ -18,9 +18,12 @@ FOLD_CHANGES = pd.DataFrame(
     {"observed": [1.0, -1.0], "predicted": [0.8, -0.2], "mean shift": [0.5, -0.5]},
     index=["A", "B"],
 )
+CALIBRATION = pd.DataFrame(
+    {"coverage": [0.4, 0.8], "coverage by sampling alone": [0.1, 0.3]}, index=[0.5, 0.9]
+)
 FROM_ADATA = ["transport_rays", "markers", "potential", "umap", "history", "diagnostics"]
 OF_SCREENS = ["screen", "similarity"]
-EVERY = [*FROM_ADATA, *OF_SCREENS, "evaluate", "log_fold_change"]
+EVERY = [*FROM_ADATA, *OF_SCREENS, "evaluate", "log_fold_change", "calibration"]
 
 
 @pytest.fixture
@@ -38,7 +41,7 @@ def draw(planar):
             "linkage": np.array([[0, 1, 1, 2], [3, 2, 1, 3]], dtype=float),
         },
     }
-    inputs = {"evaluate": TABLE, "log_fold_change": FOLD_CHANGES}
+    inputs = {"evaluate": TABLE, "log_fold_change": FOLD_CHANGES, "calibration": CALIBRATION}
     return lambda name, **options: getattr(rt.pl, name)(inputs.get(name, planar), **options)
 
 

@@ -129,15 +129,6 @@ def test_every_kind_of_storage_scores_the_same(fitted, kind, tmp_path):
     np.testing.assert_allclose(rt.tl.evaluate(adata, metrics=FAST), expected, rtol=1e-4, atol=1e-6)
 
 
-def test_nothing_is_written(fitted):
-    before = fitted.copy()
-    rt.tl.evaluate(fitted, metrics=FAST)
-    rt.tl.log_fold_change(fitted)
-    for slot in ("uns", "obsm", "layers", "obs", "var"):
-        assert list(getattr(fitted, slot)) == list(getattr(before, slot))
-    np.testing.assert_array_equal(fitted.X, before.X)
-
-
 def test_repeatable_and_free_of_the_global_seed(fitted):
     first = rt.tl.evaluate(fitted, n_cells=20, metrics=FAST, seed=1)
     state = np.random.get_state()[1].copy()  # noqa: NPY002

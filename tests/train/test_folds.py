@@ -53,7 +53,7 @@ def test_the_map_is_the_same_with_folds(preset):
     crossed, second = fit(populations, preset=preset)
     expected = crossed.state_dict()
     for name, values in without.state_dict().items():
-        assert name == "strength" or torch.equal(values, expected[name]), name
+        assert torch.equal(values, expected[name]), name
     assert first.diagnostics[0]["n_folds"] == 1
     assert first.diagnostics[0]["n_cells"] == 4
     assert second.diagnostics[0]["n_folds"] == 5
@@ -141,7 +141,9 @@ def test_the_smallest_group_is_cross_fitted():
     _, found = fit(sides([10]))
     (report,) = found.diagnostics
     assert (report["n_folds"], report["n_cells"]) == (5, 10)
-    assert report["residual_energy_distance"] == pytest.approx(0, abs=10)
+    # Of a shift by 2, of which so few cells vouch for a part.
+    assert report["mean_step"] == pytest.approx(2 * report["strength"], rel=0.3)
+    assert abs(report["residual_energy_distance"]) < 0.2
 
 
 def test_what_has_no_effect_is_not_cross_fitted():
@@ -196,14 +198,37 @@ def test_folds_do_not_feel_the_neighbours_of_their_problem():
         {"potential": "funnel"},
     ],
 )
-@pytest.mark.parametrize("early_stopping", [False, True])
-def test_folds_are_fitted_with_the_settings_and_options_of_the_map(changes, early_stopping):
-    options = {"early_stopping": early_stopping, "early_stopping_patience": 1}
-    _, found = fit(sides([30, 25], n_strata=2), changes=changes, **options)
+def test_folds_are_fitted_with_the_settings_of_the_map(changes, plain):
+    _, found = fit(sides([30, 25], n_strata=2), changes=changes)
     (report,) = found.diagnostics
     assert report["n_folds"] == 5
-    for name in ("held_out_dual", "residual_energy_distance", "floor_energy_distance"):
-        assert abs(report[name]) < 10
+    assert abs(report["residual_energy_distance"]) < 0.15 * report["initial_energy_distance"]
+    # The dual is that of folds alone.
+    assert report["held_out_dual"] != plain["held_out_dual"]
+
+
+@pytest.fixture(scope="module")
+def plain():
+    """Figures by the settings of the preset."""
+    return fit(sides([30, 25], n_strata=2))[1].diagnostics[0]
+
+
+class Blocks(pl.Callback):
+    """The last block of each phase, by the name of the first map in the stack."""
+
+    def __init__(self):
+        self.last = {}
+
+    def on_train_batch_start(self, trainer, module, batch, index):
+        self.last[module.stack.names[0], module.name] = module.block
+
+
+def test_folds_stop_early_as_the_map_does():
+    watch = Blocks()
+    options = {"early_stopping": True, "early_stopping_patience": 1, "callbacks": [watch]}
+    fit(sides([40]), changes={"potential_steps": 1000, "step_steps": 1000}, n_folds=2, **options)
+    # Of ten blocks, 0 to 9.
+    assert all(watch.last["a, fold 1", name] < 9 for name in ("ray 1 potential", "ray 1 step"))
 
 
 class InFold(pl.Callback):

@@ -133,6 +133,9 @@ class Key:
         active = "active"
         source = "source"
         x_description = "x_description"
+        evaluate = "evaluate"
+        log_fold_change = "log_fold_change"
+        calibration = "calibration"
 
         @staticmethod
         def result(key: str) -> str:
@@ -177,7 +180,6 @@ class Key:
         diagnostics = "diagnostics"
         potential_grid = "potential_grid"
         share_clipped = "share_clipped"
-        evaluation = "evaluation"
         strata = "strata"
         unseen_strata = "unseen_strata"
         member_means = "member_means"

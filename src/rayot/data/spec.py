@@ -146,7 +146,10 @@ class DataSpec:
         block = expression_of(adata, self.layer, rows)
         if tuple(adata.var_names) != self.var_names:
             block = block[:, checks.aligned_genes(adata.var_names, self.var_names)]
-        return block
+        # Sums over genes have the same bits only if they go over them in the same order in memory.
+        if not sparse.issparse(block):
+            return np.ascontiguousarray(block)
+        return block if block.has_sorted_indices else block.sorted_indices()
 
     def in_gene_order(self, adata: AnnData) -> AnnData:
         """The cells with the genes of the model alone, in its order; a view where they have others.

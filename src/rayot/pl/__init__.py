@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from rayot._lazy import attach
 
 if TYPE_CHECKING:
+    from rayot.pl._calibration import calibration as calibration
     from rayot.pl._diagnostics import diagnostics as diagnostics
     from rayot.pl._evaluate import evaluate as evaluate
     from rayot.pl._history import history as history
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
+        "calibration": "_calibration",
         "diagnostics": "_diagnostics",
         "evaluate": "_evaluate",
         "evaluation": "_evaluate",

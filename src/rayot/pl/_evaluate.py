@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -11,9 +12,14 @@ from matplotlib.axes import Axes
 from rayot._docs import shared
 from rayot._public import public, warn
 from rayot.data.keys import Key
+from rayot.data.scores import EVALUATE
 from rayot.metrics import METRICS
 from rayot.pl._coloring import PREDICTED, SOURCE, TARGET
 from rayot.pl._figure import Save, finish, row_of_axes
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from mudata import MuData
 
 REFERENCES = {
     Key.table.identity: SOURCE,
@@ -25,24 +31,29 @@ REFERENCES = {
 @public()
 @shared
 def evaluate(
-    table: pd.DataFrame,
+    table: pd.DataFrame | AnnData | MuData,
     metrics: Sequence[str] | None = None,
     *,
+    key: str | None = None,
+    modality: str | None = None,
     ax: Axes | Sequence[Axes] | None = None,
     show: bool | None = None,
     save: Save = None,
 ) -> list[Axes] | None:
     """Scores of :func:`rayot.tl.evaluate`: one panel a metric, one row a method.
 
-    Fitted maps are blue, references grey; the dashed line is the score of other observed cells.
-    Arrows in the titles point to where better values are.
+    Fitted maps are blue, references grey, other observed cells orange, with a dashed line at their
+    score. Arrows in the titles point to where better values are.
 
     Parameters
     ----------
     table
-        As :func:`rayot.tl.evaluate` returns it.
+        As :func:`rayot.tl.evaluate` returns it, or cells that it was written to, which are
+        not changed.
     metrics
         Columns to draw; by default all but the number of cells.
+    {key_of_table}
+    {modality}
     ax
         Axes to draw on, as many as there are metrics.
     {show}
@@ -55,9 +66,9 @@ def evaluate(
     Raises
     ------
     KeyError
-        If the table has no such column.
+        If no table was written, or it has no such column.
     ValueError
-        If ``ax`` are not as many as the metrics.
+        If there are several tables and none is named, or ``ax`` are not as many as the metrics.
 
     Examples
     --------
@@ -66,6 +77,7 @@ def evaluate(
     >>> [ax.get_title() for ax in rt.pl.evaluate(table, show=False)]
     ['mmd ←']
     """
+    table = EVALUATE.read(table, key, modality)
     columns = [name for name in table.columns if name != Key.table.n_cells]
     if metrics is not None:
         unknown = [name for name in metrics if name not in table.columns]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -10,8 +12,13 @@ from matplotlib.transforms import Bbox
 from rayot._docs import shared
 from rayot._public import public
 from rayot.data.keys import Key
+from rayot.data.scores import LOG_FOLD_CHANGE
 from rayot.pl._coloring import PREDICTED, SOURCE
 from rayot.pl._figure import Save, finish, one_axes
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from mudata import MuData
 
 DRAWN = (Key.table.observed, Key.table.predicted, Key.table.mean_shift)
 
@@ -22,8 +29,10 @@ SIDES = ((-1, 0), (1, 0), (0, 1), (0, -1), (-1, 1), (1, -1), (1, 1), (-1, -1))
 @public()
 @shared
 def log_fold_change(
-    table: pd.DataFrame,
+    table: pd.DataFrame | AnnData | MuData,
     *,
+    key: str | None = None,
+    modality: str | None = None,
     n_labels: int = 5,
     ax: Axes | None = None,
     show: bool | None = None,
@@ -37,7 +46,10 @@ def log_fold_change(
     Parameters
     ----------
     table
-        As :func:`rayot.tl.log_fold_change` returns it.
+        As :func:`rayot.tl.log_fold_change` returns it, or cells that it was written to, which are
+        not changed.
+    {key_of_table}
+    {modality}
     n_labels
         Name this many genes, those with the largest errors that leave room for a name.
     {ax}
@@ -51,9 +63,9 @@ def log_fold_change(
     Raises
     ------
     KeyError
-        If the table lacks a column.
+        If no table was written, or it lacks a column.
     ValueError
-        If no gene has values.
+        If there are several tables and none is named, or no gene has values.
 
     Examples
     --------
@@ -62,6 +74,7 @@ def log_fold_change(
     >>> [label.get_text() for label in rt.pl.log_fold_change(table, n_labels=1, show=False).texts]
     ['B']
     """
+    table = LOG_FOLD_CHANGE.read(table, key, modality)
     for name in (Key.table.observed, Key.table.predicted):
         if name not in table:
             raise KeyError(

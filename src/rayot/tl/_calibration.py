@@ -19,6 +19,7 @@ from rayot.data import checks
 from rayot.data.fitted import WrittenMap
 from rayot.data.keys import Key
 from rayot.data.modality import modality_of
+from rayot.data.scores import CALIBRATION
 from rayot.tl._held_out import read_held_out, read_maps
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def calibration(
     levels: Sequence[float] = (0.5, 0.8, 0.9, 0.95),
     n_top_genes: int = 200,
     modality: str | None = None,
+    key_added: str = Key.uns.calibration,
 ) -> pd.DataFrame:
     r"""How often intervals around an ensemble's mean prediction hold the observed mean.
 
@@ -66,7 +68,7 @@ def calibration(
     Parameters
     ----------
     adata
-        Cells with a fitted ensemble; in memory, a view, or backed. It is not changed.
+        Cells with a fitted ensemble; in memory, a view, or backed.
     {key}
     groupby
         ``"cell_type"``: each gene counts once for each cell type, compared with target cells of
@@ -77,6 +79,7 @@ def calibration(
         Genes to judge by: those with the largest absolute t statistic between source and target
         training cells; all where there are fewer than 100. Genes without any spread are left out.
     {modality}
+    {key_of_scores}
 
     Returns
     -------
@@ -92,7 +95,8 @@ def calibration(
     ValueError
         If there are several maps and none is named, the map is no ensemble, or none that was asked
         for (``n_seeds``), it leaves mass unmatched, cells were removed after the fit, genes were
-        renamed, a level is out of range, or fewer than two cells of a kind are there.
+        renamed, a level is out of range, fewer than two cells of a kind are there, or ``key_added``
+        names something else. Nothing is then written.
 
     See Also
     --------
@@ -118,6 +122,7 @@ def calibration(
     """
     levels = _levels(levels)
     adata = modality_of(adata, modality)
+    CALIBRATION.check_key(adata, key_added)
     fitted = read_maps(adata, key)[0]
     points = _points(adata, fitted, _masks(adata, fitted, groupby), n_top_genes)
     rows = []
@@ -128,7 +133,7 @@ def calibration(
         widths = [2 * float(np.median(half)) for half in halves]
         rows.append([coverage, by_sampling, *widths, len(points.error)])
     names = Key.table
-    return pd.DataFrame(
+    table = pd.DataFrame(
         rows,
         index=pd.Index(levels, name=names.level),
         columns=[
@@ -139,6 +144,8 @@ def calibration(
             names.n_points,
         ],
     )
+    CALIBRATION.write(adata, key_added, table)
+    return table
 
 
 def _member_means(adata: AnnData, fitted: WrittenMap) -> dict[str, np.ndarray]:

@@ -11,11 +11,13 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from rayot import _arguments as arguments
+from rayot._docs import shared
 from rayot._public import public
 from rayot.data.files import unchanged
 from rayot.data.keys import Key
 from rayot.data.modality import modality_of
 from rayot.data.scale import UNKNOWN, Scale
+from rayot.data.scores import EVALUATE
 from rayot.metrics import get_metrics, log_fold_change_error, score, way
 from rayot.tl._by_model import map_of
 from rayot.tl._held_out import known_scale, read_held_out, read_maps
@@ -33,6 +35,7 @@ WAYS = ("mmd", "energy_distance")
 
 
 @public(n_cells=partial(arguments.whole_number, least=2))
+@shared
 def evaluate(
     adata: AnnData | MuData,
     key: str | Sequence[str] | W1OT | None = None,
@@ -42,6 +45,7 @@ def evaluate(
     metrics: Iterable[str] | None = None,
     cell_mask: ArrayLike | None = None,
     modality: str | None = None,
+    key_added: str = Key.uns.evaluate,
     seed: int = 0,
 ) -> pd.DataFrame:
     """Score fitted maps on held-out cells, beside what doing nothing and the truth would score.
@@ -57,8 +61,8 @@ def evaluate(
     Parameters
     ----------
     adata
-        Cells with the fitted maps; in memory, a view, backed or lazy. It is not changed. From a
-        file the training cells are read once, block by block, and otherwise only what is scored.
+        Cells with the fitted maps; in memory, a view, backed or lazy. From a file the training
+        cells are read once, block by block, and otherwise only what is scored.
     key
         Name of a fitted map, or of several between the same conditions with the same split. None
         takes the only one in ``adata``. Or a fitted model, which then predicts the cells that are
@@ -76,8 +80,8 @@ def evaluate(
     cell_mask
         Which cells may be scored (one cell type, one patient), shape (n_obs,), bool. A Series is
         matched by the names of the cells. Genes and mean shift still come from all training cells.
-    modality
-        Modality of a MuData.
+    {modality}
+    {key_of_scores}
     seed
         Seed of the subsampling.
 
@@ -87,14 +91,16 @@ def evaluate(
     cells plus the difference of the training means; ``observed``, training cells of the target,
     which is NaN where ``cell_mask`` leaves none. One column a metric, then ``way_mmd`` and
     ``way_energy_distance``, the share of the way from identity to observed, and ``n_cells``.
+    :func:`rayot.pl.evaluate` draws what was written.
 
     Raises
     ------
     KeyError
         If a map was not fitted, or has not written predicted expression.
     ValueError
-        If there are several maps and none is named, those that are named do not compare, or fewer
-        than two cells of a kind are there to be scored.
+        If there are several maps and none is named, those that are named do not compare, fewer
+        than two cells of a kind are there to be scored, or ``key_added`` names something else.
+        Nothing is then written.
     OSError
         If the file of the cells is moved or changed meanwhile.
 
@@ -123,6 +129,7 @@ def evaluate(
     True
     """
     adata = modality_of(adata, modality)
+    EVALUATE.check_key(adata, key_added)
     names = [metric.name for metric in get_metrics(metrics)]
     with unchanged(adata):
         if key is None or isinstance(key, Sequence):
@@ -162,6 +169,7 @@ def evaluate(
         ]
     table[Key.table.n_cells] = [len(population) for population in cells.methods().values()]
     table.index.name = Key.table.method
+    EVALUATE.write(adata, key_added, table)
     return table
 
 

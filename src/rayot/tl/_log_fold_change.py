@@ -15,6 +15,7 @@ from rayot.data.fitted import WrittenMap
 from rayot.data.keys import Key
 from rayot.data.modality import modality_of
 from rayot.data.scale import LARGEST_LOGARITHM, LINEAR, LOG1P, Scale
+from rayot.data.scores import LOG_FOLD_CHANGE
 from rayot.metrics._log_fold_change import is_expressed
 from rayot.tl._held_out import known_scale, read_held_out, read_maps
 
@@ -35,6 +36,7 @@ def log_fold_change(
     pseudocount: float = 0.01,
     min_expressed: float = 0.1,
     modality: str | None = None,
+    key_added: str = Key.uns.log_fold_change,
 ) -> pd.DataFrame:
     """Log2 fold change of each gene against the source test cells, predicted and observed.
 
@@ -46,7 +48,7 @@ def log_fold_change(
     Parameters
     ----------
     adata
-        Cells with the fitted map; in memory, a view, or backed. It is not changed.
+        Cells with the fitted map; in memory, a view, or backed.
     {key}
     genes
         Name or names of ``adata.var_names``. By default those marked in
@@ -63,20 +65,23 @@ def log_fold_change(
         Share of the source or of the target test cells that must express a gene; others have
         missing values, as a ratio of two pseudo-counts says nothing.
     {modality}
+    {key_of_scores}
 
     Returns
     -------
     One row a gene. Columns ``observed``, ``predicted``, ``identity`` (zero) and ``mean shift``;
     for each of the last three ``<column> error``, the column minus observed; and ``measure``,
-    "log2 fold change" or "difference of means".
+    "log2 fold change" or "difference of means". :func:`rayot.pl.log_fold_change` draws what was
+    written.
 
     Raises
     ------
     KeyError
         If the map was not fitted, has not written predicted expression, or a gene is unknown.
     ValueError
-        If there are several maps and none is named, fewer than two cells of a kind are there, or
-        ``log1p`` is True for what cannot be.
+        If there are several maps and none is named, fewer than two cells of a kind are there,
+        ``log1p`` is True for what cannot be, or ``key_added`` names something else. Nothing is then
+        written.
 
     Warns
     -----
@@ -99,6 +104,7 @@ def log_fold_change(
     [2.0, 1.0]
     """
     adata = modality_of(adata, modality)
+    LOG_FOLD_CHANGE.check_key(adata, key_added)
     if genes is None and Key.var.perturbed in adata.var:
         genes = adata.var_names[adata.var[Key.var.perturbed].astype(bool)].tolist() or None
     maps = read_maps(adata, key)
@@ -122,6 +128,8 @@ def log_fold_change(
     for name in (Key.table.predicted, Key.table.identity, Key.table.mean_shift):
         table[Key.table.error(name)] = table[name] - table[Key.table.observed]
     table[Key.table.measure] = Key.table.fold_change if scale.is_known else Key.table.difference
+    # The name of the genes' index is the user's, and may be that of a column, which no file takes.
+    LOG_FOLD_CHANGE.write(adata, key_added, table.rename_axis(index=None))
     return table
 
 

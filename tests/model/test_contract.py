@@ -28,9 +28,6 @@ WITHOUT_STEPS = {
 SEVERAL = ("conditional", "screen")
 """Kinds that predict several targets, with a row of figures for each."""
 
-UNSAID = {("modality", "history"), ("screen", "table")}
-"""What is no attribute at all of a model that is not trained."""
-
 KINDS = [*METHODS, *OTHERS]
 STEPS = {"max_steps": 3, "show_progress_bar": False}
 SMALL = {"batch_size": 32, "n_folds": 1}
@@ -165,11 +162,9 @@ def test_before_it_is_trained_it_says_so(case, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["history", "figures"])
-def test_what_training_finds_is_asked_for_after_it(case, name, request):
+def test_what_training_finds_is_asked_for_after_it(case, name):
     if name == "figures":
         name = "table" if case.kind in SEVERAL else "diagnostics"
-    if (case.kind, name) in UNSAID:
-        request.applymarker(pytest.mark.xfail(raises=AttributeError, strict=True))
     with pytest.raises(RuntimeError, match=r"^Train the (model|screen) first\.$"):
         getattr(case.untrained, name)
 

@@ -147,7 +147,7 @@ class DataSpec:
         if tuple(adata.var_names) != self.var_names:
             block = block[:, checks.aligned_genes(adata.var_names, self.var_names)]
         # Sums over genes have the same bits only if they go over them in the same order in memory.
-        if not sparse.issparse(block):
+        if isinstance(block, np.ndarray):
             return np.ascontiguousarray(block)
         return block if block.has_sorted_indices else block.sorted_indices()
 

@@ -152,8 +152,7 @@ class Screen(Model, Mapping[str, Method]):
     components: Components | None = None
     cell_types: list[str]
     """Those of :meth:`displacement`."""
-    table: pd.DataFrame
-    """One row a perturbation, see :func:`rayot.tl.screen`."""
+    _figures: pd.DataFrame
     stack: ScreenStack
     calibrations: dict[str, Calibration]
     """What genes of each perturbation that was fitted are calibrated by."""
@@ -267,7 +266,7 @@ class Screen(Model, Mapping[str, Method]):
         ):
             tests = self._fit(cells, training, fdr, max_memory, n_jobs, folder, asked.resume, bar)
             self.data = replace(self.data, nonnegative=cells.nonnegative)
-            self.table = self._table(cells, tests, fdr)
+            self._figures = self._table_of(cells, tests, fdr)
             self.training_ = {"fdr": fdr, **training.chosen()}
             self.calibrations = self._calibrated(cells, bar, n_jobs)
         self._cells, self._is_trained = None, True
@@ -324,7 +323,7 @@ class Screen(Model, Mapping[str, Method]):
         strata = tuple(filter(None, cells.groups[name]))
         return Problems(name, strata, self.strata, self.n_seeds)
 
-    def _table(
+    def _table_of(
         self, cells: ScreenCells, tests: dict[str, tuple[float, float, float]], fdr: float | None
     ) -> pd.DataFrame:
         """One row a perturbation; figures are those of its members, or of its worst stratum."""
@@ -355,6 +354,12 @@ class Screen(Model, Mapping[str, Method]):
         chosen = {name: getattr(self, name) for name in names}
         return {**chosen, **self.settings.to_json(), **self.training_}
 
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row a perturbation, see :func:`rayot.tl.screen`."""
+        self._check_trained()
+        return self._figures
+
     def _reports(self, name: str) -> list[dict[str, Any]]:
         return self.stack.diagnostics[self.stack.rows(name)]
 
@@ -378,7 +383,7 @@ class Screen(Model, Mapping[str, Method]):
         has no cells. Perturbations are those of :attr:`table`; zero where nothing moves.
         """
         self._check_trained()
-        found = self.stack.mean_displacement(list(self.table["perturbation"]))
+        found = self.stack.mean_displacement(list(self._figures["perturbation"]))
         return found if self.components is None else found @ self.components.basis.numpy().T
 
     def in_components(self) -> tuple[Settings, int]:
@@ -401,21 +406,21 @@ class Screen(Model, Mapping[str, Method]):
 
     def _state(self) -> str:
         return (
-            f"perturbations: {words_of(self.table)}\nnext: at(target), predict(cells, target), "
+            f"perturbations: {words_of(self._figures)}\nnext: at(target), predict(cells, target), "
             "save(folder); table has a row of each perturbation"
         )
 
     def __len__(self) -> int:
         self._check_trained()
-        return len(self.table)
+        return len(self._figures)
 
     def __iter__(self) -> Iterator[str]:
         self._check_trained()
-        return iter(self.table["perturbation"])
+        return iter(self._figures["perturbation"])
 
     def __contains__(self, perturbation: object) -> bool:
         self._check_trained()
-        return str(perturbation) in set(self.table["perturbation"])
+        return str(perturbation) in set(self._figures["perturbation"])
 
     # A mapping would compare all its models, which are made anew each time.
     __eq__ = object.__eq__
@@ -430,7 +435,7 @@ class Screen(Model, Mapping[str, Method]):
 
     def _uncalibrated(self, perturbation: str) -> Method:
         """The model of one perturbation, without distributions of genes."""
-        found = self.table.loc[self.table["perturbation"] == perturbation]
+        found = self._figures.loc[self._figures["perturbation"] == perturbation]
         if found.empty:
             close = get_close_matches(str(perturbation), list(self), n=1)
             hint = f" Did you mean {close[0]!r}?" if close else ""
@@ -606,7 +611,7 @@ class Screen(Model, Mapping[str, Method]):
             "representation": self.representation.to_json(),
             "settings": self.settings.to_json(),
             "training": self.training_,
-            "table": self.table.to_dict("list"),
+            "table": self._figures.to_dict("list"),
             "stack": stack,
         }
         for name, value in self.representation.arrays().items():
@@ -667,12 +672,12 @@ class Screen(Model, Mapping[str, Method]):
             **vars(settings),
         )
         screen.representation, screen.components = representation, components
-        screen.cell_types, screen.table = values["cell_types"], table
+        screen.cell_types, screen._figures = values["cell_types"], table
         screen.training_, screen.training_cells = values["training"], training_cells
         screen._check_state(groups["stack"], len(values["stack"]["diagnostics"]))
         shape = 1 + len(screen.cell_types), displacement.shape[2]
         screen.stack = ScreenStack.from_saved(
-            values["stack"], screen.data, groups, list(screen.table["perturbation"]), shape
+            values["stack"], screen.data, groups, list(screen._figures["perturbation"]), shape
         )
         strata = {name: each.strata for name, each in screen.stack.problems.items()}
         screen.calibrations = calibrations.from_arrays(

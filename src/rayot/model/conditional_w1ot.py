@@ -212,12 +212,11 @@ class ConditionalW1OT(StackModel):
         known: list[Condition],
         n_cells: list[int],
     ) -> None:
-        """Say what is fitted, by maps that are not fitted yet."""
+        """Say what is fitted, or will be."""
         self.data, self.representation = data, representation
         self.conditions, self.known, self.n_cells = conditions, known, n_cells
         names = tuple(each.name for each in known)
         self.problems = Problems(self.target_key, names, "balanced", self.n_seeds)
-        self.module = self._new_module(self.settings, representation.n_features)
 
     @classmethod
     @public()
@@ -590,7 +589,7 @@ class ConditionalW1OT(StackModel):
             **vars(settings),
         )
         model._describe(data, representation, conditions, known, chosen["n_cells"])
-        model.module.eval()
+        model.module = model._new_module(settings, representation.n_features).eval()
         return model
 
 

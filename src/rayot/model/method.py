@@ -193,9 +193,8 @@ class Method(FittedMap):
         self.data = replace(data, nonnegative=taken.nonnegative)
 
     def _describe(self, data: DataSpec, representation: Representation, problems: Problems) -> None:
-        """Say what is fitted, by maps that are not fitted yet."""
+        """Say what is fitted, or will be."""
         self.data, self.representation, self.problems = data, representation, problems
-        self.module = self._new_module(self.settings)
 
     @classmethod
     @public()
@@ -322,7 +321,7 @@ class Method(FittedMap):
             **vars(settings),
         )
         model._describe(data, representation, problems)
-        model.module.eval()
+        model.module = model._new_module(settings).eval()
         return model
 
     @classmethod

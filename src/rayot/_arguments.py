@@ -41,6 +41,11 @@ def whole_number(name: str, value: object, least: int = 1, most: float = inf) ->
     return int(value)
 
 
+def from_zero(name: str, value: object) -> int:
+    """A whole number that may be zero."""
+    return whole_number(name, value, least=0)
+
+
 def number(
     name: str,
     value: object,

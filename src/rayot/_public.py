@@ -34,7 +34,6 @@ BY_TYPE: dict[str, Check] = {
 
 _share = partial(arguments.number, low=0, high=1, open_low=True, open_high=True)
 _above_zero = partial(arguments.number, low=0, open_low=True)
-_from_zero = partial(arguments.whole_number, least=0)
 
 BY_NAME: dict[str, Check] = {
     "clip": arguments.clip,
@@ -48,10 +47,9 @@ BY_NAME: dict[str, Check] = {
     "max_memory": _above_zero,
     "min_expressed": partial(arguments.number, low=0, high=1),
     "n_jobs": partial(arguments.whole_number, least=-1024),
-    "n_labels": _from_zero,
+    "n_labels": arguments.from_zero,
     "noise": partial(arguments.number, low=0),
     "n_seeds": partial(arguments.whole_number, most=1000),
-    "n_rays": _from_zero,
     "perturbation": arguments.condition,
     "pseudocount": _above_zero,
     "save": arguments.figure_file,

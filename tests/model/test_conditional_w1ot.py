@@ -243,7 +243,7 @@ def test_a_dose_between_doses_without_an_effect_has_none(screen):
     steps = {}
     for last in (0.0, 1.0):
         model.module.strengths[:] = 1.0
-        for number, each in enumerate(model.known):
+        for number, each in enumerate(model.training_conditions):
             if each.perturbation == "drug_000":
                 model.module.strengths[:, number] = last if each.dose == 100 else 0.0
         for dose in (1, 3, 10, 31.6227766, 99.99, 100, 1000):
@@ -306,7 +306,7 @@ def test_a_dose_that_training_never_saw_is_scored(screen):
     left_out = is_drug & (screen.obs["dose"].astype(float) == 10)
     screen.obs.loc[left_out, "split"] = "test"
     model = fit(screen, covariate_keys=[])
-    assert len(model.known) == 5
+    assert len(model.training_conditions) == 5
     table = rt.tl.evaluate(screen, model.at("drug_001", dose=10), metrics=("l2", "mmd"))
     assert table.notna().all(axis=None)
     # Half of the dose is the truth, and the other half stands for other observed cells.

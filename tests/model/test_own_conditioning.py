@@ -32,19 +32,19 @@ class MeansMap(JointStack):
 
     def fit(self, source, target):
         super().fit(source, target)
-        cells, known = self.standardise(source.cells[None]), source.attributes
+        cells, attributes = self.standardise(source.cells[None]), source.attributes
         for condition, covariate in set(
-            zip(known.condition.tolist(), known.covariate.tolist(), strict=True)
+            zip(attributes.condition.tolist(), attributes.covariate.tolist(), strict=True)
         ):
-            own = (known.condition == condition) & (known.covariate == covariate)
+            own = (attributes.condition == condition) & (attributes.covariate == covariate)
             self.means[:, condition, covariate] = cells[:, own].mean(1)
 
     def encode(self, cells):
         return cells
 
-    def reconstruct(self, codes, known):
+    def reconstruct(self, codes, attributes):
         problems = torch.arange(len(self.names))[:, None]
-        return self.means[problems, known.condition, known.covariate]
+        return self.means[problems, attributes.condition, attributes.covariate]
 
 
 class Means(JointMethod):

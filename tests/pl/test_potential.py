@@ -27,7 +27,7 @@ def test_rays_are_optional(planar):
         return sum(isinstance(part, LineCollection) for part in ax.collections)
 
     assert n_rays(rt.pl.potential(planar, show=False)) == 0
-    assert n_rays(rt.pl.potential(planar, n_rays=5, show=False)) == 1
+    assert n_rays(rt.pl.potential(planar, n_cells=5, show=False)) == 1
 
 
 def test_only_planar_maps_have_one(embedded):

@@ -21,7 +21,7 @@ def scatters(ax):
 
 
 def test_rays_lead_from_source_to_prediction(planar):
-    ax = rt.pl.transport_rays(planar, n_rays=15, show=False)
+    ax = rt.pl.transport_rays(planar, n_cells=15, show=False)
     lines = rays(ax)
     assert len(lines) == 15
     np.testing.assert_allclose(lines[:, 1] - lines[:, 0], [[3, 1]] * 15, rtol=1e-5)
@@ -45,14 +45,14 @@ def test_labels_and_aspect_of_planar_data(planar):
 
 
 def test_no_more_rays_than_cells_and_a_local_seed(planar):
-    assert len(rays(rt.pl.transport_rays(planar, n_rays=1000, show=False))) == 40
+    assert len(rays(rt.pl.transport_rays(planar, n_cells=1000, show=False))) == 40
     first, again, other = (
-        rays(rt.pl.transport_rays(planar, n_rays=5, seed=seed, show=False)) for seed in (1, 1, 2)
+        rays(rt.pl.transport_rays(planar, n_cells=5, seed=seed, show=False)) for seed in (1, 1, 2)
     )
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
-    with pytest.raises(ValueError, match=r"n_rays must be a whole number of at least 0, found -1"):
-        rt.pl.transport_rays(planar, n_rays=-1)
+    with pytest.raises(ValueError, match=r"n_cells must be a whole number of at least 0, found -1"):
+        rt.pl.transport_rays(planar, n_cells=-1)
 
 
 def test_cells_that_were_not_transported_are_left_out(planar):
@@ -126,7 +126,7 @@ def test_unknown_embedding_names_what_exists(embedded):
 
 def test_categories_take_the_colours_that_scanpy_stored(planar):
     planar.uns["cell_type_colors"] = ["#ff0000", "#0000ff"]
-    ax = rt.pl.transport_rays(planar, color="cell_type", n_rays=40, show=False)
+    ax = rt.pl.transport_rays(planar, color="cell_type", n_cells=40, show=False)
     faces = ax.collections[2].get_facecolors()[:, :3]
     np.testing.assert_allclose(faces[:2], [[1, 0, 0], [0, 0, 1]])
     texts = [text.get_text() for text in ax.get_legend().get_texts()]
@@ -145,7 +145,7 @@ PALETTES = {
 @pytest.mark.parametrize("name", PALETTES)
 def test_colours_may_be_kept_in_a_dictionary(planar, name):
     planar.uns["cell_type_colors"] = PALETTES[name]
-    ax = rt.pl.transport_rays(planar, color="cell_type", n_rays=40, show=False)
+    ax = rt.pl.transport_rays(planar, color="cell_type", n_cells=40, show=False)
     faces = ax.collections[2].get_facecolors()[:, :3]
     np.testing.assert_allclose(faces[:2], [[1, 0, 0], [0, 0, 1]])
     rt.pl.umap(with_umap(planar), color="cell_type", show=False)
@@ -156,7 +156,7 @@ def test_colours_may_be_kept_in_a_dictionary(planar, name):
 )
 def test_colours_that_are_no_palette_are_left_alone(planar, colors):
     planar.uns["cell_type_colors"] = colors
-    ax = rt.pl.transport_rays(planar, color="cell_type", n_rays=40, show=False)
+    ax = rt.pl.transport_rays(planar, color="cell_type", n_cells=40, show=False)
     assert len(np.unique(ax.collections[2].get_facecolors(), axis=0)) == 2
 
 

@@ -20,7 +20,7 @@ def test_the_map_of_a_condition_is_that_of_the_stack():
     maps.scale *= 2
     cells = torch.randn(2, 4 * 5, 3, generator=generator(0, "cells"))
     expected = maps(cells).unflatten(1, (4, 5)).flatten(0, 1)
-    given = maps.given(maps.conditions[0], list("abcd"))
+    given = maps.of_conditions(maps.conditions[0], list("abcd"))
     assert given.names == ["a", "b", "c", "d", "a / 2", "b / 2", "c / 2", "d / 2"]
     found = given(cells.unflatten(1, (4, 5)).flatten(0, 1))
     assert torch.allclose(found, expected, atol=1e-5)
@@ -51,7 +51,7 @@ def fitted(shifts, conditions, n_problems=1, **changes):
 
 
 def moves(maps, condition, cells):
-    return (maps.given(condition[None], ["new"])(cells[None]) - cells)[0]
+    return (maps.of_conditions(condition[None], ["new"])(cells[None]) - cells)[0]
 
 
 def test_translations_and_those_between_them_are_found():
@@ -84,8 +84,8 @@ def test_members_do_not_feel_each_other():
     few = {"potential_steps": 3, "step_steps": 3}
     alone, _, cells = fitted(shifts, torch.eye(2), **few)
     both, _, _ = fitted(shifts, torch.eye(2), n_problems=2, **few)
-    first = both.given(torch.eye(2)[:1], ["a"])(cells.expand(2, -1, -1))
-    expected = alone.given(torch.eye(2)[:1], ["a"])(cells[None])
+    first = both.of_conditions(torch.eye(2)[:1], ["a"])(cells.expand(2, -1, -1))
+    expected = alone.of_conditions(torch.eye(2)[:1], ["a"])(cells[None])
     assert torch.allclose(first[0], expected[0], atol=5e-3)
     assert not torch.allclose(first[0], first[1], atol=1e-2)
 

@@ -86,7 +86,7 @@ def test_sciplex3_runs_from_a_path(archive):
     cells, unseen = found["cells"], found["unseen"]
     assert set(cells.obs["split"][cells.obs["dose"] == found["left_out"]]) == {"test"}
     assert (unseen.obs["split"] == "test").equals(unseen.obs["cell_type"] == "K562")
-    known = {(each.perturbation, each.dose) for each in found["conditional"].known}
+    known = {(each.perturbation, each.dose) for each in found["conditional"].training_conditions}
     assert known and all(dose != found["left_out"] for _, dose in known)
 
 

@@ -115,8 +115,7 @@ class ConditionalW1OT(StackModel):
     module: ConditionalMap
     settings: ConditionalW1Settings
     conditions: Conditions
-    known: list[Condition]
-    """Those of training."""
+    training_conditions: list[Condition]
     n_cells: list[int]
     """Of each of them."""
     calibrations: dict[str, Calibration]
@@ -209,13 +208,14 @@ class ConditionalW1OT(StackModel):
         data: DataSpec,
         representation: Representation,
         conditions: Conditions,
-        known: list[Condition],
+        training_conditions: list[Condition],
         n_cells: list[int],
     ) -> None:
         """Say what is fitted, or will be."""
         self.data, self.representation = data, representation
-        self.conditions, self.known, self.n_cells = conditions, known, n_cells
-        names = tuple(each.name for each in known)
+        self.conditions, self.n_cells = conditions, n_cells
+        self.training_conditions = training_conditions
+        names = tuple(each.name for each in training_conditions)
         self.problems = Problems(self.target_key, names, "balanced", self.n_seeds)
 
     @classmethod
@@ -287,10 +287,10 @@ class ConditionalW1OT(StackModel):
         if self._components is not None:
             of_fit = replace(settings, n_components=None, standardise=True)
             fitted = self._new_module(of_fit, self._components.basis.shape[1])
-        kinds = [each[:2] for each in self.known]
+        kinds = [each[:2] for each in self.training_conditions]
         fit = train_conditional(
             fitted,
-            [each.name for each in self.known],
+            [each.name for each in self.training_conditions],
             [kinds.index(kind) for kind in kinds],
             *self._sides,
             options,
@@ -304,7 +304,7 @@ class ConditionalW1OT(StackModel):
         self.calibrations = {}
         if self._sample is None:
             return
-        exposures = {each.exposure.name: each.exposure for each in self.known}
+        exposures = {each.exposure.name: each.exposure for each in self.training_conditions}
         with tqdm(unit="map", disable=not options.progress) as bar:
             self.calibrations = dict(
                 self._sample.calibrations(
@@ -314,8 +314,8 @@ class ConditionalW1OT(StackModel):
 
     def _subject(self) -> str:
         return (
-            f"{type(self).__name__} from {self.source_key!r} to {len(self.known)} conditions, in "
-            f"{self.representation.n_features} dimensions of "
+            f"{type(self).__name__} from {self.source_key!r} to {len(self.training_conditions)} "
+            f"conditions, in {self.representation.n_features} dimensions of "
             f"{self.representation.name or 'the expression'}, seed {self.seed}"
         )
 
@@ -326,7 +326,7 @@ class ConditionalW1OT(StackModel):
         )
 
     def _new_module(self, settings: ConditionalW1Settings, n_features: int) -> ConditionalMap:
-        vectors = np.stack([self.conditions.vector(each) for each in self.known])
+        vectors = np.stack([self.conditions.vector(each) for each in self.training_conditions])
         names = self.problems.names
         return ConditionalMap(n_features, names, settings, self.seed, torch.from_numpy(vectors))
 
@@ -343,7 +343,7 @@ class ConditionalW1OT(StackModel):
         self._check_trained()
         covariates = [each.column for each in self.conditions.covariates]
         rows = []
-        for each, n_cells in zip(self.known, self.n_cells, strict=True):
+        for each, n_cells in zip(self.training_conditions, self.n_cells, strict=True):
             dose = {} if self.conditions.dose_key is None else {self.conditions.dose_key: each.dose}
             of_cells = dict(zip(covariates, each.covariates, strict=True))
             figures = {**worst(self._reports(each)), "n_held_out": 0}
@@ -356,14 +356,18 @@ class ConditionalW1OT(StackModel):
 
     def _reports(self, condition: Condition) -> list[dict[str, Any]]:
         """Diagnostics of each member's map of a condition; none if it is new."""
-        if condition not in self.known:
+        if condition not in self.training_conditions:
             return []
-        return self.diagnostics_[self.known.index(condition) :: len(self.known)]
+        return self.diagnostics_[
+            self.training_conditions.index(condition) :: len(self.training_conditions)
+        ]
 
     def _maps_of(self, condition: Condition) -> W1Map:
         """The maps of a condition, one of each member."""
         vector = torch.from_numpy(self.conditions.vector(condition))[None]
-        return self.module.given(vector, [condition.name], self._strengths(condition)).eval()
+        return self.module.of_conditions(
+            vector, [condition.name], self._strengths(condition)
+        ).eval()
 
     def _strengths(self, condition: Condition) -> Tensor | None:
         """Share of the way (members, 1) that cells go; None where training says nothing of it.
@@ -372,7 +376,11 @@ class ConditionalW1OT(StackModel):
         without a detectable effect at the doses beside it has none there.
         """
         parts = self._parts(condition)
-        own = [(k, each) for k, each in enumerate(self.known) if self._parts(each) == parts]
+        own = [
+            (k, each)
+            for k, each in enumerate(self.training_conditions)
+            if self._parts(each) == parts
+        ]
         alike = [k for k, each in own if each.dose == condition.dose]
         if not own or alike:
             return self.module.strengths[:, alike[:1]] if alike else None
@@ -444,13 +452,17 @@ class ConditionalW1OT(StackModel):
     def _seen(self, condition: Condition) -> list[Condition]:
         """Those of training in which cells were exposed to the same."""
         parts, dose = self._parts(condition), condition.dose
-        return [each for each in self.known if each.dose == dose and self._parts(each) == parts]
+        return [
+            each
+            for each in self.training_conditions
+            if each.dose == dose and self._parts(each) == parts
+        ]
 
     def _uncalibrated(self, exposure: Condition) -> W1OT:
         """The map of cells that were exposed so, without distributions of genes."""
         seen = self._seen(exposure)
         # Its parts and dose are checked by any covariates.
-        condition = exposure._replace(covariates=self.known[0].covariates)
+        condition = exposure._replace(covariates=self.training_conditions[0].covariates)
         parts = [condition]
         if not seen and self.settings.combination == "moves":
             parts = self.conditions.parts(condition)
@@ -530,7 +542,7 @@ class ConditionalW1OT(StackModel):
             "preset": self.preset,
             "settings": self.settings.to_json(),
             "conditions": self.conditions.to_json(),
-            "known": [list(each) for each in self.known],
+            "known": [list(each) for each in self.training_conditions],
             "n_cells": self.n_cells,
         }
 
@@ -539,7 +551,7 @@ class ConditionalW1OT(StackModel):
 
     def _restore_calibration(self, arrays: saved.Arrays) -> None:
         strata: dict[str, list[str]] = {}
-        for each in self.known:
+        for each in self.training_conditions:
             of_cells = [covariates_name(each.covariates)] if each.covariates else []
             strata.setdefault(each.exposure.name, []).extend(of_cells)
         n_genes = len(self.data.var_names)

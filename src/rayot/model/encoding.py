@@ -50,7 +50,7 @@ def check_cells(
     checks.finite(blocks, columns, f"adata.obsm[{representation.name!r}]")
 
 
-def together(blocks: Sequence[Block]) -> Block:
+def as_one_block(blocks: Sequence[Block]) -> Block:
     """Blocks of cells as one, dense unless sparse ones would take too much memory."""
     n_cells, n_features = sum(block.shape[0] for block in blocks), blocks[0].shape[1]
     if sparse.issparse(blocks[0]) and n_cells * n_features > DENSE_ELEMENTS:
@@ -80,7 +80,7 @@ def held(blocks: Iterator[Block]) -> Cells:
         n_bytes += block.size * (4 if isinstance(block, np.ndarray) else 8)
         if n_bytes > HELD_BYTES:
             return StoredCells.from_blocks(chain(_drained(first), blocks))
-    return as_tensor(together(first))
+    return as_tensor(as_one_block(first))
 
 
 def _drained(blocks: list[Block]) -> Iterator[Block]:

@@ -85,7 +85,7 @@ class FittedMap(StackModel):
         ``n_strata_left_out`` strata; :attr:`unseen_strata` has each.
         """
         self._check_trained()
-        found = together(self.diagnostics_, self.problems.n_seeds)
+        found = summary_of(self.diagnostics_, self.problems.n_seeds)
         return found if self.unseen is None else {**found, **self.unseen.summary}
 
     @property
@@ -216,10 +216,10 @@ class FittedMap(StackModel):
 
     def _moves(self, adata: AnnData, rows: np.ndarray, cells: Tensor) -> Moves:
         """Moves of these cells of an AnnData, (n, d) in the space of the map."""
-        strata, known = self._strata(adata, rows), self._known(adata, rows)
+        strata, known = self._strata(adata, rows), self._attributes(adata, rows)
         return moves_of(self.module, self.problems, self.combination, cells, strata, known)
 
-    def _known(self, adata: AnnData, rows: np.ndarray) -> Attributes | None:
+    def _attributes(self, adata: AnnData, rows: np.ndarray) -> Attributes | None:
         """What is known of cells to predict, (1, n), where the maps depend on it."""
         return None
 
@@ -486,7 +486,7 @@ class FittedMap(StackModel):
         return summary
 
 
-def together(reports: Sequence[dict[str, Any]], n_seeds: int) -> dict[str, Any]:
+def summary_of(reports: Sequence[dict[str, Any]], n_seeds: int) -> dict[str, Any]:
     """Diagnostics of one prediction: of each stratum those of all members, then the worst.
 
     Parameters

@@ -201,7 +201,7 @@ class JointMethod(Method):
             raise ValueError(f"conditions names {lacking}, which have no training cells.")
         return {name: rows for name, rows in found.items() if len(rows)}
 
-    def _known_in_training(self, adata: AnnData, rows: np.ndarray) -> Attributes:
+    def _attributes_in_training(self, adata: AnnData, rows: np.ndarray) -> Attributes:
         """Condition, covariate, dose and weight of training cells, (n,)."""
         data = self.data
         assert data.groupby is not None
@@ -223,7 +223,7 @@ class JointMethod(Method):
             torch.from_numpy(data.weights(adata, rows)),
         )
 
-    def _known(self, adata: AnnData, rows: np.ndarray) -> Attributes:
+    def _attributes(self, adata: AnnData, rows: np.ndarray) -> Attributes:
         """What is known of source cells to predict, (1, n)."""
         n = len(rows)
         log_dose = 0.0 if self.settings.dose is None else np.log10(self.settings.dose)

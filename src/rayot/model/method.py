@@ -177,7 +177,7 @@ class Method(FittedMap):
                 self.settings,
                 self.seed,
                 others=others,
-                known=self._known_in_training,
+                known=self._attributes_in_training,
             )
             self.training_distance = TrainingDistance.of(
                 [group[0] for group in groups],
@@ -259,7 +259,7 @@ class Method(FittedMap):
         """Training rows of further conditions, which come along in a joint method's fit."""
         return np.zeros(0, dtype=np.intp)
 
-    def _known_in_training(self, adata: AnnData, rows: np.ndarray) -> Attributes | None:
+    def _attributes_in_training(self, adata: AnnData, rows: np.ndarray) -> Attributes | None:
         """What a joint method knows of training cells beside their expression."""
         return None
 

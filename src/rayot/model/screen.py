@@ -31,7 +31,7 @@ from rayot.model.calibration import Calibration
 from rayot.model.calibrations import CellsOfPerturbations
 from rayot.model.components import Components
 from rayot.model.encoding import check_cells
-from rayot.model.fitted_map import together
+from rayot.model.fitted_map import summary_of
 from rayot.model.life_cycle import Model, words_of
 from rayot.model.method import Method, check_fitted, method_of
 from rayot.model.methods import stack_of
@@ -331,7 +331,7 @@ class Screen(Model, Mapping[str, Method]):
         for name, (distance, p_value, q_value) in tests.items():
             fitted = name in self.stack.problems
             report = (
-                together(self._reports(name), self.n_seeds) if fitted else still(p_value, q_value)
+                summary_of(self._reports(name), self.n_seeds) if fitted else still(p_value, q_value)
             )
             rows.append(
                 {

@@ -17,7 +17,7 @@ from rayot.data.spec import DataSpec
 from rayot.data.strata import training_strata, weights_of
 from rayot.model.chunk import Chunk
 from rayot.model.components import Components, in_components
-from rayot.model.encoding import Block, Encode, encoded, together
+from rayot.model.encoding import Block, Encode, as_one_block, encoded
 from rayot.model.problems import Problems
 from rayot.representation import Representation
 from rayot.solvers import Settings
@@ -157,7 +157,7 @@ class ScreenCells:
             blocks.append(block)
             if expression is not None:
                 self.nonnegative &= bool(expression.min() >= 0)
-        return together(blocks)
+        return as_one_block(blocks)
 
     def chunk(
         self,

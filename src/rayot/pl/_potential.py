@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.axes import Axes
 
+from rayot._arguments import from_zero
 from rayot._docs import shared
-from rayot._public import public
+from rayot._public import public, renamed
 from rayot.data.fitted import WrittenMap
 from rayot.data.keys import Key
 from rayot.data.modality import modality_of
@@ -23,13 +24,14 @@ if TYPE_CHECKING:
     from mudata import MuData
 
 
-@public()
+@renamed(n_rays="n_cells")
+@public(n_cells=from_zero)
 @shared
 def potential(
     adata: AnnData | MuData,
     key: str | None = None,
     *,
-    n_rays: int = 0,
+    n_cells: int = 0,
     n_levels: int = 20,
     size: float | None = None,
     seed: int = 0,
@@ -48,7 +50,7 @@ def potential(
     adata
         Cells with the fitted map. It is not changed.
     {key}
-    n_rays
+    n_cells
         Number of source cells, drawn at random, with a line to where they are sent.
     n_levels
         Number of contour levels.
@@ -115,8 +117,8 @@ def potential(
         zorder=-1,
     )
     draw_populations(axes, cells, shades, size)
-    if n_rays:
-        draw_rays(axes, cells, shades, n_rays, seed)
+    if n_cells:
+        draw_rays(axes, cells, shades, n_cells, seed)
     # The grid fills the axes: no white margin around the contours.
     axes.set_xlim(x.min(), x.max())
     axes.set_ylim(y.min(), y.max())

@@ -8,8 +8,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 
+from rayot._arguments import from_zero
 from rayot._docs import shared
-from rayot._public import public
+from rayot._public import public, renamed
 from rayot.data.modality import modality_of
 from rayot.pl._coloring import Coloring, coloring
 from rayot.pl._figure import Save, finish, one_axes
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from mudata import MuData
 
 
-@public()
+@renamed(n_rays="n_cells")
+@public(n_cells=from_zero)
 @shared
 def transport_rays(
     adata: AnnData | MuData,
@@ -29,7 +31,7 @@ def transport_rays(
     basis: str | None = None,
     color: str | None = None,
     *,
-    n_rays: int = 200,
+    n_cells: int = 200,
     size: float | None = None,
     seed: int = 0,
     modality: str | None = None,
@@ -52,7 +54,7 @@ def transport_rays(
         map works in two dimensions, otherwise ``umap``.
     color
         Column of ``adata.obs`` or gene; by default the three populations.
-    n_rays
+    n_cells
         Number of source cells, drawn at random, that get a line.
     size
         Area of a point in points².
@@ -72,7 +74,7 @@ def transport_rays(
     KeyError
         If the map, the embedding or the colour is not there; the message names what is.
     ValueError
-        If there are several maps and none is named, or ``n_rays`` is negative.
+        If there are several maps and none is named, or ``n_cells`` is negative.
 
     Examples
     --------
@@ -80,7 +82,7 @@ def transport_rays(
     >>> adata = rt.datasets.moons(50)
     >>> adata.layers["w1ot"] = adata.X + 1
     >>> adata.uns["w1ot"] = dict(source="control", target="perturbed", groupby="perturbation")
-    >>> ax = rt.pl.transport_rays(adata, n_rays=10, show=False)
+    >>> ax = rt.pl.transport_rays(adata, n_cells=10, show=False)
     >>> len(ax.collections[-1].get_segments())
     10
     """
@@ -89,17 +91,17 @@ def transport_rays(
     shades = coloring(adata, cells, color)
     axes = one_axes(ax, (6.4, 4.8))
     draw_populations(axes, cells, shades, size)
-    draw_rays(axes, cells, shades, n_rays, seed)
+    draw_rays(axes, cells, shades, n_cells, seed)
     shades.explain(axes)
     if finish(axes, "transport_rays", own=ax is None, show=show, save=save):
         return axes
     return None
 
 
-def draw_rays(ax: Axes, cells: PlanarCells, shades: Coloring, n_rays: int, seed: int) -> None:
+def draw_rays(ax: Axes, cells: PlanarCells, shades: Coloring, n_cells: int, seed: int) -> None:
     """Add lines from a random draw of source cells to their predictions."""
     generator = np.random.default_rng(seed)
-    count = min(n_rays, len(cells.source))
+    count = min(n_cells, len(cells.source))
     chosen = generator.choice(len(cells.source), count, replace=False)
     segments = np.stack([cells.source[chosen], cells.predicted[chosen]], axis=1)
     ax.add_collection(

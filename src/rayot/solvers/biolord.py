@@ -124,7 +124,7 @@ class BiolordMap(JointStack):
         self, n_features: int, names: Sequence[str], settings: BiolordSettings, seed: int
     ) -> None:
         super().__init__(n_features, names, settings, seed)
-        d, k, known = self.n_features, settings.n_latent, settings.n_latent_known
+        d, k, n_known = self.n_features, settings.n_latent, settings.n_latent_known
 
         def draws(part: str) -> list[torch.Generator]:
             return [generator(seed, name, part) for name in self.names]
@@ -134,14 +134,14 @@ class BiolordMap(JointStack):
         if settings.covariates:
             counts["covariate"] = settings.n_covariates
         self.embeddings = nn.ModuleDict(
-            {what: StackedEmbedding(n, known, draws(what)) for what, n in counts.items()}
+            {what: StackedEmbedding(n, n_known, draws(what)) for what, n in counts.items()}
         )
         self.dose_network = None
         if settings.dose is not None:
             n_outputs = settings.n_latent_dose
             self.dose_network = StackedMLP(1, draws("dose"), n_outputs=n_outputs, **size)
             k += n_outputs
-        self.decoder = StackedMLP(k + known * len(counts), draws("decoder"), n_outputs=d, **size)
+        self.decoder = StackedMLP(k + n_known * len(counts), draws("decoder"), n_outputs=d, **size)
         self.encoder = StackedMLP(d, draws("encoder"), n_outputs=settings.n_latent, **size)
         self.codes = Codes(len(self.names), settings.n_latent)
 
@@ -164,14 +164,14 @@ class BiolordMap(JointStack):
         """Codes as the encoder finds them."""
         return self.encoder(cells)
 
-    def reconstruct(self, codes: Tensor, known: Attributes) -> Tensor:
+    def reconstruct(self, codes: Tensor, attributes: Attributes) -> Tensor:
         """Decoded cells."""
         parts = [codes]
-        parts += [table(getattr(known, what)) for what, table in self.embeddings.items()]
+        parts += [table(getattr(attributes, what)) for what, table in self.embeddings.items()]
         if self.dose_network is not None:
-            dose = self.dose_network(self.standardised_dose(known)[..., None])
+            dose = self.dose_network(self.standardised_dose(attributes)[..., None])
             # Source cells have no dose.
-            parts.append(dose * (known.condition > 0)[..., None])
+            parts.append(dose * (attributes.condition > 0)[..., None])
         return self.decoder(torch.cat(parts, dim=-1))
 
     def phases(self) -> list[JointPhase]:

@@ -70,7 +70,7 @@ class ConditionalMap(Stack):
     >>> import torch
     >>> from rayot.solvers import ConditionalW1Settings
     >>> maps = ConditionalMap(3, ["a"], ConditionalW1Settings(), 0, torch.eye(4))
-    >>> maps.given(torch.ones(1, 4) / 2, ["new"])(torch.zeros(1, 5, 3)).shape
+    >>> maps.of_conditions(torch.ones(1, 4) / 2, ["new"])(torch.zeros(1, 5, 3)).shape
     torch.Size([1, 5, 3])
     """
 
@@ -151,7 +151,7 @@ class ConditionalMap(Stack):
         return [kind(self, ray) for ray in range(self.settings.n_rays) for kind in kinds]
 
     @torch.no_grad()
-    def given(
+    def of_conditions(
         self, conditions: Tensor, names: Sequence[str], strengths: Tensor | None = None
     ) -> W1Map:
         """The maps in given conditions: P G problems, those of the first network first.

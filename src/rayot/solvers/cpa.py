@@ -186,21 +186,21 @@ class CPAMap(JointStack):
         """Basal codes."""
         return self.encoder(cells)
 
-    def moments(self, codes: Tensor, known: Attributes) -> tuple[Tensor, Tensor]:
+    def moments(self, codes: Tensor, attributes: Attributes) -> tuple[Tensor, Tensor]:
         """Mean and variance (P, n, r) of cells with these basal codes and attributes."""
-        own = self.embeddings["condition"](known.condition)
+        own = self.embeddings["condition"](attributes.condition)
         if self.dose_response is not None:
-            dose = self.standardised_dose(known)
-            own = own * self.dose_response(known.condition, dose)[..., None]
+            dose = self.standardised_dose(attributes)
+            own = own * self.dose_response(attributes.condition, dose)[..., None]
         total = codes + own
         if "covariate" in self.embeddings:
-            total = total + self.embeddings["covariate"](known.covariate)
+            total = total + self.embeddings["covariate"](attributes.covariate)
         mean, spread = self.decoder(total).chunk(2, dim=-1)
         return mean, nn.functional.softplus(spread) + SMALLEST_VARIANCE
 
-    def reconstruct(self, codes: Tensor, known: Attributes) -> Tensor:
+    def reconstruct(self, codes: Tensor, attributes: Attributes) -> Tensor:
         """Mean cells."""
-        return self.moments(codes, known)[0]
+        return self.moments(codes, attributes)[0]
 
     def phases(self) -> list[JointPhase]:
         """One phase."""
@@ -256,13 +256,13 @@ class Composition(JointPhase):
         yield "autoencoder_loss", likelihood - settings.adversary_weight * entropy
 
     def _read(
-        self, codes: Tensor, known: Attributes, *, with_penalty: bool = False
+        self, codes: Tensor, attributes: Attributes, *, with_penalty: bool = False
     ) -> tuple[Tensor, Tensor]:
         """Sum of the classifiers' cross-entropies (P,), and of their squared slopes (P,)."""
         entropy = penalty = codes.new_zeros(len(codes))
         for what, classifier in self.stack.classifiers.items():
             logits = classifier(codes)
-            truth = getattr(known, what)
+            truth = getattr(attributes, what)
             entropy = entropy + nn.functional.cross_entropy(
                 logits.mT, truth, reduction="none"
             ).mean(1)

@@ -198,7 +198,7 @@ def _figures(fold: Fold | CombinedFold, labels: tuple[Tensor, Tensor] | None) ->
     first, second = _Side.of(fold.source, fold.number), _Side.of(fold.target, fold.number)
     cells, truth = first.cells, second.cells
     own = fold.map
-    moved = own(cells, first.known)
+    moved = own(cells, first.attributes)
     steps, still = (moved - cells).norm(dim=-1), torch.zeros(truth.shape[:2], dtype=torch.float32)
     return {
         **_potential(own, first, second),
@@ -231,8 +231,8 @@ def _over_folds(found: Sequence[dict[str, float]]) -> dict[str, float]:
 
 
 def _mean_of_known(values: list[float]) -> float:
-    known = [value for value in values if not math.isnan(value)]
-    return sum(known) / len(known) if known else math.nan
+    attributes = [value for value in values if not math.isnan(value)]
+    return sum(attributes) / len(attributes) if attributes else math.nan
 
 
 @dataclass(frozen=True)
@@ -240,14 +240,14 @@ class _Side:
     """Cells of one problem: (1, n, d), stratum after stratum.
 
     ``weights`` are (1, n) or None, ``rows`` (n,) in the store, ``sizes`` those of the strata, and
-    ``known`` what is known of the cells, (1, n) or None.
+    ``attributes`` those of the cells, (1, n) or None.
     """
 
     cells: Tensor
     weights: Tensor | None
     rows: Tensor
     sizes: list[int]
-    known: Attributes | None
+    attributes: Attributes | None
 
     @classmethod
     def of(cls, population: Population, problem: int) -> "_Side":
@@ -257,8 +257,8 @@ class _Side:
         sizes = found[groups].tolist()
         chosen = torch.cat([row[:n] for row, n in zip(positions[groups], sizes, strict=True)])[None]
         weights = population.weights_at(chosen)
-        rows, known = population.rows[chosen[0]], population.known_at(chosen)
-        return cls(population.take(chosen), weights, rows, sizes, known)
+        rows, attributes = population.rows[chosen[0]], population.attributes_at(chosen)
+        return cls(population.take(chosen), weights, rows, sizes, attributes)
 
     def strata(self, values: Tensor) -> list[tuple[Tensor, Tensor | None]]:
         """Values (1, n, …) of each stratum's cells, and their weights."""

@@ -85,9 +85,9 @@ class CombinedFold:
         """The combination of the others."""
         return self._moved
 
-    def _moved(self, cells: Tensor, known: Attributes | None) -> Tensor:
+    def _moved(self, cells: Tensor, attributes: Attributes | None) -> Tensor:
         stack = cells.expand(len(self.transport.names), -1, -1)
-        moves = (self.transport(stack, known) - stack)[self.others].mean(0)
+        moves = (self.transport(stack, attributes) - stack)[self.others].mean(0)
         return cells + self.combination.apply(moves, cells[0])
 
     @property

@@ -41,7 +41,7 @@ def instability(transport: Stack, members: Tensor, source: Population) -> dict[i
         start, end = bounds[problems[0]], bounds[problems[0] + 1]
         draw = generator(transport.seed, transport.names[problems[0]], "instability")
         positions = (start + torch.randperm(end - start, generator=draw)[:LIMIT])[None]
-        cells, known = source.take(positions), source.known_at(positions)
+        cells, known = source.take(positions), source.attributes_at(positions)
         moves = transport.take(problems)(cells.expand(len(problems), -1, -1), known) - cells
         way = moves.mean(0).norm(dim=-1).mean()
         pairs = [(first - second).norm(dim=-1).mean() for first, second in combinations(moves, 2)]

@@ -80,7 +80,7 @@ class JointStack(Stack):
         """Codes (P, n, k) of standardised cells (P, n, r)."""
 
     @abstractmethod
-    def reconstruct(self, codes: Tensor, known: Attributes) -> Tensor:
+    def reconstruct(self, codes: Tensor, attributes: Attributes) -> Tensor:
         """Mean standardised cells (P, n, r) of codes (P, n, k) with known attributes (P, n)."""
 
     @abstractmethod
@@ -89,42 +89,42 @@ class JointStack(Stack):
 
     def fit(self, source: Population, target: Population) -> None:
         """Centre and scale of the logarithms of the doses of treated cells."""
-        known = source.attributes
-        if known is None or self.settings.dose is None:
+        attributes = source.attributes
+        if attributes is None or self.settings.dose is None:
             return
-        doses = known.log_dose[known.condition > 0]
+        doses = attributes.log_dose[attributes.condition > 0]
         self.dose_centre.fill_(float(doses.mean()))
         spread = float(doses.std())
         self.dose_scale.fill_(spread if spread > 1e-6 else 1.0)
 
-    def standardised_dose(self, known: Attributes) -> Tensor:
+    def standardised_dose(self, attributes: Attributes) -> Tensor:
         """Logarithms of doses with mean 0 and variance 1 over treated training cells, (P, n)."""
-        return (known.log_dose - self.dose_centre) / self.dose_scale
+        return (attributes.log_dose - self.dose_centre) / self.dose_scale
 
     def move(self, cells: Tensor) -> Tensor:
         """Where standardised cells (P, n, r) go of which nothing else is known."""
         return self.counterfactual(cells, self._unknown(cells))
 
-    def counterfactual(self, cells: Tensor, known: Attributes) -> Tensor:
+    def counterfactual(self, cells: Tensor, attributes: Attributes) -> Tensor:
         """Where standardised cells (P, n, r) with attributes (1, n) or (P, n) go.
 
         With ``decode="delta"`` a cell moves by what the swap changes in its reconstruction, and
         keeps what the model cannot reconstruct.
         """
-        known = known.expand(*cells.shape[:2])
+        attributes = attributes.expand(*cells.shape[:2])
         codes = self.encode(cells)
-        condition = torch.full_like(known.condition, self.towards)
-        found = self.reconstruct(codes, replace(known, condition=condition))
+        condition = torch.full_like(attributes.condition, self.towards)
+        found = self.reconstruct(codes, replace(attributes, condition=condition))
         if self.settings.decode == "direct":
             return found
-        own = self.reconstruct(codes, replace(known, condition=torch.zeros_like(condition)))
+        own = self.reconstruct(codes, replace(attributes, condition=torch.zeros_like(condition)))
         return cells + found - own
 
-    def forward(self, cells: Tensor, known: Attributes | None = None) -> Tensor:
+    def forward(self, cells: Tensor, attributes: Attributes | None = None) -> Tensor:
         """T(x), (P, n, d), in the units of ``cells``, see :meth:`Stack.forward`."""
         standardised = self.standardise(cells)
-        known = self._unknown(standardised) if known is None else known
-        moves = self.counterfactual(standardised, known) - standardised
+        attributes = self._unknown(standardised) if attributes is None else attributes
+        moves = self.counterfactual(standardised, attributes) - standardised
         return self.in_space(cells, moves)
 
     def _unknown(self, cells: Tensor) -> Attributes:
@@ -155,20 +155,22 @@ class JointPhase(Phase):
 
     def others(self, source: Population) -> Population | None:
         """Training cells of all conditions but source and target; None where there are none."""
-        known = source.attributes
-        assert known is not None, NEEDS_ATTRIBUTES
-        rows = torch.nonzero(known.condition >= 2)[:, 0]
+        attributes = source.attributes
+        assert attributes is not None, NEEDS_ATTRIBUTES
+        rows = torch.nonzero(attributes.condition >= 2)[:, 0]
         if not len(rows):
             return None
-        weights = None if source.weights is None else [known.weight[rows]] * source.n_problems
+        weights = None if source.weights is None else [attributes.weight[rows]] * source.n_problems
         others = Population.from_groups(source.cells, [rows] * source.n_problems, weights=weights)
-        return others.with_attributes(known)
+        return others.with_attributes(attributes)
 
     def validate(self, held_out: Batch, score: Score) -> Tensor:
         """Held-out value (P,), in the maps' units: energy distance of moved to target cells."""
-        (source,), known = held_out.source, held_out.attributes
-        assert known is not None, NEEDS_ATTRIBUTES
-        return score(energy_distance, self.stack.counterfactual(source, known), held_out.target)
+        (source,), attributes = held_out.source, held_out.attributes
+        assert attributes is not None, NEEDS_ATTRIBUTES
+        return score(
+            energy_distance, self.stack.counterfactual(source, attributes), held_out.target
+        )
 
 
 NEEDS_ATTRIBUTES = "A joint method needs the attributes of its cells."

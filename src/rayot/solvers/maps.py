@@ -123,14 +123,14 @@ class Maps(nn.Module, ABC):
             return cells
         return (cells - self.centre) / self.scale
 
-    def forward(self, cells: Tensor, known: Attributes | None = None) -> Tensor:
+    def forward(self, cells: Tensor, attributes: Attributes | None = None) -> Tensor:
         """T(x), (P, n, d), in the units of ``cells``.
 
         Parameters
         ----------
         cells
             (P, n, d) or (1, n, d).
-        known
+        attributes
             What is known of them, (1, n), for methods whose maps depend on it.
         """
         standardised = self.standardise(cells)

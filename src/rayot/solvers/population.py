@@ -198,7 +198,7 @@ class Population:
         """Weights at positions in ``rows``, in the same shape; None where all are alike."""
         return None if self.weights is None else self.weights[positions]
 
-    def known_at(self, positions: Tensor) -> Attributes | None:
+    def attributes_at(self, positions: Tensor) -> Attributes | None:
         """Attributes at positions in ``rows``, in the same shape; None where there are none."""
         return None if self.attributes is None else self.attributes.at(self.rows[positions])
 

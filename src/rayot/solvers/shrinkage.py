@@ -81,7 +81,7 @@ def _energies_of(transport: Stack, fold: Fold, group: int) -> tuple[Tensor, Tens
     )
     mine, theirs = positions[group, : sizes[group]], others[group, : other_sizes[group]]
     cells, truth = source.take(mine[None]), target.take(theirs[None])
-    moves = transport(cells, source.known_at(mine[None]))[0] - cells[0]
+    moves = transport(cells, source.attributes_at(mine[None]))[0] - cells[0]
     moved = cells + STRENGTHS.view(-1, 1, 1) * moves
     weights, other_weights = (
         torch.ones(len(rows), dtype=torch.float32) if found is None else found

@@ -87,7 +87,7 @@ def train_conditional(
         p_values = _p_values(names, families, source, target, seed)
         if settings.shrink:
             maps.strengths[:] = (p_values <= SIGNIFICANCE).float()
-        of_each = maps.given(maps.conditions[0], names, maps.strengths)
+        of_each = maps.of_conditions(maps.conditions[0], names, maps.strengths)
         apart = Fold.stack(of_each, *(replace(side, n_strata=1) for side in validation))
         p_values = p_values.repeat(source.n_problems)
         report = diagnostics([[each] for each in apart], p_values, labels, MATCH_TYPES)

@@ -35,7 +35,7 @@ class HeldOut:
         with torch.no_grad():
             cells = phase.carry(stack.standardise(source.take(at)), None)
         of_target = stack.standardise(target.take(others.view(source.n_problems, -1)))
-        self.batch = Batch(cells, of_target, source.n_strata, attributes=source.known_at(at))
+        self.batch = Batch(cells, of_target, source.n_strata, attributes=source.attributes_at(at))
         self.sizes = list(zip(sizes.tolist(), other_sizes.tolist(), strict=True))
         self.weights = source.weights_at(positions), target.weights_at(others)
 

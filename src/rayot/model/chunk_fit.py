@@ -24,6 +24,7 @@ from rayot.solvers import (
     generator,
     permutation_test,
 )
+from rayot.solvers.report import Report
 from rayot.train.threads import threads_for
 
 SAVED = {
@@ -62,7 +63,7 @@ class FittedChunk:
 
     state: dict[str, np.ndarray]
     history: dict[str, dict[str, np.ndarray]]
-    diagnostics: list[dict[str, Any]]
+    diagnostics: list[Report]
     combinations: list[Combination | None]
     displacement: np.ndarray
 
@@ -215,7 +216,7 @@ def _failed(chunk: Chunk, d: int, message: str) -> FittedChunk:
     transport = chunk.stack(d)
     transport.strength.zero_()
     n_problems = len(chunk.names)
-    report = [
+    report: list[Report] = [
         {"strength": 0.0, "mean_step": 0.0, "certificate": "poor", "reason": message}
         for _ in range(n_problems)
     ]

@@ -44,10 +44,11 @@ from rayot.model.w1ot import W1OT
 from rayot.representation import Representation, representation_of
 from rayot.representation.resolve import has_decoder
 from rayot.solvers import ConditionalMap, ConditionalW1Settings, Settings, W1Map, worst
+from rayot.solvers.report import Report
 from rayot.train import TRAINING, TrainingKeywords, TrainingOptions, train_conditional
 from rayot.train.runner import Fit
 
-UNSEEN = {
+UNSEEN: Report = {
     "certificate": "check",
     "reason": "This condition was not in training, so no cells say how good its map is. Try some "
     "of its own: rayot.tl.evaluate scores the map by them.",
@@ -354,7 +355,7 @@ class ConditionalW1OT(StackModel):
             )
         return pd.DataFrame(rows)
 
-    def _reports(self, condition: Condition) -> list[dict[str, Any]]:
+    def _reports(self, condition: Condition) -> list[Report]:
         """Diagnostics of each member's map of a condition; none if it is new."""
         if condition not in self.training_conditions:
             return []

@@ -32,6 +32,7 @@ from rayot.model.prediction import Prediction, predicted_obs
 from rayot.model.prediction_file import write_predictions
 from rayot.model.stack_model import StackModel
 from rayot.solvers import Attributes, ensemble_report, worst
+from rayot.solvers.report import Report
 from rayot.train.threads import threads_for
 
 BLOCK_ROWS = 1024
@@ -74,7 +75,7 @@ class FittedMap(StackModel):
         return self.data.dose
 
     @property
-    def diagnostics(self) -> dict[str, Any]:
+    def diagnostics(self) -> Report:
         """Held-out figures of the fit, see :func:`rayot.solvers.diagnostics.diagnostics`.
 
         Of an ensemble they are means over its members, and ``instability`` says how far the moves
@@ -85,8 +86,8 @@ class FittedMap(StackModel):
         ``n_strata_left_out`` strata; :attr:`unseen_strata` has each.
         """
         self._check_trained()
-        found = summary_of(self.diagnostics_, self.problems.n_seeds)
-        return found if self.unseen is None else {**found, **self.unseen.summary}
+        report = summary_of(self.diagnostics_, self.problems.n_seeds)
+        return report if self.unseen is None else self.unseen.beside(report)
 
     @property
     def diagnostics_table(self) -> pd.DataFrame:
@@ -486,7 +487,7 @@ class FittedMap(StackModel):
         return summary
 
 
-def summary_of(reports: Sequence[dict[str, Any]], n_seeds: int) -> dict[str, Any]:
+def summary_of(reports: Sequence[Report], n_seeds: int) -> Report:
     """Diagnostics of one prediction: of each stratum those of all members, then the worst.
 
     Parameters

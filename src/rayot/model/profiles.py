@@ -26,6 +26,7 @@ from rayot.model.problems import Problems
 from rayot.representation import Representation, representation_of
 from rayot.solvers import ProfileMap, Settings, Stack
 from rayot.solvers.profiles import ProfileSettings, described
+from rayot.solvers.report import Report
 from rayot.train import TrainingOptions
 from rayot.train.runner import Fit
 
@@ -116,8 +117,8 @@ class ProfileMethod(Method):
             "The shift follows from other perturbations; nothing was held out to judge it by. Try "
             "cells of the target: rayot.tl.evaluate scores the shift by them."
         )
-        report = {"strength": 1.0, "certificate": "check", "reason": reason}
-        return module.eval(), Fit({}, [dict(report) for _ in range(len(self.problems))])
+        report: Report = {"strength": 1.0, "certificate": "check", "reason": reason}
+        return module.eval(), Fit({}, [report.copy() for _ in range(len(self.problems))])
 
     def _training_rows(self, adata: AnnData, data: DataSpec) -> np.ndarray:
         if data.split_key is None:

@@ -31,6 +31,7 @@ from rayot.data.spec import DataSpec
 from rayot.representation import Representation
 from rayot.representation.resolve import KINDS, representation_from_saved
 from rayot.solvers import Combination, Settings, Stack
+from rayot.solvers.report import Report
 
 Arrays = dict[str, np.ndarray]
 
@@ -434,7 +435,7 @@ def check_reports(reports: Sequence[Mapping[str, Any]], counts: Sequence[int]) -
                 raise ValueError(f"{where}.{name} must be a single value.")
 
 
-def with_no_effect(report: dict[str, Any]) -> dict[str, Any]:
+def with_no_effect(report: Report) -> Report:
     """Diagnostics of a map, where earlier versions called one "good" that finds no effect."""
     # Only a map without a detectable effect was ever called good that moves no cell.
     still = 0 in (report.get("strength"), report.get("mean_step"))

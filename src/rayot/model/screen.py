@@ -51,6 +51,7 @@ from rayot.model.training_sample import may_calibrate
 from rayot.representation import Representation, representation_of
 from rayot.representation.resolve import has_decoder
 from rayot.solvers import Settings
+from rayot.solvers.report import Report
 from rayot.train import TRAINING, TrainingKeywords, TrainingOptions
 from rayot.train.checkpoints import held
 
@@ -360,7 +361,7 @@ class Screen(Model, Mapping[str, Method]):
         self._check_trained()
         return self._figures
 
-    def _reports(self, name: str) -> list[dict[str, Any]]:
+    def _reports(self, name: str) -> list[Report]:
         return self.stack.diagnostics[self.stack.rows(name)]
 
     @property

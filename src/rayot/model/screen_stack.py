@@ -19,6 +19,7 @@ from rayot.model.chunk_fit import FittedChunk
 from rayot.model.problems import Problems, check_count, problems_of
 from rayot.model.saved import SavedCombination, check_array, check_names
 from rayot.solvers import Combination, Stack
+from rayot.solvers.report import Report
 
 
 class SavedProblems(TypedDict):
@@ -34,7 +35,7 @@ class SavedStack(TypedDict):
 
     problems: dict[str, SavedProblems]
     combinations: dict[str, SavedCombination]
-    diagnostics: list[dict[str, Any]]
+    diagnostics: list[Report]
     history: dict[str, list[str]]
 
 
@@ -61,7 +62,7 @@ class ScreenStack:
     problems: dict[str, Problems]
     state: dict[str, np.ndarray]
     history: dict[str, pd.DataFrame]
-    diagnostics: list[dict[str, Any]]
+    diagnostics: list[Report]
     combinations: dict[str, Combination]
     displacement: np.ndarray
 
@@ -89,7 +90,7 @@ class ScreenStack:
         place = {name: number for number, name in enumerate(names)}
         targets = {each.names[0]: name for name, each in problems.items()}
         state: dict[str, np.ndarray] = {}
-        diagnostics: list[dict[str, Any]] = [{}] * len(names)
+        diagnostics: dict[int, Report] = {}
         displacement = np.zeros((len(names), *shape), dtype=np.float32)
         combinations: dict[str, Combination] = {}
         curves: dict[str, list[pd.DataFrame]] = {}
@@ -110,7 +111,8 @@ class ScreenStack:
                 table = pd.DataFrame(columns).assign(weight=len(of_chunk))
                 curves.setdefault(phase, []).append(table)
         history = {phase: _mean_curve(tables) for phase, tables in curves.items()}
-        return cls(problems, state, history, diagnostics, combinations, displacement)
+        reports = [diagnostics[row] for row in range(len(names))]
+        return cls(problems, state, history, reports, combinations, displacement)
 
     @property
     def table(self) -> pd.DataFrame:

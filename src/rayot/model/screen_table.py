@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 
 from rayot.data import checks
 from rayot.model import saved
 from rayot.model.saved import Figure
+from rayot.solvers.report import Report
 
 FIGURES = (
     "strength",
@@ -34,7 +35,7 @@ TABLE = {
 """Types of its columns."""
 
 
-def still(p_value: float, q_value: float) -> dict[str, Any]:
+def still(p_value: float, q_value: float) -> Report:
     """Diagnostics of a perturbation that was not fitted."""
     return {
         "p_value": p_value,
@@ -52,5 +53,8 @@ def table_of(columns: dict[str, list[Any]]) -> pd.DataFrame:
     if len(n_rows) != 1:
         raise ValueError(f"the columns of its table have different lengths, {sorted(n_rows)}.")
     checks.unique(columns["perturbation"], "table.perturbation")
-    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-    return pd.DataFrame(list(map(saved.with_no_effect, rows)), columns=list(columns))
+    rows = [
+        saved.with_no_effect(cast(Report, dict(zip(columns, row, strict=True))))
+        for row in zip(*columns.values(), strict=True)
+    ]
+    return pd.DataFrame(rows, columns=list(columns))

@@ -24,6 +24,7 @@ from rayot.model.unseen import UnseenStrata
 from rayot.representation import Representation
 from rayot.solvers import Combination, Settings, Stack
 from rayot.solvers.phase import Sides
+from rayot.solvers.report import Report
 from rayot.train import TRAINING, TrainingKeywords, TrainingOptions
 from rayot.train.runner import Fit
 
@@ -115,7 +116,7 @@ class StackModel(Model):
     spread_of_genes: bool = True
     training_cells: np.ndarray | None = None
     training_: dict[str, Any]
-    diagnostics_: list[dict[str, Any]]
+    diagnostics_: list[Report]
 
     _sides: Sides | None = None
     """Training cells of source and target; None of a model that was loaded."""

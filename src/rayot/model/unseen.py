@@ -14,6 +14,7 @@ from rayot._public import warn
 from rayot.model.problems import Problems
 from rayot.model.saved import check
 from rayot.solvers import CERTIFICATES, diagnostics_left_out
+from rayot.solvers.report import Report
 from rayot.train.runner import Fit
 
 NEXT = {
@@ -39,8 +40,8 @@ class UnseenStrata:
         those of the others, see :class:`rayot.model.training_distance.TrainingDistance`.
     """
 
-    figures: dict[str, Any]
-    strata: dict[str, dict[str, Any]]
+    figures: Report
+    strata: dict[str, Report]
 
     @classmethod
     def of(
@@ -104,12 +105,15 @@ class UnseenStrata:
             )
         return word, reason
 
-    @property
-    def summary(self) -> dict[str, Any]:
-        """What the diagnostics of the model say of strata that were left out."""
-        names = ("certificate", "reason", "share_left")
-        found = {f"unseen_{name}": self.figures[name] for name in names}
-        return {**found, "n_strata_left_out": len(self.strata)}
+    def beside(self, report: Report) -> Report:
+        """Diagnostics of a model, with what they say of strata that were left out."""
+        return {
+            **report,
+            "unseen_certificate": self.figures["certificate"],
+            "unseen_reason": self.figures["reason"],
+            "unseen_share_left": self.figures["share_left"],
+            "n_strata_left_out": len(self.strata),
+        }
 
     def of_cells(
         self, strata: np.ndarray, known: Sequence[str], distance: np.ndarray
@@ -169,9 +173,7 @@ class UnseenStrata:
         return cls(values["figures"], values["strata"])
 
 
-def _word(
-    figures: dict[str, Any], strata: dict[str, dict[str, Any]], advice: str
-) -> tuple[str, str]:
+def _word(figures: Report, strata: dict[str, Report], advice: str) -> tuple[str, str]:
     """By the mean over strata; "check" where it is good and the worst of them is poor."""
     word, reason = figures["certificate"], figures["reason"]
     said = f"Of {len(strata)} strata, each left out of a fit once: {reason[0].lower()}{reason[1:]}"

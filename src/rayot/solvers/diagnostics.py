@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import cast
 
 import numpy as np
 import ot
@@ -16,6 +16,7 @@ from rayot.solvers.dual import dual_value
 from rayot.solvers.energy import distances, energy_distance
 from rayot.solvers.fold import CombinedFold, Fold, Map
 from rayot.solvers.population import Population
+from rayot.solvers.report import Report
 from rayot.solvers.stack import Stack
 
 LIMIT = 512
@@ -42,7 +43,7 @@ def diagnostics(
     labels: tuple[Tensor, Tensor] | None = None,
     match_types: str = MATCH_TYPES,
     strengths: Tensor | None = None,
-) -> list[dict[str, Any]]:
+) -> list[Report]:
     """Held-out figures of each problem, in units of the data.
 
     Cells are compared within their stratum, but for exact distances and cell types; figures are
@@ -108,7 +109,7 @@ def diagnostics_left_out(
     folds: Sequence[Fold | CombinedFold],
     p_value: float,
     labels: tuple[Tensor, Tensor] | None = None,
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+) -> tuple[Report, list[Report]]:
     """Figures of a map on strata that it has not seen.
 
     Parameters
@@ -136,11 +137,11 @@ def diagnostics_left_out(
 
 def _report(
     figures: Sequence[dict[str, float]], strength: float, p_value: float, match_types: str
-) -> dict[str, Any]:
+) -> Report:
     """Figures of one problem, by those of its folds, with the word about them."""
     means = _over_folds(figures)
     initial, residual = means["initial_energy_distance"], means["residual_energy_distance"]
-    found: dict[str, Any] = {
+    found = {
         **means,
         "gap": means["mean_step"] - means["held_out_dual"],
         "floor_energy_distance": abs(means["floor_energy_distance"]),
@@ -150,10 +151,10 @@ def _report(
         "n_folds": len(figures),
     }
     word, reason = certificate(found, match_types)
-    return {**found, "certificate": word, "reason": reason}
+    return cast(Report, {**found, "certificate": word, "reason": reason})
 
 
-def ensemble_report(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def ensemble_report(reports: Sequence[Report]) -> Report:
     """Diagnostics of members' mean: means of their figures, and the word that follows from them.
 
     Each member is judged by other held-out cells, as folds are. The worst of five words would be a
@@ -169,22 +170,22 @@ def ensemble_report(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
         return worst(reports)
     rules: dict[str, Callable[[list[float]], float]] = {**RULES, "n_cells": min, "n_folds": max}
     means = {
-        name: rules.get(name, _mean_of_known)([each[name] for each in reports])
+        name: rules.get(name, _mean_of_known)([cast(Any, each)[name] for each in reports])
         for name in reports[0]
         if name not in ("certificate", "reason")
     }
     initial, residual = means["initial_energy_distance"], means["residual_energy_distance"]
     means["share_left"] = residual / initial if initial > 0 else float("nan")
     word, reason = certificate(means)
-    return {**means, "certificate": word, "reason": reason}
+    return cast(Report, {**means, "certificate": word, "reason": reason})
 
 
-def worst(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def worst(reports: Sequence[Report]) -> Report:
     """The diagnostics of the map that is to be trusted least; one without an effect comes last."""
     return min(reports, key=lambda each: CERTIFICATES.index(each["certificate"]))
 
 
-def _follows(report: dict[str, Any]) -> bool:
+def _follows(report: Report) -> bool:
     # Members are judged before they are compared with each other.
     figures = {name: value for name, value in report.items() if name != "instability"}
     try:

@@ -93,7 +93,7 @@ def train_conditional(
         report = diagnostics([[each] for each in apart], p_values, labels, MATCH_TYPES)
     for problem, message in failures_of(phases).items():
         for figures in report[problem * len(names) : (problem + 1) * len(names)]:
-            figures.update(certificate="poor", reason=message)
+            figures.update({"certificate": "poor", "reason": message})
     return Fit({phase.name: columns_of(phase) for phase in phases}, report)
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -18,6 +17,7 @@ from rayot.solvers import (
     permutation_test,
     shrink,
 )
+from rayot.solvers.report import Report
 from rayot.train.checkpoints import FOLDS, LEFT_OUT, claimed, fingerprint_of
 from rayot.train.folds import cross_fit, fold_counts, folds_per_problem, stacks_of
 from rayot.train.left_out import LeftOut, fit_without_strata, strata_left_out
@@ -43,7 +43,7 @@ class Fit:
     """
 
     history: dict[str, dict[str, np.ndarray]]
-    diagnostics: list[dict[str, Any]]
+    diagnostics: list[Report]
     left_out: LeftOut = field(default_factory=LeftOut)
 
 
@@ -159,7 +159,7 @@ def train_transport(
         )
     for problem, judge in enumerate(judges):
         if message := failures.get(problem) or crossed.failures.get(judge):
-            report[problem].update(certificate="poor", reason=message)
+            report[problem].update({"certificate": "poor", "reason": message})
     return Fit({phase.name: columns_of(phase) for phase in phases}, report, left_out)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, pairwise
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, TypedDict, cast
 
 import numpy as np
 import pandas as pd
@@ -35,7 +35,7 @@ class SavedStack(TypedDict):
 
     problems: dict[str, SavedProblems]
     combinations: dict[str, SavedCombination]
-    diagnostics: list[Report]
+    diagnostics: list[dict[str, Any]]
     history: dict[str, list[str]]
 
 
@@ -213,7 +213,7 @@ class ScreenStack:
             problems,
             groups["stack"],
             saved.history_of(values["history"], groups["history"]),
-            list(map(saved.with_no_effect, values["diagnostics"])),
+            [saved.with_no_effect(cast(Report, each)) for each in values["diagnostics"]],
             {},
             displacement,
         )

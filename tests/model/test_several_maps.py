@@ -99,7 +99,7 @@ def test_balanced_strata_share_one_map(patients):
     assert patients.uns["w1ot"]["strata"]["mode"] == "balanced"
     assert "w1ot_sd" not in patients.layers
     assert "w1ot_step_sd" not in patients.obs
-    np.testing.assert_allclose(mean_move(patients, "a"), (3, 0, 0), atol=1.2)
+    np.testing.assert_allclose(mean_move(patients, "a"), (3, 0, 0), atol=0.8)
 
 
 def test_a_stratum_without_a_condition_is_named_and_left_out(patients, caplog):

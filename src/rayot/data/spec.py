@@ -143,7 +143,9 @@ class DataSpec:
         if tuple(adata.var_names) != self.var_names:
             block = block[:, checks.aligned_genes(adata.var_names, self.var_names)]
         # Sums over genes have the same bits only if they go over them in the same order in memory.
-        return block.sorted_indices() if sparse.issparse(block) else np.ascontiguousarray(block)
+        return (
+            np.ascontiguousarray(block) if isinstance(block, np.ndarray) else block.sorted_indices()
+        )
 
     def in_gene_order(self, adata: AnnData) -> AnnData:
         """The cells with the genes of the model alone, in its order; a view where they have others.

@@ -15,12 +15,11 @@ import scanpy as sc
 from mudata import MuData
 
 import rayot as rt
-from rayot.model import Screen
+from rayot.model import screen_fit
 from rayot.model.chunk_fit import FittedChunk, fit_chunk
 from rayot.model.method import method_of
 from rayot.model.methods import METHODS
 from rayot.model.profiles import ProfileMethod
-from rayot.train import TrainingOptions
 
 QUICK = {"max_steps": 10, "batch_size": 32, "n_folds": 1, "show_progress_bar": False}
 MODALITIES = "ignore:(From 0.4 .update|Cannot join columns)"
@@ -142,11 +141,18 @@ class Case:
 
 
 def chunk_of(cells):
-    screen = Screen(cells, rt.model.W1OT.setup_anndata(cells), "control", batch_size=32)
-    screen._cells.encode_control(screen.representation, screen.settings, 0)
-    problems = [screen._problems(screen._cells, name) for name in ("drug_000", "drug_001")]
-    settings = screen.settings.with_limits(10, None)
-    return screen._cells.chunk(problems, settings, 0, TrainingOptions(progress=False, n_folds=1))
+    """What a screen would fit, which ends before it does."""
+    chunks = []
+
+    def keep(chunk, p_values):
+        chunks.append(chunk)
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(screen_fit, "fit_chunk", keep)
+        with pytest.raises(KeyboardInterrupt):
+            rt.tl.screen(cells.copy(), "control", fdr=None, **QUICK)
+    return chunks[0]
 
 
 @contextmanager

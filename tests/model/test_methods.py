@@ -44,7 +44,7 @@ def test_the_way_back_of_w2ot_undoes_its_map(cells, quick):
     gap = control.obsm["X_pca"].mean(0) - target.obsm["X_pca"].mean(0)
     found = back.predict(target, write_genes=False).obsm["X_w2ot"].mean(0)
     left = control.obsm["X_pca"].mean(0) - found
-    assert np.linalg.norm(left) < 0.5 * np.linalg.norm(gap)
+    assert np.linalg.norm(left) < 0.2 * np.linalg.norm(gap)
     # The way there is as it was.
     assert (model.source_key, model.target_key) == (SOURCE, TARGET)
 

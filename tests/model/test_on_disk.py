@@ -27,7 +27,7 @@ def many(monkeypatch):
 
 @pytest.fixture
 def in_components(quick):
-    return quick | {"plan_kwargs": {"n_components": 10}, "write_genes": False}
+    return quick | {"plan_kwargs": {"n_components": 10}, "write_genes": False, "n_folds": 1}
 
 
 def on_disk(cells, folder):
@@ -133,7 +133,8 @@ def test_a_scratch_file_gives_the_fit_of_memory(cells, quick, tmp_path, monkeypa
     cells.obsm["X_mine"] = cells.obsm["X_pca"]
     if kind == "dense":
         cells.X = cells.X.toarray()
-    fit = {**quick, "write_genes": False, "checkpoint_dir": tmp_path, **options}
+    few = {"max_steps": 5, "n_folds": 2, "write_genes": False}
+    fit = {**quick, **few, "checkpoint_dir": tmp_path, **options}
     # Blocks of 16 cells, so that those held before it is known that they are too many are several.
     monkeypatch.setattr("rayot.data.matrix.CHUNK_ELEMENTS", 16 * cells.n_vars)
     expected = rt.tl.w1ot(cells, SOURCE, TARGET, **fit, resume=False)
@@ -193,6 +194,8 @@ def test_a_file_holds_what_predict_returns(cells, quick, tmp_path, suffix, use_r
         strata_key="cell_type",
         strata="separate",
         n_seeds=2,
+        n_folds=1,
+        leave_out_strata=False,
         **quick,
     )
     expected = model.predict(cells, key="new")

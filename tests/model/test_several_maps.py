@@ -32,7 +32,9 @@ def patients():
 
 
 def fit(adata, **options):
-    options = {"max_steps": 150, "batch_size": 60, **options}
+    # Maps and what is written of them, and not how they are judged.
+    alone = {"n_folds": 1, "leave_out_strata": False}
+    options = {"max_steps": 150, "batch_size": 60, **alone, **options}
     return rt.tl.w1ot(
         adata, SOURCE, TARGET, preset="fast", show_progress_bar=False, clip=False, **options
     )
@@ -97,7 +99,7 @@ def test_balanced_strata_share_one_map(patients):
     assert patients.uns["w1ot"]["strata"]["mode"] == "balanced"
     assert "w1ot_sd" not in patients.layers
     assert "w1ot_step_sd" not in patients.obs
-    np.testing.assert_allclose(mean_move(patients, "a"), (3, 0, 0), atol=1.2)
+    np.testing.assert_allclose(mean_move(patients, "a"), (3, 0, 0), atol=0.8)
 
 
 def test_a_stratum_without_a_condition_is_named_and_left_out(patients, caplog):

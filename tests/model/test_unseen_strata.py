@@ -148,7 +148,10 @@ def test_every_method_of_pairs_says_so(method):
     options = {"strata_key": "group", "max_steps": 100, "show_progress_bar": False}
     model = getattr(rt.tl, method)(adata, "control", "perturbed", **options)
     assert len(model.unseen_strata) == 3
-    assert model.diagnostics["unseen_share_left"] < 0.5
+    # Groups answer alike, so that one that was not seen is mapped as well as those that were.
+    found = model.diagnostics
+    assert found["unseen_share_left"] == pytest.approx(found["share_left"], abs=0.05)
+    assert found["share_left"] < 0.3
 
 
 def test_new_groups_are_told_what_to_expect(alike, unlike):

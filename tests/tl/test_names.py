@@ -54,7 +54,7 @@ def test_perturbations_of_any_name_are_fitted_and_written(cells, quick, name, tm
     conditional.save(tmp_path / "conditional")
     again = rt.model.ConditionalW1OT.load(tmp_path / "conditional")
     pd.testing.assert_frame_equal(again.predict(cells[:3].copy(), name).to_df(), found)
-    screen = rt.tl.screen(cells, SOURCE, fdr=None, **quick)
+    screen = rt.tl.screen(cells, SOURCE, fdr=None, n_folds=1, **quick)
     assert list(screen) == [name]
     screen.save(tmp_path / "screen")
     loaded = rt.model.Screen.load(tmp_path / "screen")

@@ -56,7 +56,7 @@ def test_a_translation_is_learned(preset):
     with torch.no_grad():
         moved = transport(x) - x
     # A discriminator overshoots and comes back; the energy distance settles.
-    tolerance = 1.5 if preset == "paper" else 0.2
+    tolerance = 0.75 if preset == "paper" else 0.2
     assert torch.allclose(moved.mean(1), torch.tensor([[3.0, 0.0, 0.0]]), atol=tolerance)
 
 
@@ -244,7 +244,7 @@ class Hold(pl.Callback):
 
 draws = torch.Generator().manual_seed(0)
 both = torch.randn(800, 3, generator=draws)
-settings = W1Settings.from_preset("fast", potential_steps=2000, step_steps=200, n_rays=1)
+settings = W1Settings.from_preset("fast", potential_steps=600, step_steps=200, n_rays=1)
 transport = W1Map(3, ["a"], settings, 0)
 populations = [Population.from_groups(both, [rows]) for rows in torch.arange(800).split(400)]
 try:

@@ -184,6 +184,10 @@ def test_once_it_is_trained_it_says_how_good_it_is_and_what_comes_next(case):
         assert words.endswith("{certificate}: {reason}".format(**model.diagnostics))
 
 
+def test_parameters_are_said_before_training_too(case):
+    json.dumps(case.untrained.parameters())
+
+
 def test_training_fills_the_history(case):
     history = case.model.history
     assert bool(history) == (case.kind not in WITHOUT_STEPS)

@@ -6,6 +6,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
+import scanpy as sc
 import torch
 
 import rayot as rt
@@ -280,3 +281,14 @@ def test_what_a_model_keeps_of_its_cells_is_bounded():
     kept = of_cells(cells)
     assert kept.cells.size <= 2**21
     assert of_cells(np.zeros((100, 3), np.float32)) is None
+
+
+def test_a_cell_of_the_fit_is_not_its_own_neighbour():
+    """One cell is encoded with other last digits than many; another cell so near is no other."""
+    cells = rt.datasets.simulated(n_cells=200, n_genes=300, seed=0)
+    cells.X = cells.X.toarray()
+    sc.pp.pca(cells, n_comps=10)
+    model = rt.tl.mean_shift(cells, "control", "perturbed", use_rep="X_pca")
+    many = model.predict(cells[:20]).obs["mean_shift_distance"].to_numpy()
+    alone = [model.predict(cells[i : i + 1]).obs["mean_shift_distance"].iloc[0] for i in range(20)]
+    np.testing.assert_allclose(alone, many, rtol=1e-3)

@@ -254,3 +254,13 @@ def test_a_screen_takes_the_adversarial_preset_as_single_maps_do(cells, quick, t
     screen.save(tmp_path / "screen")
     loaded = rt.model.Screen.load(tmp_path / "screen")
     np.testing.assert_array_equal(loaded.predict(cells[:9], "perturbed").to_df().to_numpy(), found)
+
+
+def test_figures_of_a_saved_map_are_numbers(model, tmp_path, saved_folder):
+    model.save(tmp_path / "model")
+    folder = saved_folder(tmp_path / "model")
+    values = folder.values
+    values["diagnostics"][0]["p_value"] = "small"
+    folder.sign(values)
+    with pytest.raises(ValueError, match=r"diagnostics\[0\].p_value must be a number"):
+        W1OT.load(tmp_path / "model")

@@ -56,6 +56,9 @@ class SavedCombination(TypedDict):
 REPORT = {"certificate": Literal["good", "check", "poor", "no effect"], "reason": str}
 """What the diagnostics of a problem always have."""
 
+NUMBERS = {name for name, kind in get_type_hints(Report).items() if kind in (int, float)}
+"""What else they may have."""
+
 
 Figure = NewType("Figure", float)
 """A number that may be NaN or infinite, where ``float`` is finite."""
@@ -431,7 +434,9 @@ def check_reports(reports: Sequence[Mapping[str, Any]], counts: Sequence[int]) -
         where = f"diagnostics[{number}]"
         check({name: report.get(name) for name in REPORT}, REPORT, where)
         for name, value in report.items():
-            if isinstance(value, list | dict):
+            if name in NUMBERS:
+                check(value, Figure, f"{where}.{name}")
+            elif isinstance(value, list | dict):
                 raise ValueError(f"{where}.{name} must be a single value.")
 
 

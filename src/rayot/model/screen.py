@@ -191,6 +191,7 @@ class Screen(Model, Mapping[str, Method]):
         self.method, self.control, self.preset, self.seed = method, str(control), preset, seed
         self.settings = stack_of(method).settings_type.from_preset(preset, n_seeds, **plan_kwargs)
         self.data, self.strata, self.n_seeds = data, strata, n_seeds
+        self.training_ = {}
         if adata is None:
             check_fitted(representation)
             return

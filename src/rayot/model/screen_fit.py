@@ -237,7 +237,9 @@ def _expected_seconds(chunk: Chunk, p_values: Sequence[float] | None, n_steps: f
         fit_chunk(replace(chunk, settings=settings, options=options), p_values)
         seconds.append(time.perf_counter() - start)
     first, last = PROBED_STEPS
-    return seconds[1] + (n_steps - last) * (seconds[1] - seconds[0]) / (last - first)
+    # Two short fits may take as long as each other, or the second a little less.
+    per_step = max(0.0, seconds[1] - seconds[0]) / (last - first)
+    return seconds[1] + (n_steps - last) * per_step
 
 
 def _as_they_end(calls: Iterator[Any], n_jobs: int | None) -> Iterator[Any]:

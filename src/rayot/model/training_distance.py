@@ -22,6 +22,10 @@ NEIGHBOURS = 10
 BLOCK = 4096
 """Cells whose distances are held at once."""
 
+ITSELF = 1e-5
+"""In units of distances: below it a cell is taken for itself, as products of matrices have other
+last digits for one cell than for many."""
+
 
 @dataclass(frozen=True)
 class TrainingDistance:
@@ -94,9 +98,10 @@ class TrainingDistance:
         return float(self._from(self.cells[own], self.cells[~own]).mean())
 
     def _from(self, cells: np.ndarray, others: np.ndarray) -> np.ndarray:
+        """In units of :attr:`unit`."""
         blocks = torch.from_numpy(np.ascontiguousarray(cells)).split(BLOCK)
         fitted = torch.from_numpy(others)
-        found = torch.cat([_nearest(block, fitted) for block in blocks])
+        found = torch.cat([_nearest(block, fitted, ITSELF * self.unit) for block in blocks])
         return (found / self.unit).numpy()
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -134,10 +139,10 @@ def _mean_nearest(cells: Tensor, others: Tensor) -> Tensor:
     return found.topk(min(NEIGHBOURS, len(others)), largest=False).values.mean(1)
 
 
-def _nearest(cells: Tensor, others: Tensor) -> Tensor:
-    """Distance (n,) to the nearest of at least two others, to the second where that is no way."""
+def _nearest(cells: Tensor, others: Tensor, itself: float = 0.0) -> Tensor:
+    """Distance (n,) to the nearest of at least two others, to the second where it is the same."""
     # Products find the two fast, and differences say exactly how far they are.
     centre = others.mean(0)
     places = torch.cdist(cells - centre, others - centre).topk(2, largest=False).indices
     two = (cells[:, None] - others[places]).norm(dim=-1)
-    return torch.where(two.amin(1) == 0, two.amax(1), two.amin(1))
+    return torch.where(two.amin(1) <= itself, two.amax(1), two.amin(1))

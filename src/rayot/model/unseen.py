@@ -169,7 +169,8 @@ class UnseenStrata:
         if not values["strata"] or set(values["strata"]) - set(strata):
             raise ValueError("strata.unseen must be of strata of the fit.")
         for report in (values["figures"], *values["strata"].values()):
-            check({"certificate": report.get("certificate")}, {"certificate": str}, "strata.unseen")
+            words = {name: report.get(name) for name in ("certificate", "reason")}
+            check(words, dict.fromkeys(words, str), "strata.unseen")
         return cls(values["figures"], values["strata"])
 
 

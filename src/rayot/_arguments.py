@@ -75,10 +75,10 @@ def number(
     if isinstance(value, Real) and not isinstance(value, bool):
         if not isfinite(value):
             raise refused(name, f"finite and {wanted}", value)
-        found = float(value)
-        above = found > low if open_low else found >= low
-        if above and (found < high if open_high else found <= high):
-            return found
+        plain = float(value)
+        above = plain > low if open_low else plain >= low
+        if above and (plain < high if open_high else plain <= high):
+            return plain
     raise refused(name, wanted, value)
 
 
@@ -131,9 +131,9 @@ def texts(name: str, value: object) -> list[str]:
     if isinstance(value, str):
         return [text(name, value)]
     if isinstance(value, Iterable) and not isinstance(value, Mapping | bytes):
-        found = list(value)
-        if all(isinstance(each, str) for each in found):
-            return [str(each) for each in found]
+        names = list(value)
+        if all(isinstance(each, str) for each in names):
+            return [str(each) for each in names]
     raise refused(name, "a list of texts", value)
 
 
@@ -145,11 +145,11 @@ def one_of(name: str, value: object, choices: Iterable[object]) -> Any:  # noqa:
     ValueError
         If it is none of them.
     """
-    known = tuple(choices)
+    allowed = tuple(choices)
     # A list equals none of them, and an array is not compared.
-    if isinstance(value, str | bool | None) and value in known:
+    if isinstance(value, str | bool | None) and value in allowed:
         return value
-    raise refused(name, f"one of {known}", value)
+    raise refused(name, f"one of {allowed}", value)
 
 
 def clip(name: str, value: object) -> bool | str:

@@ -8,7 +8,7 @@ COMBINED_BY = "+"
 """Joins the parts of a combined perturbation."""
 
 
-def parts_of(name: str, known: Collection[str] = (), control: str | None = None) -> list[str]:
+def parts_of(name: str, names: Collection[str] = (), control: str | None = None) -> list[str]:
     """Parts of a combined perturbation, without the control.
 
     A name that is known whole is one part, and so is one with a plus at its end or two in a row,
@@ -18,7 +18,7 @@ def parts_of(name: str, known: Collection[str] = (), control: str | None = None)
     ----------
     name
         Of a perturbation.
-    known
+    names
         Names that are no combinations whatever they look like.
     control
         A part that changes nothing.
@@ -30,7 +30,7 @@ def parts_of(name: str, known: Collection[str] = (), control: str | None = None)
     (['A', 'B'], ['A+'], ['A'])
     """
     parts = [part.strip() for part in name.split(COMBINED_BY)]
-    if name in known or not all(parts):
+    if name in names or not all(parts):
         return [name]
     # Of nothing but the control itself there is no part to leave out.
     return [part for part in parts if part != control] or [name]

@@ -63,7 +63,7 @@ def takes(
     def decorate(function: Callable[Inputs, Output]) -> Callable[Inputs, Output]:
         expected = expanded(function, keywords, defaults, without)
         hints = get_type_hints(keywords)
-        known = {name: hint for name, hint in hints.items() if name not in without}
+        shown = {name: hint for name, hint in hints.items() if name not in without}
 
         @wraps(function)
         def called(*args: Inputs.args, **kwargs: Inputs.kwargs) -> Output:
@@ -74,8 +74,8 @@ def takes(
 
         own = {name: hint for name, hint in function.__annotations__.items() if name != "options"}
         called.__signature__ = expected  # type: ignore[attr-defined]
-        called.__annotations__ = {**own, **known}
-        called.__doc__ = _with_lines(function.__doc__ or "", (*known, "trainer_kwargs"))
+        called.__annotations__ = {**own, **shown}
+        called.__doc__ = _with_lines(function.__doc__ or "", (*shown, "trainer_kwargs"))
         return called
 
     return decorate

@@ -99,19 +99,19 @@ def public(
     """
 
     def decorate(function: Callable[Inputs, Output]) -> Callable[Inputs, Output]:
-        known: dict[str, Any] = {}
+        cached: dict[str, Any] = {}
 
         @wraps(function)
         def checked(*args: Inputs.args, **kwargs: Inputs.kwargs) -> Output:
-            if not known:
-                known["signature"] = signature(function)
-                known["checks"] = checks_of(known["signature"], checks)
+            if not cached:
+                cached["signature"] = signature(function)
+                cached["checks"] = checks_of(cached["signature"], checks)
             try:
-                bound = known["signature"].bind(*args, **kwargs)
+                bound = cached["signature"].bind(*args, **kwargs)
             except TypeError as error:
                 raise TypeError(f"{function.__name__}() {error}") from None
-            _check_columns(bound.arguments, known["signature"])
-            for name, check in known["checks"].items():
+            _check_columns(bound.arguments, cached["signature"])
+            for name, check in cached["checks"].items():
                 if name in bound.arguments:
                     bound.arguments[name] = check(name, bound.arguments[name])
             with ordinary_torch():
@@ -152,7 +152,7 @@ def renamed(
 
 def checks_of(expected: Signature, changes: Mapping[str, Check | None]) -> dict[str, Check]:
     """How each argument of a signature is checked."""
-    found: dict[str, Check] = {}
+    by_argument: dict[str, Check] = {}
     for name, parameter in expected.parameters.items():
         annotation = str(parameter.annotation)
         optional = annotation.endswith(" | None") or parameter.default is None
@@ -163,8 +163,8 @@ def checks_of(expected: Signature, changes: Mapping[str, Check | None]) -> dict[
         if "AnnData" in kind and kind not in BY_TYPE:
             check = annotated_data if "MuData" in kind else one_annotated_data
         if check is not None:
-            found[name] = _optional(check) if optional else check
-    return found
+            by_argument[name] = _optional(check) if optional else check
+    return by_argument
 
 
 def _optional(check: Check) -> Check:
@@ -234,8 +234,8 @@ def table_or_data(name: str, value: object) -> Any:  # noqa: ANN401
 
     if isinstance(value, pd.DataFrame | AnnData) or is_mudata(value):
         return value
-    found = type(value).__name__
-    raise TypeError(f"{name} must be a DataFrame, an AnnData or a MuData, found {found}.")
+    type_name = type(value).__name__
+    raise TypeError(f"{name} must be a DataFrame, an AnnData or a MuData, found {type_name}.")
 
 
 def is_mudata(value: object) -> bool:

@@ -153,9 +153,9 @@ def demo(
             seed=seed,
             max_steps=max_steps,
         )
-        seconds, found = time.perf_counter() - start, model.diagnostics
+        seconds, report = time.perf_counter() - start, model.diagnostics
         print(f"{preset}: {seconds:.0f} s in {use_rep or 'all features'}.")
-        print(f"{preset}: certificate {found['certificate']!r}. {found['reason']}")
+        print(f"{preset}: certificate {report['certificate']!r}. {report['reason']}")
     out.mkdir(parents=True, exist_ok=True)
     model.save(out / "model", overwrite=True)
     table = rt.tl.evaluate(adata, list(PRESETS), seed=seed)
@@ -164,8 +164,8 @@ def demo(
         preset: rt.tl.log_fold_change(adata, preset, scored, key_added=f"log_fold_change_{preset}")
         for preset in PRESETS
     }
-    known = Key.layers.counterfactual in adata.layers
-    distances = counterfactual_distance(adata, PRESETS) if known else None
+    has_counterfactual = Key.layers.counterfactual in adata.layers
+    distances = counterfactual_distance(adata, PRESETS) if has_counterfactual else None
     _print_tables(table, distances, changes)
     table.to_csv(out / "evaluation.csv")
     adata.write_h5ad(out / f"{data}.h5ad")

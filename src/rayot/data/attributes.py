@@ -35,7 +35,7 @@ def covariates_of(adata: AnnData, covariate_keys: Sequence[str], rows: np.ndarra
 
 
 def covariate_codes(
-    adata: AnnData, covariate_keys: Sequence[str], rows: np.ndarray, known: Sequence[str]
+    adata: AnnData, covariate_keys: Sequence[str], rows: np.ndarray, covariates: Sequence[str]
 ) -> np.ndarray:
     """Number of each cell's covariate among the known ones, (n,) int64.
 
@@ -47,13 +47,13 @@ def covariate_codes(
         If a value is missing, or not known.
     """
     values = covariates_of(adata, covariate_keys, rows)
-    codes = pd.Index(known).get_indexer(values)
+    codes = pd.Index(covariates).get_indexer(values)
     if (codes < 0).any():
         unknown = sorted(set(values[codes < 0]))
         raise ValueError(
             f"adata.obs[{' / '.join(covariate_keys)!r}] has "
             f"{', '.join(map(repr, unknown[:10]))}, which no training cell has; the model knows "
-            f"{', '.join(map(repr, known))}. Fit without it, see covariate_keys."
+            f"{', '.join(map(repr, covariates))}. Fit without it, see covariate_keys."
         )
     return codes.astype(np.int64)
 

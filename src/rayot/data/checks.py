@@ -23,8 +23,8 @@ class TooFewCells(ValueError):
     """A condition has fewer training cells than a map needs."""
 
 
-def _hint(name: str, known: Collection[str]) -> str:
-    names = sorted(map(str, known))
+def _hint(name: str, choices: Collection[str]) -> str:
+    names = sorted(map(str, choices))
     close = get_close_matches(str(name), names, n=1)
     shown = ", ".join(map(repr, names[:20])) + (", …" if len(names) > 20 else "")
     return f"{f'Did you mean {close[0]!r}? ' if close else ''}It has: {shown or 'nothing'}."
@@ -81,9 +81,9 @@ def labels_of(values: pd.Series) -> np.ndarray:
         categories = values.cat.categories.astype(str).to_numpy(dtype=object)
         return np.append(categories, "")[values.cat.codes.to_numpy()]
     present = values.notna().to_numpy(dtype=bool)
-    found = np.full(len(values), "", dtype=object)
-    found[present] = values[present].astype(str).to_numpy(dtype=object)
-    return found
+    texts = np.full(len(values), "", dtype=object)
+    texts[present] = values[present].astype(str).to_numpy(dtype=object)
+    return texts
 
 
 def labels(adata: AnnData, name: str, rows: np.ndarray | None = None) -> np.ndarray:
@@ -131,13 +131,13 @@ def in_category(adata: AnnData, groupby: str, category: str) -> np.ndarray:
     ValueError
         If no cell is in the category; names the nearest one.
     """
-    found = members(column(adata, groupby), category)
-    if not found.any():
-        known = categories(adata, groupby)
+    member = members(column(adata, groupby), category)
+    if not member.any():
+        names = categories(adata, groupby)
         raise ValueError(
-            f"adata.obs[{groupby!r}] has no category {category!r}. {_hint(category, known)}"
+            f"adata.obs[{groupby!r}] has no category {category!r}. {_hint(category, names)}"
         )
-    return found
+    return member
 
 
 def categories(adata: AnnData, name: str, rows: np.ndarray | None = None) -> list[str]:
@@ -159,11 +159,11 @@ def in_groups(adata: AnnData, groups: Mapping[str, Iterable[str]]) -> np.ndarray
     KeyError, ValueError
         As :func:`in_category`.
     """
-    found = np.zeros(adata.n_obs, dtype=bool)
+    member = np.zeros(adata.n_obs, dtype=bool)
     for name, categories in groups.items():
         for category in categories:
-            found |= in_category(adata, name, category)
-    return found
+            member |= in_category(adata, name, category)
+    return member
 
 
 def different(source_key: str, target_key: str) -> None:
@@ -272,15 +272,15 @@ def unique(names: Iterable[str], what: str) -> None:
 
 def unique_names(names: Sequence[str], where: str, what: str) -> None:
     """Raise a ValueError if a name is there twice."""
-    known = pd.Index(names)
-    if not known.is_unique:
-        twice = known[known.duplicated()][0]
+    index = pd.Index(names)
+    if not index.is_unique:
+        twice = index[index.duplicated()][0]
         raise ValueError(
             f"{where} has the {what} {twice!r} more than once; give each its own name."
         )
 
 
-def aligned_genes(found: pd.Index, wanted: Sequence[str], where: str = "These cells") -> np.ndarray:
+def aligned_genes(genes: pd.Index, wanted: Sequence[str], where: str = "These cells") -> np.ndarray:
     """Positions of the wanted genes among those of new cells: (n_wanted,) int.
 
     Raises
@@ -288,14 +288,14 @@ def aligned_genes(found: pd.Index, wanted: Sequence[str], where: str = "These ce
     ValueError
         If genes are missing, which are listed, or a name is there twice.
     """
-    if not len(found):
+    if not len(genes):
         raise ValueError(f"{where} have no genes; adata.n_vars is 0.")
-    if not found.is_unique:
-        twice = found[found.duplicated()][0]
+    if not genes.is_unique:
+        twice = genes[genes.duplicated()][0]
         raise ValueError(
             f"{where} have the gene {twice!r} more than once; call adata.var_names_make_unique()."
         )
-    positions = found.get_indexer(pd.Index(wanted))
+    positions = genes.get_indexer(pd.Index(wanted))
     missing = [name for name, position in zip(wanted, positions, strict=True) if position < 0]
     if missing:
         shown = ", ".join(missing[:10]) + (", …" if len(missing) > 10 else "")

@@ -56,12 +56,12 @@ def vectors_of(adata: AnnData, key: str) -> dict[str, np.ndarray]:
             f"adata.uns[{key!r}] must be a dictionary or a DataFrame from category to vector, "
             f"found {type(table).__name__}."
         )
-    found: dict[str, np.ndarray] = {}
+    vectors: dict[str, np.ndarray] = {}
     for name, values in table.items():
         vector = _real(values, f"The vector of {str(name)!r} in adata.uns[{key!r}]")
-        length = len(next(iter(found.values()))) if found else len(vector)
+        length = len(next(iter(vectors.values()))) if vectors else len(vector)
         if len(vector) != length or not len(vector):
-            first = next(iter(found), name)
+            first = next(iter(vectors), name)
             raise ValueError(
                 f"The vector of {str(name)!r} in adata.uns[{key!r}] has length {len(vector)}, that "
                 f"of {first!r} has {length}; all must be equally long and not empty."
@@ -70,12 +70,12 @@ def vectors_of(adata: AnnData, key: str) -> dict[str, np.ndarray]:
             raise ValueError(
                 f"The vector of {str(name)!r} in adata.uns[{key!r}] has NaN or infinite values."
             )
-        if str(name) in found:
+        if str(name) in vectors:
             raise ValueError(
                 f"adata.uns[{key!r}] has several vectors of {str(name)!r}; keep one of each."
             )
-        found[str(name)] = vector
-    return found
+        vectors[str(name)] = vector
+    return vectors
 
 
 def _real(values: Any, what: str) -> np.ndarray:  # noqa: ANN401
@@ -117,15 +117,15 @@ def groups_of(
     ValueError
         If a dose is no finite number above 0.
     """
-    found = [checks.labels(adata, name, rows) for name in columns]
-    present = np.logical_and.reduce([each != "" for each in found])
+    labels = [checks.labels(adata, name, rows) for name in columns]
+    present = np.logical_and.reduce([each != "" for each in labels])
     kept = rows[present]
-    table = {name: each[present] for name, each in enumerate(found)}
+    table = {name: each[present] for name, each in enumerate(labels)}
     if dose_key is not None:
         doses = checks.column(adata, dose_key).iloc[kept]
         what = f"A dose in adata.obs[{dose_key!r}]"
-        known = {value: dose_of(value, what) for value in doses.unique()}
-        table[len(columns)] = np.array([known[value] for value in doses])
+        dose_by_value = {value: dose_of(value, what) for value in doses.unique()}
+        table[len(columns)] = np.array([dose_by_value[value] for value in doses])
     members = pd.DataFrame(table).groupby(list(table), sort=True).indices
     return {
         each if isinstance(each, tuple) else (each,): kept[positions]

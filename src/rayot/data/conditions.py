@@ -72,7 +72,9 @@ class Categories:
     vectors: tuple[tuple[float, ...], ...] | None
 
     @classmethod
-    def of(cls, column: str, seen: Sequence[str], given: Mapping[str, np.ndarray] | None) -> Self:
+    def of(
+        cls, column: str, seen: Sequence[str], vector_of: Mapping[str, np.ndarray] | None
+    ) -> Self:
         """Vectors of the categories seen in training: given ones, or one direction each.
 
         Raises
@@ -80,21 +82,21 @@ class Categories:
         ValueError
             If a category has no vector.
         """
-        if given is None:
+        if vector_of is None:
             return cls(column, tuple(seen), None)
-        lacking = [name for name in seen if name not in given]
+        lacking = [name for name in seen if name not in vector_of]
         if lacking:
             shown = ", ".join(map(repr, lacking[:10])) + (", …" if len(lacking) > 10 else "")
             raise ValueError(
                 f"{len(lacking)} of the {len(seen)} categories of adata.obs[{column!r}] have no "
                 f"vector: {shown}; add theirs, or leave these cells out."
             )
-        training = np.stack([given[name] for name in seen])
+        training = np.stack([vector_of[name] for name in seen])
         centre = training.mean(0)
         scale = np.sqrt(np.square(training - centre).sum(1).mean())
         # Vectors that are all the same say nothing.
-        vectors = (np.stack(list(given.values())) - centre) / (scale if scale > 0 else 1.0)
-        return cls(column, tuple(given), tuple(map(tuple, vectors.tolist())))
+        vectors = (np.stack(list(vector_of.values())) - centre) / (scale if scale > 0 else 1.0)
+        return cls(column, tuple(vector_of), tuple(map(tuple, vectors.tolist())))
 
     @property
     def size(self) -> int:
@@ -152,7 +154,7 @@ class Conditions:
         conditions: Sequence[Condition],
         columns: Sequence[str],
         dose_key: str | None,
-        given: Mapping[str, Mapping[str, np.ndarray]],
+        vectors: Mapping[str, Mapping[str, np.ndarray]],
     ) -> Self:
         """Describe the conditions of training.
 
@@ -166,7 +168,7 @@ class Conditions:
             Those of the perturbations, then of the covariates.
         dose_key
             Column of doses, or None.
-        given
+        vectors
             For some columns, the vector of each category.
 
         Raises
@@ -175,20 +177,22 @@ class Conditions:
             If a category has no vector where its column has some.
         """
         groupby, *further = columns
-        known = given.get(groupby, {})
+        with_vector = vectors.get(groupby, {})
         parts = {
-            part for each in conditions for part in parts_of(each.perturbation, known, control)
+            part
+            for each in conditions
+            for part in parts_of(each.perturbation, with_vector, control)
         }
         logarithms = [np.log(each.dose) for each in conditions if each.dose is not None]
         spread = float(np.std(logarithms)) if logarithms else 0.0
         return cls(
             control,
-            Categories.of(groupby, sorted(parts), given.get(groupby)),
+            Categories.of(groupby, sorted(parts), vectors.get(groupby)),
             dose_key,
             (float(np.mean(logarithms)) if logarithms else 0.0, spread or 1.0),
             tuple(
                 Categories.of(
-                    name, sorted({each.covariates[k] for each in conditions}), given.get(name)
+                    name, sorted({each.covariates[k] for each in conditions}), vectors.get(name)
                 )
                 for k, name in enumerate(further)
             ),
@@ -209,16 +213,16 @@ class Conditions:
             If a part of it is not known.
         """
         parts = [self.perturbations.vector(each.perturbation) for each in self.parts(condition)]
-        found = [np.sum(parts, axis=0)]
+        vectors = [np.sum(parts, axis=0)]
         if self.dose_key is not None:
             assert condition.dose is not None
             mean, spread = self.log_dose
-            found.append(np.array([(np.log(condition.dose) - mean) / spread]))
-        found += [
+            vectors.append(np.array([(np.log(condition.dose) - mean) / spread]))
+        vectors += [
             column.vector(name)
             for column, name in zip(self.covariates, condition.covariates, strict=True)
         ]
-        return np.concatenate(found).astype(np.float32)
+        return np.concatenate(vectors).astype(np.float32)
 
     def parts(self, condition: Condition) -> list[Condition]:
         """The conditions of its single perturbations."""
@@ -235,8 +239,8 @@ class Conditions:
         columns = []
         for each in (values["perturbations"], *values["covariates"]):
             vectors = each["vectors"]
-            found = None if vectors is None else tuple(map(tuple, vectors))
-            columns.append(Categories(each["column"], tuple(each["names"]), found))
+            as_tuples = None if vectors is None else tuple(map(tuple, vectors))
+            columns.append(Categories(each["column"], tuple(each["names"]), as_tuples))
         return cls(
             values["control"],
             columns[0],

@@ -40,16 +40,16 @@ def entry_key(
     >>> entry_key(adata, None, lambda value: value == 5, "five", "rayot.tl.five")
     'mine'
     """
-    found = [name for name, value in adata.uns.items() if is_wanted(value)]
-    if key is None and len(found) == 1:
-        return str(found[0])
-    if key is not None and key in found:
+    keys = [name for name, value in adata.uns.items() if is_wanted(value)]
+    if key is None and len(keys) == 1:
+        return str(keys[0])
+    if key is not None and key in keys:
         return key
-    names = ", ".join(map(repr, found))
-    if key is None and found:
+    names = ", ".join(map(repr, keys))
+    if key is None and keys:
         raise ValueError(
-            f"adata.uns has several {kind}s, {names}; name one of them, as in key={found[0]!r}."
+            f"adata.uns has several {kind}s, {names}; name one of them, as in key={keys[0]!r}."
         )
     missing = kind if key is None else f"{kind} {key!r}"
-    known = f"{kind}s found: {names}" if found else f"{writer} writes one"
-    raise KeyError(f"There is no {missing} in adata.uns; {known}.")
+    hint = f"{kind}s found: {names}" if keys else f"{writer} writes one"
+    raise KeyError(f"There is no {missing} in adata.uns; {hint}.")

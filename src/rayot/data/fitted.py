@@ -131,8 +131,8 @@ class WrittenMap:
 
         Of those with the predicted dose, where there are any.
         """
-        found = self.is_target_at_any_dose(adata)
-        return found & self._at_dose(adata) if self.has_dose(adata) else found
+        member = self.is_target_at_any_dose(adata)
+        return member & self._at_dose(adata) if self.has_dose(adata) else member
 
     def is_target_at_any_dose(self, adata: AnnData) -> NDArray[np.bool_]:
         """Which cells are of the target condition, whatever their dose, shape (n_obs,)."""
@@ -172,8 +172,8 @@ def _kept_split(adata: AnnData, result: Mapping[str, Any]) -> Split:
     groupby, key = str(result[Key.result.groupby]), result.get(Key.result.split_key)
     kept = result.get(Key.result.split)
     if not isinstance(kept, Mapping):
-        known = groupby in adata.obs.columns and key in adata.obs.columns
-        return split_of(adata, key, groupby) if known else Split(key)
+        has_columns = groupby in adata.obs.columns and key in adata.obs.columns
+        return split_of(adata, key, groupby) if has_columns else Split(key)
     control, cells = kept.get(Key.split.control), kept.get(Key.split.training_cells)
     return Split(
         key,

@@ -31,8 +31,8 @@ def matrix_of(adata: AnnData, layer: str | None) -> Any:  # noqa: ANN401
     if layer is not None:
         if layer not in adata.layers:
             # From anndata 0.13 on X is the layer None.
-            known = sorted(filter(None, adata.layers))
-            raise KeyError(f"adata.layers has no {layer!r}; it has {known}.")
+            names = sorted(filter(None, adata.layers))
+            raise KeyError(f"adata.layers has no {layer!r}; it has {names}.")
         return adata.layers[layer]
     if adata.X is None:
         raise ValueError("adata.X is empty; name a layer, or a representation by use_rep.")

@@ -140,8 +140,8 @@ def _said(uns: Mapping[str, Any], largest: float) -> Scale:
     base = said.get("base")
     if base is None:
         return LOG1P
-    known = isinstance(base, int | float | np.number) and base > 0 and base != 1
-    return log1p_of_base(float(base)) if known else UNKNOWN
+    is_base = isinstance(base, int | float | np.number) and base > 0 and base != 1
+    return log1p_of_base(float(base)) if is_base else UNKNOWN
 
 
 def _rows(block: np.ndarray | sparse.csr_matrix) -> Iterator[np.ndarray]:
@@ -170,14 +170,14 @@ def _are_multiples(scale: Scale, rows: list[np.ndarray]) -> bool:
 
     A cell's smallest count among the genes that are there is mostly 1, rarely 2 or 3.
     """
-    found = []
+    are_whole = []
     for row in rows:
         amounts = _amounts(scale, row)
         multiples = amounts / amounts.min(initial=np.inf)
         multiples = multiples[(multiples > 1.01) & (multiples <= 50)]
         if len(multiples) >= 5:
-            found.append(any(_all_whole(part * multiples) for part in (1, 2, 3)))
-    return len(found) >= 10 and float(np.mean(found)) > 0.8
+            are_whole.append(any(_all_whole(part * multiples) for part in (1, 2, 3)))
+    return len(are_whole) >= 10 and float(np.mean(are_whole)) > 0.8
 
 
 def _all_whole(multiples: np.ndarray) -> bool:

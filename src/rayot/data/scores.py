@@ -83,8 +83,8 @@ class Scores:
             return source
         adata = modality_of(source, modality)
         writer = f"rayot.tl.{self.verb}{', but not to a view,' if adata.is_view else ''}"
-        found = entry_key(adata, key, self._holds, f"tl.{self.verb} table", writer)
-        table = adata.uns[found]
+        name = entry_key(adata, key, self._holds, f"tl.{self.verb} table", writer)
+        table = adata.uns[name]
         # Of a file that is read lazily, so are the tables in it.
         return table if isinstance(table, pd.DataFrame) else table.to_memory()
 

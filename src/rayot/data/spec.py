@@ -239,9 +239,9 @@ class DataSpec:
 def check_representation(adata: AnnData, use_rep: str) -> None:
     """Raise if ``obsm[use_rep]`` is absent or does not fit the cells."""
     if use_rep not in adata.obsm:
-        known = sorted(adata.obsm)
+        names = sorted(adata.obsm)
         raise KeyError(
-            f"adata.obsm has no {use_rep!r}; it has {known or 'nothing'}. Compute it first, or "
+            f"adata.obsm has no {use_rep!r}; it has {names or 'nothing'}. Compute it first, or "
             "leave use_rep out to work on the expression itself."
         )
     shape = adata.obsm[use_rep].shape

@@ -44,8 +44,8 @@ class Split:
         """
         if self.training_cells is None:
             return None
-        found = np.isin(hashes_of(adata.obs_names), self.training_cells)
-        return found if found.any() else None
+        trained = np.isin(hashes_of(adata.obs_names), self.training_cells)
+        return trained if trained.any() else None
 
     def is_known_control(self, adata: AnnData, groupby: str, is_test: np.ndarray) -> np.ndarray:
         """Control cells in training of groups whose response was held out: (n_obs,) bool.
@@ -89,13 +89,13 @@ def in_held_out_groups(
     adata: AnnData, columns: Sequence[str], control: np.ndarray, is_test: np.ndarray
 ) -> np.ndarray:
     """Which cells are of a group whose cells, but for the control's, are all for testing."""
-    found = np.zeros(adata.n_obs, dtype=bool)
+    member = np.zeros(adata.n_obs, dtype=bool)
     for column in columns:
         labels = checks.labels(adata, column)
         seen = set(labels[~control & ~is_test])
         unseen = set(labels[~control & is_test]) - seen - {""}
-        found |= pd.Index(labels).isin(unseen)
-    return found
+        member |= pd.Index(labels).isin(unseen)
+    return member
 
 
 def split_of(adata: AnnData, key: str | None, groupby: str | None) -> Split:

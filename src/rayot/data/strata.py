@@ -76,9 +76,9 @@ def training_strata(
     for stratum in names:
         members = [rows[name][labels[name] == stratum] for name in rows]
         few = [
-            f"{len(found)} of {name!r}"
-            for name, found in zip(rows, members, strict=True)
-            if len(found) < MIN_STRATUM_CELLS
+            f"{len(of_stratum)} of {name!r}"
+            for name, of_stratum in zip(rows, members, strict=True)
+            if len(of_stratum) < MIN_STRATUM_CELLS
         ]
         if few:
             lacking.append(f"{stratum!r} ({', '.join(few)})")

@@ -66,8 +66,8 @@ class _FileOnFullDisk(io.FileIO):
 def has_mark(path: Path) -> bool:
     """Whether a file or folder holds predictions that rayot wrote."""
     if path.suffix == ".zarr":
-        found = [_json(path / name) for name in ("zarr.json", ".zattrs")]
-        return any(MARK in each or MARK in (each.get("attributes") or {}) for each in found)
+        attributes = [_json(path / name) for name in ("zarr.json", ".zattrs")]
+        return any(MARK in each or MARK in (each.get("attributes") or {}) for each in attributes)
     try:
         with h5py.File(path, "r") as file:
             return MARK in file.attrs
@@ -78,10 +78,10 @@ def has_mark(path: Path) -> bool:
 def _json(path: Path) -> dict[str, Any]:
     """An object in a file; an empty one of anything else."""
     try:
-        found = json.loads(path.read_bytes())
+        values = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return values if isinstance(values, dict) else {}
 
 
 def check_columns(obs: pd.DataFrame, suffix: str) -> None:
@@ -122,8 +122,8 @@ def check_columns(obs: pd.DataFrame, suffix: str) -> None:
             continue
         types = f"it is of type {column.dtype}"
         if column.dtype == object:
-            found = sorted({type(value).__name__ for value in column})
-            types = f"it has values of type {', '.join(found)}"
+            type_names = sorted({type(value).__name__ for value in column})
+            types = f"it has values of type {', '.join(type_names)}"
         raise ValueError(
             f"The column {name!r} of adata.obs cannot be written to {suffix}: {types}; make it "
             "numbers, text or a categorical of one of them, or leave it out."
@@ -132,9 +132,9 @@ def check_columns(obs: pd.DataFrame, suffix: str) -> None:
 
 def _written(obs: pd.DataFrame, var: pd.DataFrame | None = None) -> anndata.AnnData:
     """Cells and features as AnnData itself writes them: text that repeats as categories."""
-    found = anndata.AnnData(obs=obs, var=var)
-    found.strings_to_categoricals()
-    return found
+    frame = anndata.AnnData(obs=obs, var=var)
+    frame.strings_to_categoricals()
+    return frame
 
 
 def _can_write(table: pd.DataFrame, suffix: str) -> bool:

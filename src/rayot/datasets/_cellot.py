@@ -123,10 +123,10 @@ def four_i(folder: str | Path | None = None) -> ad.AnnData:
 def _with_perturbation(adata: ad.AnnData, entry: Entry) -> ad.AnnData:
     labels = adata.obs.get("drug")
     if labels is None or Key.obs.control not in set(labels):
-        found = sorted(adata.obs.columns) if labels is None else sorted(set(labels))[:5]
+        names = sorted(adata.obs.columns) if labels is None else sorted(set(labels))[:5]
         raise ValueError(
             f"The cells of {entry.name} should name their treatment in obs['drug'], with "
-            f"{Key.obs.control!r} among the values, but there is {found}."
+            f"{Key.obs.control!r} among the values, but there is {names}."
         )
     adata.obs[Key.obs.perturbation] = labels.astype(str).astype("category")
     return entry.sign(adata)

@@ -57,10 +57,10 @@ class Entry:
     def parse(cls, name: str, table: dict[str, Any]) -> Entry:
         """Build the entry from its TOML table; a misspelt field is a TypeError."""
         fields = dict(table)
-        found = tuple(DataFile(**one) for one in fields.pop("files"))
+        data_files = tuple(DataFile(**one) for one in fields.pop("files"))
         shape = tuple(fields.pop("shape", ())) or None
         members = tuple(fields.pop("members", ()))
-        return cls(name=name, files=found, shape=shape, members=members, **fields)
+        return cls(name=name, files=data_files, shape=shape, members=members, **fields)
 
     def source(self) -> dict[str, str]:
         """The dictionary that goes to ``uns["source"]``."""

@@ -97,7 +97,7 @@ def simulated_screen(
     rng = np.random.default_rng(seed)
     types = CellTypes.of(n_cell_types)
     genes = Genes.draw(n_genes, types, rng)
-    given = _doses(doses)
+    dose_values = _doses(doses)
     n_controls = 5 * n_cells if n_controls is None else n_controls
     sizes = np.maximum(40, rng.lognormal(np.log(n_cells), 0.5, n_perturbations)).astype(int)
     names = [f"drug_{number:03d}" for number in range(n_perturbations)]
@@ -107,26 +107,30 @@ def simulated_screen(
     drawn = [_draw(genes, types, n_controls, dispersion, rng)]
     labels, amounts = [Key.obs.control] * n_controls, [0.0] * n_controls
     for name, size in zip(names, sizes, strict=True):
-        half = None if given is None else np.exp(rng.uniform(*np.log([given.min(), given.max()])))
+        half = (
+            None
+            if dose_values is None
+            else np.exp(rng.uniform(*np.log([dose_values.min(), dose_values.max()])))
+        )
         answer = genes
         if name in active:
             answer = genes.with_response(types, effect_size, RESPONDING, SHARED, rng)
-        for dose in [1.0] if given is None else given.tolist():
+        for dose in [1.0] if dose_values is None else dose_values.tolist():
             share = 1.0 if half is None else dose / (dose + half)
             of_dose = replace(answer, response=answer.response * share)
             drawn.append(_draw(of_dose, types, size, dispersion, rng))
             labels += [name] * size
             amounts += [dose] * size
 
-    found = np.concatenate([cells.cell_type for cells, _ in drawn])
+    cell_types = np.concatenate([cells.cell_type for cells, _ in drawn])
     obs = pd.DataFrame(
         {
             Key.obs.perturbation: pd.Categorical(labels, categories=[Key.obs.control, *names]),
-            Key.obs.cell_type: pd.Categorical([f"type_{each}" for each in found]),
+            Key.obs.cell_type: pd.Categorical([f"type_{each}" for each in cell_types]),
         },
-        index=[f"cell_{i}" for i in range(len(found))],
+        index=[f"cell_{i}" for i in range(len(cell_types))],
     )
-    if given is not None:
+    if dose_values is not None:
         obs[Key.obs.dose] = np.asarray(amounts, dtype=np.float32)
     adata = AnnData(sparse.vstack([x for _, x in drawn], format="csr"), obs=obs)
     adata.var_names = [f"gene_{g}" for g in range(n_genes)]
@@ -149,7 +153,7 @@ def _draw(
 def _doses(doses: Sequence[float] | None) -> np.ndarray | None:
     if doses is None:
         return None
-    found = np.asarray(doses, dtype=np.float64).reshape(-1)
-    if not found.size or not (np.isfinite(found) & (found > 0)).all():
+    values = np.asarray(doses, dtype=np.float64).reshape(-1)
+    if not values.size or not (np.isfinite(values) & (values > 0)).all():
         raise ValueError(f"doses must be finite numbers above 0, found {doses!r}.")
-    return found
+    return values

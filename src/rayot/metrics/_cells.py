@@ -19,13 +19,13 @@ def as_cells(values: ArrayLike, name: str, *, at_least: int = 1) -> Cells:
             f"{name} is a sparse matrix; metrics need a dense array: select the features, "
             "then pass matrix.toarray()."
         )
-    found = np.asanyarray(values)
-    if np.ma.is_masked(found):
+    numbers = np.asanyarray(values)
+    if np.ma.is_masked(numbers):
         raise ValueError(f"{name} has masked values; fill them, or leave these cells out.")
-    if found.dtype.kind not in "fiubO":
-        raise ValueError(f"{name} has dtype {found.dtype}; a metric needs real numbers.")
+    if numbers.dtype.kind not in "fiubO":
+        raise ValueError(f"{name} has dtype {numbers.dtype}; a metric needs real numbers.")
     try:
-        cells = np.asarray(found, dtype=np.float64)
+        cells = np.asarray(numbers, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} has values that are no numbers; a metric needs them.") from error
     if cells.ndim != 2:

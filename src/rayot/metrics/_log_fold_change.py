@@ -133,11 +133,11 @@ def log_fold_change_error(
     first, second = as_pair(first, second)
     reference = as_cells(reference, "control")
     _check_scale(second, "observed", log1p)
-    found = [
+    changes = [
         log_fold_change(each, reference, log1p=log1p, pseudocount=pseudocount, min_expressed=0.0)
         for each in (first, second)
     ]
-    errors = np.abs(found[0] - found[1])[is_expressed(second, reference, min_expressed)]
+    errors = np.abs(changes[0] - changes[1])[is_expressed(second, reference, min_expressed)]
     return float(errors.mean()) if errors.size else float("nan")
 
 

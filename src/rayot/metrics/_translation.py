@@ -91,9 +91,9 @@ def label_transfer_accuracy(
 
 
 def _labels(values: ArrayLike, name: str, n: int) -> np.ndarray:
-    found = np.asarray(values)
-    if found.shape != (n,):
+    labels = np.asarray(values)
+    if labels.shape != (n,):
         raise ValueError(
-            f"{name} has shape {found.shape}; it needs one label for each of {n} cells."
+            f"{name} has shape {labels.shape}; it needs one label for each of {n} cells."
         )
-    return found.astype(object).astype(str)
+    return labels.astype(object).astype(str)

@@ -70,7 +70,7 @@ def calibrate(fitted: FittedMap, sample: TrainingSample) -> Calibration:
         after.take(chosen).mixture(before.take(chosen), torch.from_numpy(of_table[genes]))
         for before, after, of_table in zip(source, target, share, strict=True)
     ]
-    found = Calibration(
+    calibration = Calibration(
         sample.source.names,
         False,
         genes,
@@ -81,7 +81,9 @@ def calibrate(fitted: FittedMap, sample: TrainingSample) -> Calibration:
     )
     distance = fitted.training_distance
     nearness = None if distance is None else lambda rows: distance.nearness(start[rows])
-    return replace(found, mixed=_suits_others(found, sample, own, change, share, nearness))
+    return replace(
+        calibration, mixed=_suits_others(calibration, sample, own, change, share, nearness)
+    )
 
 
 def _suits_others(
@@ -162,21 +164,21 @@ def certainty(
         tested = [score for score, size in zip(scores[1:], sizes[1:], strict=True) if min(size) > 1]
         if tested:
             scores[0] = np.sum(tested, axis=0) / np.sqrt(len(tested))
-    found = np.stack([1 - _q_values(2 * norm.sf(np.abs(score))) for score in scores])
+    certain = np.stack([1 - _q_values(2 * norm.sf(np.abs(score))) for score in scores])
     own = _own_shares(sizes)[:, None]
-    found = own * found + (1 - own) * found[0]
-    return np.where(found < LEAST_CERTAINTY, 0, found).astype(np.float32)
+    certain = own * certain + (1 - own) * certain[0]
+    return np.where(certain < LEAST_CERTAINTY, 0, certain).astype(np.float32)
 
 
 def _q_values(p_values: np.ndarray) -> np.ndarray:
     """Those of genes that can be tested: constant ones do not count."""
-    found = np.ones_like(p_values)
+    q_values = np.ones_like(p_values)
     tested = p_values < 1
     if tested.any():
         large = 1 + np.count_nonzero(p_values[tested] > 0.5)
         unchanged = min(1.0, 2 * large / np.count_nonzero(tested))
-        found[tested] = unchanged * false_discovery_control(p_values[tested])
-    return found
+        q_values[tested] = unchanged * false_discovery_control(p_values[tested])
+    return q_values
 
 
 def _own_shares(sizes: np.ndarray) -> np.ndarray:
@@ -223,10 +225,10 @@ def _trust(fitted: FittedMap, sizes: np.ndarray) -> np.ndarray:
 
 def _changes(fitted: FittedMap, cells: AnnData, genes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Cells (n, d) in the space of the map, and predicted change (n, c) of some of their genes."""
-    starts, found = [], []
+    starts, changes = [], []
     for rows in row_chunks(np.arange(cells.n_obs), chunk_rows(cells.n_vars)):
         start, moves, decoder = fitted.move(cells, rows, clip=False)
         assert decoder is not None
         starts.append(start)
-        found.append(decoder.change(start + moves.mean.numpy())[:, genes])
-    return np.concatenate(starts), found[0] if len(found) == 1 else np.concatenate(found)
+        changes.append(decoder.change(start + moves.mean.numpy())[:, genes])
+    return np.concatenate(starts), changes[0] if len(changes) == 1 else np.concatenate(changes)

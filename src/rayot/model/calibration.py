@@ -93,7 +93,7 @@ class Calibration:
             None where they are all as near.
         """
         table = self._tables(cells, strata, nearness)
-        found = own.copy()
+        expression = own.copy()
         genes = self.genes
         scores = torch.from_numpy(scores_of(own[:, genes], change[:, genes], self.shape, table))
         draws = torch.from_numpy(uniform(cells, names[genes], self.seed + turn * TURN))
@@ -104,10 +104,10 @@ class Calibration:
             before, after = (
                 tables[number].take(chosen) for tables in (self.predicted, self.observed)
             )
-            found[np.ix_(rows, genes[of_table])] = monotone_map(
+            expression[np.ix_(rows, genes[of_table])] = monotone_map(
                 before, after, scores[mine][:, chosen], draws[mine][:, chosen]
             )
-        return found
+        return expression
 
     def _tables(
         self, cells: np.ndarray, strata: np.ndarray | None, nearness: Nearness | None
@@ -158,24 +158,24 @@ class Calibration:
 
     def within(self, n_bytes: int) -> Calibration:
         """The same in so many bytes, by giving up strata, then quantiles, then uncertain genes."""
-        found = self
-        if found.n_bytes > n_bytes:
-            found = replace(
-                found,
+        smaller = self
+        if smaller.n_bytes > n_bytes:
+            smaller = replace(
+                smaller,
                 strata=(),
                 mixed=False,
-                shape=found.shape[:1],
-                predicted=found.predicted[:1],
-                observed=found.observed[:1],
+                shape=smaller.shape[:1],
+                predicted=smaller.predicted[:1],
+                observed=smaller.observed[:1],
             )
-        if found.n_bytes > n_bytes:
-            share = n_bytes / found.n_bytes
-            found = found._coarser(max(FEWEST_QUANTILES, int(share * found.n_quantiles) - 2))
-        if found.n_bytes > n_bytes:
-            n_genes = n_bytes * len(found.genes) // found.n_bytes
-            order = np.argsort(-found.shape[0], kind="stable")
-            found = found.of_genes(np.sort(order[:n_genes]))
-        return found
+        if smaller.n_bytes > n_bytes:
+            share = n_bytes / smaller.n_bytes
+            smaller = smaller._coarser(max(FEWEST_QUANTILES, int(share * smaller.n_quantiles) - 2))
+        if smaller.n_bytes > n_bytes:
+            n_genes = n_bytes * len(smaller.genes) // smaller.n_bytes
+            order = np.argsort(-smaller.shape[0], kind="stable")
+            smaller = smaller.of_genes(np.sort(order[:n_genes]))
+        return smaller
 
     def _coarser(self, n_quantiles: int) -> Calibration:
         predicted, observed = (
@@ -243,21 +243,21 @@ class Calibration:
         return cls(tuple(strata), bool(mixed[0]), genes, shape, sides[0], sides[1], seed)
 
 
-def _checked_tables(found: Arrays, side: str, shape: tuple[int, int]) -> tuple[Marginals, ...]:
+def _checked_tables(arrays: Arrays, side: str, shape: tuple[int, int]) -> tuple[Marginals, ...]:
     """Distributions of so many tables and genes, from saved arrays."""
     names = [field.name for field in fields(Marginals)]
-    check_names(found, names, f"the {side} distributions")
-    quantiles = found["quantiles"]
+    check_names(arrays, names, f"the {side} distributions")
+    quantiles = arrays["quantiles"]
     n_quantiles = quantiles.shape[-1] if quantiles.ndim == 3 else 0
     for name in names:
         further = (max(2, n_quantiles),) if name == "quantiles" else ()
-        check_array(found[name], f"calibration.{side}.{name}", (*shape, *further))
+        check_array(arrays[name], f"calibration.{side}.{name}", (*shape, *further))
     if (np.diff(quantiles) < 0).any():
         raise ValueError(f"the array 'calibration.{side}.quantiles' is not ascending.")
-    negative, zero = found["negative"], found["zero"]
+    negative, zero = arrays["negative"], arrays["zero"]
     if ((negative < -1e-5) | (zero < -1e-5) | (negative + zero > 1 + 1e-5)).any():
         raise ValueError(f"the shares of calibration.{side} are not from 0 to 1.")
-    columns = zip(*(torch.from_numpy(found[name]) for name in names), strict=True)
+    columns = zip(*(torch.from_numpy(arrays[name]) for name in names), strict=True)
     return tuple(Marginals(*column) for column in columns)
 
 
@@ -274,9 +274,9 @@ def scores_of(
     own: np.ndarray, change: np.ndarray, shape: np.ndarray, table: np.ndarray
 ) -> np.ndarray:
     """What ranks are taken of, (n, c) float32: values with the share of their change in a table."""
-    found = change * (shape[table] if len(shape) > 1 else shape[0])
-    found += own
-    return found
+    scores = change * (shape[table] if len(shape) > 1 else shape[0])
+    scores += own
+    return scores
 
 
 def uniform(cells: np.ndarray, genes: np.ndarray, seed: int) -> np.ndarray:

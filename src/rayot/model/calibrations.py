@@ -119,9 +119,9 @@ class CellsOfPerturbations:
         def calibration(name: str, sample: TrainingSample) -> tuple[str, Calibration | None, int]:
             if not sample.calibrates(decode):
                 return name, None, 0
-            found = calibrating.calibrate(model_of(name), sample)
-            within = found.within(LARGEST // len(self.groups))
-            return name, within, len(found.genes) - len(within.genes)
+            of_perturbation = calibrating.calibrate(model_of(name), sample)
+            within = of_perturbation.within(LARGEST // len(self.groups))
+            return name, within, len(of_perturbation.genes) - len(within.genes)
 
         parallel = joblib.Parallel(
             n_jobs, require="sharedmem", return_as="generator", pre_dispatch="n_jobs"
@@ -130,11 +130,11 @@ class CellsOfPerturbations:
         # One thread each, and the user's setting as it was when all have ended.
         left_out = {}
         with threads_for(0):
-            for name, found, n_left_out in parallel(calls):
+            for name, of_perturbation, n_left_out in parallel(calls):
                 bar.update()
                 left_out[name] = n_left_out
-                if found is not None:
-                    yield name, found
+                if of_perturbation is not None:
+                    yield name, of_perturbation
         if n_most := max(left_out.values(), default=0):
             logger.warning(
                 "Distributions of genes are kept in %d MB. In %d of %d conditions those that "

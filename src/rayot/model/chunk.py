@@ -84,7 +84,7 @@ class Chunk:
 
     def digest(self, p_values: Sequence[float] | None) -> str:
         """What tells its fit from any other: cells, problems, settings, tests and version."""
-        found = hashlib.blake2b(digest_size=10)
+        hashed = hashlib.blake2b(digest_size=10)
         options = self.options
         plain = [
             rayot.__version__,
@@ -98,7 +98,7 @@ class Chunk:
             options.chosen(),
             [options.accelerator, options.devices, sorted(options.trainer_kwargs.items())],
         ]
-        found.update(repr(plain).encode())
+        hashed.update(repr(plain).encode())
         arrays = [row for strata in self.groups for stratum in strata for row in stratum]
         for block in (self.control, self.treated):
             if isinstance(block, np.ndarray):
@@ -106,5 +106,5 @@ class Chunk:
             else:
                 arrays += [block.data, block.indices, block.indptr]
         for array in (*arrays, *self.labels, *(self.weights or ())):
-            found.update(np.ascontiguousarray(array).data)
-        return found.hexdigest()
+            hashed.update(np.ascontiguousarray(array).data)
+        return hashed.hexdigest()

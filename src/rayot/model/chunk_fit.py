@@ -157,13 +157,13 @@ class FittedChunk:
 def find_effects(chunk: Chunk, n_permutations: int) -> list[tuple[float, float]]:
     """Energy distance from the control, and p-value, of each perturbation, strata together."""
     alone = [replace(each, mode="balanced", n_seeds=1) for each in chunk.problems]
-    found = []
+    effects = []
     with threads_for(0):
         for problems, sides in zip(alone, chunk.populations(alone), strict=True):
             draws = [generator(chunk.seed, problems.target, "permutation")]
             test = permutation_test(*sides, draws, n_permutations)
-            found.append((float(test.distances[0]), float(test.p_values[0])))
-    return found
+            effects.append((float(test.distances[0]), float(test.p_values[0])))
+    return effects
 
 
 def fit_chunk(chunk: Chunk, p_values: Sequence[float] | None) -> FittedChunk:
@@ -180,12 +180,12 @@ def fit_chunk(chunk: Chunk, p_values: Sequence[float] | None) -> FittedChunk:
     source, target = (Population.join([pair[side] for pair in pairs]) for side in (0, 1))
     sizes = [len(each) for each in chunk.problems]
     transport = chunk.stack(source.cells.shape[1])
-    known = None
+    tested = None
     if p_values is not None:
         # The screen has decided that these have an effect; none is shrunk to nothing for its own.
         n_problems = torch.tensor(sizes, dtype=torch.int64)
-        found = torch.tensor(p_values, dtype=torch.float32).repeat_interleave(n_problems)
-        known = found.clamp_max(SIGNIFICANCE)
+        of_problems = torch.tensor(p_values, dtype=torch.float32).repeat_interleave(n_problems)
+        tested = of_problems.clamp_max(SIGNIFICANCE)
     labels = torch.from_numpy(chunk.labels[0]), torch.from_numpy(chunk.labels[1])
     with threads_for(0):
         try:
@@ -196,12 +196,12 @@ def fit_chunk(chunk: Chunk, p_values: Sequence[float] | None) -> FittedChunk:
                 pairs,
                 chunk.options,
                 labels if chunk.n_types else None,
-                p_values=known,
+                p_values=tested,
             )
         except FloatingPointError as error:
             return _failed(chunk, source.cells.shape[1], str(error))
-        if known is not None:
-            for report, p_value in zip(fit.diagnostics, found.tolist(), strict=True):
+        if tested is not None:
+            for report, p_value in zip(fit.diagnostics, of_problems.tolist(), strict=True):
                 report["p_value"] = p_value
         displacement = _displacement(transport, source, labels[0], chunk)
     return FittedChunk(_state(transport), fit.history, fit.diagnostics, combinations, displacement)
@@ -228,7 +228,9 @@ def _failed(chunk: Chunk, d: int, message: str) -> FittedChunk:
 def _displacement(
     transport: Stack, source: Population, labels: torch.Tensor, chunk: Chunk
 ) -> np.ndarray:
-    found = np.full((source.n_problems, 1 + chunk.n_types, transport.centre.shape[-1]), np.nan)
+    displacement = np.full(
+        (source.n_problems, 1 + chunk.n_types, transport.centre.shape[-1]), np.nan
+    )
     bounds = source.problem_offsets.tolist()
     for problem, name in enumerate(transport.names):
         positions = torch.arange(*bounds[problem : problem + 2])
@@ -237,7 +239,7 @@ def _displacement(
         cells = source.take(positions[order][None])
         moves = (transport.take([problem])(cells) - cells)[0].numpy()
         types = labels[source.rows[positions[order]]].numpy()
-        found[problem, 0] = moves.mean(0)
+        displacement[problem, 0] = moves.mean(0)
         for each in np.unique(types[types >= 0]):
-            found[problem, 1 + each] = moves[types == each].mean(0)
-    return found.astype(np.float32)
+            displacement[problem, 1 + each] = moves[types == each].mean(0)
+    return displacement.astype(np.float32)

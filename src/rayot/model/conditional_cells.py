@@ -38,10 +38,12 @@ def by_exposure(
     groups: Mapping[Condition, tuple[np.ndarray, np.ndarray]],
 ) -> dict[str, dict[str, tuple[np.ndarray, np.ndarray]]]:
     """Rows of source and target, by what cells were exposed to, then by what cells they are."""
-    found: dict[str, dict[str, tuple[np.ndarray, np.ndarray]]] = {}
+    by_name: dict[str, dict[str, tuple[np.ndarray, np.ndarray]]] = {}
     for condition, rows in groups.items():
-        found.setdefault(condition.exposure.name, {})[covariates_name(condition.covariates)] = rows
-    return found
+        by_name.setdefault(condition.exposure.name, {})[covariates_name(condition.covariates)] = (
+            rows
+        )
+    return by_name
 
 
 def training_groups(

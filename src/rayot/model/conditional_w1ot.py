@@ -389,9 +389,9 @@ class ConditionalW1OT(StackModel):
         # Of several covariates the first speaks for its dose, as above.
         columns = {np.log10(each.dose): k for k, each in reversed(own) if each.dose is not None}
         doses = sorted(columns)
-        known = self.module.strengths[:, [columns[dose] for dose in doses]].cpu().numpy()
-        found = [np.interp(np.log10(condition.dose), doses, member) for member in known]
-        return torch.tensor(found, dtype=torch.float32)[:, None]
+        of_doses = self.module.strengths[:, [columns[dose] for dose in doses]].cpu().numpy()
+        interpolated = [np.interp(np.log10(condition.dose), doses, member) for member in of_doses]
+        return torch.tensor(interpolated, dtype=torch.float32)[:, None]
 
     @public()
     def given(self, perturbation: str, *, dose: float | None = None) -> W1OT:
@@ -437,9 +437,9 @@ class ConditionalW1OT(StackModel):
         exposure = Condition(str(target), dose, ())
         model = self._uncalibrated(exposure)
         if isinstance(model, MapOfCondition):
-            found = [self._calibration_of(each) for each in model.terms]
-            if all(each is not None for each in found):
-                model.calibrations = tuple(filter(None, found))
+            of_terms = [self._calibration_of(each) for each in model.terms]
+            if all(each is not None for each in of_terms):
+                model.calibrations = tuple(filter(None, of_terms))
         else:
             model.calibration = self._calibration_of(exposure)
         model._is_trained = True
@@ -581,12 +581,16 @@ class ConditionalW1OT(StackModel):
         settings = saved.settings_of(ConditionalW1Settings, chosen["settings"], chosen["preset"])
         assert isinstance(settings, ConditionalW1Settings)
         conditions = Conditions.from_json(chosen["conditions"])
-        known = [Condition(name, dose, tuple(further)) for name, dose, further in chosen["known"]]
-        check_conditions(conditions, known, chosen["n_cells"])
+        training_conditions = [
+            Condition(name, dose, tuple(further)) for name, dose, further in chosen["known"]
+        ]
+        check_conditions(conditions, training_conditions, chosen["n_cells"])
         n_problems, n_features = saved.size_of(state)
         check_count([Problems("conditions", (), "balanced", n_seeds)], n_problems)
-        saved.check_reports(values["diagnostics"], (n_problems * len(known),))
-        vectors = torch.from_numpy(np.stack([conditions.vector(each) for each in known]))
+        saved.check_reports(values["diagnostics"], (n_problems * len(training_conditions),))
+        vectors = torch.from_numpy(
+            np.stack([conditions.vector(each) for each in training_conditions])
+        )
         build = partial(ConditionalMap, n_features, ["any"], settings, 0, vectors)
         saved.check_state(state, ConditionalMap, settings, build, n_problems)
         if not np.allclose(state["conditions"], vectors.numpy(), atol=1e-5):
@@ -601,7 +605,7 @@ class ConditionalW1OT(StackModel):
             seed=values["seed"],
             **vars(settings),
         )
-        model._describe(data, representation, conditions, known, chosen["n_cells"])
+        model._describe(data, representation, conditions, training_conditions, chosen["n_cells"])
         model.module = model._new_module(settings, representation.n_features).eval()
         return model
 
@@ -642,10 +646,10 @@ class MapOfCondition(W1OT):
                     f"{int(missing.sum())} cells have no value in adata.obs[{name!r}], which the "
                     "model was fitted with; leave them out or fill it in."
                 )
-        found = groups_of(adata, rows, self._covariates)
+        groups = groups_of(adata, rows, self._covariates)
         return {
             self.condition._replace(covariates=tuple(map(str, key))): np.searchsorted(rows, members)
-            for key, members in found.items()
+            for key, members in groups.items()
         }
 
     def _strata(self, adata: AnnData, rows: np.ndarray) -> np.ndarray | None:
@@ -669,15 +673,15 @@ class MapOfCondition(W1OT):
     def _added(self, condition: Condition, cells: Tensor) -> Moves:
         """Sum of the moves of all terms, for cells of the condition's covariates."""
         terms = [each._replace(covariates=condition.covariates) for each in self.terms]
-        found = [moves_of(self.maps_of(each), self.problems, None, cells, None) for each in terms]
-        if len(found) == 1:
-            return found[0]
+        moves = [moves_of(self.maps_of(each), self.problems, None, cells, None) for each in terms]
+        if len(moves) == 1:
+            return moves[0]
         mean, members, maps = (
-            torch.stack([getattr(each, name) for each in found]).sum(0)
+            torch.stack([getattr(each, name) for each in moves]).sum(0)
             for name in ("mean", "members", "maps")
         )
         # A sum of potentials is none: it need not be 1-Lipschitz.
-        return Moves(mean, members, maps, None, found[0].combined, terms=tuple(found))
+        return Moves(mean, members, maps, None, moves[0].combined, terms=tuple(moves))
 
     def _to_saved(self) -> tuple[dict[str, Any], saved.Arrays]:
         """Raise a ValueError: the map is saved with its conditional model."""
@@ -703,12 +707,14 @@ def _joined(parts: Sequence[Moves], order: Tensor) -> Moves:
 
 
 def check_conditions(
-    conditions: Conditions, known: Sequence[Condition], n_cells: Sequence[int]
+    conditions: Conditions, training_conditions: Sequence[Condition], n_cells: Sequence[int]
 ) -> None:
     """Raise a ValueError if saved conditions are not whole."""
-    checks.unique((each.name for each in known), "known")
-    if not known or len(known) != len(n_cells):
-        raise ValueError(f"there are {len(known)} conditions and cells of {len(n_cells)}.")
+    checks.unique((each.name for each in training_conditions), "known")
+    if not training_conditions or len(training_conditions) != len(n_cells):
+        raise ValueError(
+            f"there are {len(training_conditions)} conditions and cells of {len(n_cells)}."
+        )
     for column in (conditions.perturbations, *conditions.covariates):
         checks.unique(column.names, f"the categories of {column.column!r}")
         lengths = {len(each) for each in column.vectors or ()}
@@ -721,7 +727,7 @@ def check_conditions(
             )
     if not conditions.log_dose[1] > 0:
         raise ValueError(f"the spread of its doses must be above 0, found {conditions.log_dose}.")
-    for each in known:
+    for each in training_conditions:
         if (each.dose is None) != (conditions.dose_key is None):
             raise ValueError(f"{each.name!r} has the dose {each.dose}.")
         if each.dose is not None:

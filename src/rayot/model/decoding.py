@@ -87,11 +87,11 @@ class Decoder:
 
     def change(self, moved: np.ndarray) -> np.ndarray:
         """Change (n, genes) float32 of the expression of cells that move to (n, d)."""
-        found = self.representation.change(moved - self.start)
-        if found is None:
+        change = self.representation.change(moved - self.start)
+        if change is None:
             decoded = self.representation.decode(moved, self.adata, self.rows)
-            found = np.asarray(decoded - self._decoded_start, dtype=np.float32)
-        return found
+            change = np.asarray(decoded - self._decoded_start, dtype=np.float32)
+        return change
 
     def _calibrated(self, terms: np.ndarray) -> np.ndarray:
         """Expression with the distributions that each term gives it, or all of their changes."""

@@ -270,11 +270,11 @@ def _description(folder: Path, model_name: str) -> tuple[dict[str, Any], tuple[i
         raise ValueError(f"{str(path)!r} is not readable: {error}.") from error
     if not _is_description(values):
         raise ValueError(f"{str(path)!r} was not written by rayot.")
-    found, version = values.pop("format"), values.get("version", "of an unknown version")
-    if found not in range(FIRST_FORMAT, FORMAT + 1):
+    number, version = values.pop("format"), values.get("version", "of an unknown version")
+    if number not in range(FIRST_FORMAT, FORMAT + 1):
         raise ValueError(
-            f"{str(folder)!r} has format {found!r}, written by rayot {version}; this version reads "
-            f"formats {FIRST_FORMAT} to {FORMAT}."
+            f"{str(folder)!r} has format {number!r}, written by rayot {version}; this version "
+            f"reads formats {FIRST_FORMAT} to {FORMAT}."
         )
     if _release(version) > _release(rayot.__version__):
         raise ValueError(
@@ -283,15 +283,15 @@ def _description(folder: Path, model_name: str) -> tuple[dict[str, Any], tuple[i
         )
     if values["model"] != model_name:
         raise ValueError(f"{str(folder)!r} holds a {values['model']}, not a {model_name}.")
-    if found == FIRST_FORMAT:
+    if number == FIRST_FORMAT:
         return {**_in_present_fields(values), "arrays": OLD_ARRAYS}, state
     digest = values.pop("digest", None)
-    if digest != _digest({"format": found, **values}):
+    if digest != _digest({"format": number, **values}):
         raise ValueError(f"{str(path)!r} was changed after it was saved.")
     name = values.get("arrays")
     if not isinstance(name, str) or not ARRAYS.fullmatch(name):
         raise ValueError(f"{str(path)!r} names no file of arrays, found {name!r}.")
-    return values if found == FORMAT else _in_present_fields(values), state
+    return values if number == FORMAT else _in_present_fields(values), state
 
 
 def _in_present_fields(values: dict[str, Any]) -> dict[str, Any]:

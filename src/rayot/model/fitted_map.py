@@ -217,8 +217,8 @@ class FittedMap(StackModel):
 
     def _moves(self, adata: AnnData, rows: np.ndarray, cells: Tensor) -> Moves:
         """Moves of these cells of an AnnData, (n, d) in the space of the map."""
-        strata, known = self._strata(adata, rows), self._attributes(adata, rows)
-        return moves_of(self.module, self.problems, self.combination, cells, strata, known)
+        strata, attributes = self._strata(adata, rows), self._attributes(adata, rows)
+        return moves_of(self.module, self.problems, self.combination, cells, strata, attributes)
 
     def _attributes(self, adata: AnnData, rows: np.ndarray) -> Attributes | None:
         """What is known of cells to predict, (1, n), where the maps depend on it."""
@@ -439,13 +439,13 @@ class FittedMap(StackModel):
         self, adata: AnnData, rows: np.ndarray, prediction: Prediction, key: str
     ) -> dict[str, Any]:
         """What ``uns`` of predicted cells says: nothing, if they are of strata seen by one map."""
-        found = {}
+        result = {}
         if self.problems.separate:
-            found[Key.result.strata] = self.strata_summary(prediction.combined)
+            result[Key.result.strata] = self.strata_summary(prediction.combined)
         new = self.new_strata(adata, rows, prediction)
         if len(new.get("names", ())):
-            found[Key.result.unseen_strata] = new
-        return {Key.uns.result(key): found} if found else {}
+            result[Key.result.unseen_strata] = new
+        return {Key.uns.result(key): result} if result else {}
 
     def new_strata(
         self, adata: AnnData, rows: np.ndarray, prediction: Prediction

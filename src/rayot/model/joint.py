@@ -162,19 +162,19 @@ class JointMethod(Method):
         source, target = by_condition
         others = self._others(adata, data, source, target)
         rows = np.concatenate([np.zeros(0, dtype=np.intp), *others.values()])
-        found: dict[str, Any] = {"conditions": (source, target, *others)}
+        changes: dict[str, Any] = {"conditions": (source, target, *others)}
         if data.dose_key is not None:
             doses = log_doses_of(adata, data.dose_key, by_condition[target])
             log_doses_of(adata, data.dose_key, rows)
-            found["dose"] = self.settings.dose or float(10 ** doses.astype(np.float64).mean())
+            changes["dose"] = self.settings.dose or float(10 ** doses.astype(np.float64).mean())
         if data.covariate_keys:
             training = np.concatenate([*by_condition.values(), rows])
             covariates = covariates_of(adata, data.covariate_keys, training)
-            found["covariates"] = tuple(sorted(set(covariates)))
+            changes["covariates"] = tuple(sorted(set(covariates)))
             covariate_codes(
-                adata, data.covariate_keys, data.rows(adata, source), found["covariates"]
+                adata, data.covariate_keys, data.rows(adata, source), changes["covariates"]
             )
-        self.settings = replace(self.settings, **found)
+        self.settings = replace(self.settings, **changes)
         return rows
 
     def _check_options(self, data: DataSpec) -> None:
@@ -194,12 +194,12 @@ class JointMethod(Method):
         named = tuple(map(str, self.settings.conditions))
         for name in named:
             checks.in_category(adata, data.groupby, name)
-        known = checks.categories(adata, data.groupby)
-        wanted = set(named or known) - {source, target}
-        found = {name: data.some_training_rows(adata, name) for name in sorted(wanted)}
-        if lacking := [name for name, rows in found.items() if named and not len(rows)]:
+        categories = checks.categories(adata, data.groupby)
+        wanted = set(named or categories) - {source, target}
+        by_condition = {name: data.some_training_rows(adata, name) for name in sorted(wanted)}
+        if lacking := [name for name, rows in by_condition.items() if named and not len(rows)]:
             raise ValueError(f"conditions names {lacking}, which have no training cells.")
-        return {name: rows for name, rows in found.items() if len(rows)}
+        return {name: rows for name, rows in by_condition.items() if len(rows)}
 
     def _attributes_in_training(self, adata: AnnData, rows: np.ndarray) -> Attributes:
         """Condition, covariate, dose and weight of training cells, (n,)."""

@@ -177,7 +177,7 @@ class Method(FittedMap):
                 self.settings,
                 self.seed,
                 others=others,
-                known=self._attributes_in_training,
+                attributes_of=self._attributes_in_training,
             )
             self.training_distance = TrainingDistance.of(
                 [group[0] for group in groups],

@@ -192,12 +192,12 @@ class ModalityGENOT(Model):
         )
 
     def _state(self) -> str:
-        found = self.diagnostics_
-        if found is None:
+        figures = self.diagnostics_
+        if figures is None:
             return "trained by an early version, which kept no diagnostics"
         return (
-            f"trained on {found['n_source']} and {found['n_target']} coupled cells, "
-            f"{self.settings.n_steps} steps\n{found['certificate']}: {found['reason']}\n"
+            f"trained on {figures['n_source']} and {figures['n_target']} coupled cells, "
+            f"{self.settings.n_steps} steps\n{figures['certificate']}: {figures['reason']}\n"
             f"next: predict(cells of {self.modalities[0]!r}), save(folder); all figures are in "
             "diagnostics"
         )

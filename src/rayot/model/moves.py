@@ -45,8 +45,8 @@ class Moves:
 
     def in_terms(self, what: str, number: int | None = None) -> np.ndarray:
         """Terms (T, n, d) of ``"mean"``, or of one of the ``"members"`` or ``"maps"``."""
-        found = [getattr(each, what) for each in self.terms or (self,)]
-        return torch.stack(found if number is None else [each[number] for each in found]).numpy()
+        terms = [getattr(each, what) for each in self.terms or (self,)]
+        return torch.stack(terms if number is None else [each[number] for each in terms]).numpy()
 
 
 @torch.no_grad()
@@ -76,22 +76,22 @@ def moves_of(
         What else is known of the cells, (1, n), for maps that depend on it.
     """
     stack = cells[None].expand(len(problems), -1, -1)
-    found = (transport(stack, attributes) - stack)[problems.members]
+    moves = (transport(stack, attributes) - stack)[problems.members]
     potential = transport.potential(stack)
     if potential is not None:
         potential = of_own_stratum(potential, problems, strata)
     if combination is None:
         # One map; or maps of strata that could not be fitted, none of which moves a cell.
-        found = found[:, 0]
-        return Moves(found.mean(0), found, found, potential, np.zeros(len(cells), dtype=bool))
+        moves = moves[:, 0]
+        return Moves(moves.mean(0), moves, moves, potential, np.zeros(len(cells), dtype=bool))
     own = _own_stratum(problems, strata, len(cells))
-    known, which = (torch.from_numpy(each) for each in (np.flatnonzero(own >= 0), own[own >= 0]))
+    seen, which = (torch.from_numpy(each) for each in (np.flatnonzero(own >= 0), own[own >= 0]))
     predicted = []
-    for of_stratum in (found.mean(0), *found):
+    for of_stratum in (moves.mean(0), *moves):
         move = combination.apply(of_stratum, cells)
-        move[known] = of_stratum[which, known]
+        move[seen] = of_stratum[which, seen]
         predicted.append(move)
-    return Moves(predicted[0], torch.stack(predicted[1:]), found.flatten(0, 1), potential, own < 0)
+    return Moves(predicted[0], torch.stack(predicted[1:]), moves.flatten(0, 1), potential, own < 0)
 
 
 def of_own_stratum(values: Tensor, problems: Problems, strata: np.ndarray | None) -> Tensor:
@@ -107,12 +107,12 @@ def of_own_stratum(values: Tensor, problems: Problems, strata: np.ndarray | None
         (n,) stratum of each cell; None where it is not known.
     """
     of_stratum = values[problems.members].mean(0)
-    found = of_stratum.mean(0)
+    of_cells = of_stratum.mean(0)
     if problems.separate:
         own = _own_stratum(problems, strata, values.shape[1])
-        known = torch.from_numpy(np.flatnonzero(own >= 0))
-        found[known] = of_stratum[torch.from_numpy(own[own >= 0]), known]
-    return found
+        seen = torch.from_numpy(np.flatnonzero(own >= 0))
+        of_cells[seen] = of_stratum[torch.from_numpy(own[own >= 0]), seen]
+    return of_cells
 
 
 def _own_stratum(problems: Problems, strata: np.ndarray | None, n: int) -> np.ndarray:

@@ -68,8 +68,8 @@ class Prediction:
         values: dict[str, Any] = {"n_clipped": sum(part.n_clipped for part in parts)}
         for field in fields(cls):
             if field.name != "n_clipped":
-                found = [getattr(part, field.name) for part in parts]
-                values[field.name] = None if found[0] is None else _stacked(found)
+                blocks = [getattr(part, field.name) for part in parts]
+                values[field.name] = None if blocks[0] is None else _stacked(blocks)
         return cls(**values)
 
     @property

@@ -79,8 +79,8 @@ class ProfileMethod(Method):
         source, target = self.source_key, self.target_key
         assert data.groupby is not None
         rows = self._training_rows(cells, data)
-        known = set(checks.categories(cells, data.groupby, rows))
-        vectors = self._vectors(cells, (known | {target}) - {source})
+        names = set(checks.categories(cells, data.groupby, rows))
+        vectors = self._vectors(cells, (names | {target}) - {source})
         data.training_rows(cells, source)
         with unchanged(cells):
             data = data.with_scale_of(cells, rows)
@@ -147,10 +147,10 @@ class ProfileMethod(Method):
         ordered = sorted(names)
         if key is None:
             return dict(zip(ordered, described(ordered), strict=True))
-        found = vectors_of(adata, key)
-        if missing := [name for name in ordered if name not in found]:
+        vectors = vectors_of(adata, key)
+        if missing := [name for name in ordered if name not in vectors]:
             raise ValueError(
                 f"adata.uns[{key!r}] has no vector of {missing[:5]}; it has those of "
-                f"{sorted(found)[:5]} and {max(0, len(found) - 5)} others."
+                f"{sorted(vectors)[:5]} and {max(0, len(vectors) - 5)} others."
             )
-        return found
+        return vectors

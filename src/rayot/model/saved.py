@@ -173,9 +173,9 @@ def _check_object(
         check(each, kinds[name], f"{where}.{name}" if where else name)
 
 
-def grouped(arrays: Arrays, separator: str, known: Sequence[str]) -> dict[str, Arrays]:
+def grouped(arrays: Arrays, separator: str, names: Sequence[str]) -> dict[str, Arrays]:
     """Arrays by the first part of their name, of which all known ones are there."""
-    groups: dict[str, Arrays] = {name: {} for name in known}
+    groups: dict[str, Arrays] = {name: {} for name in names}
     for name, values in arrays.items():
         group, _, rest = name.partition(separator)
         if group not in groups:
@@ -232,12 +232,12 @@ def _count_bad(values: np.ndarray, allowed: Allowed) -> int:
     return int(values.size - np.count_nonzero(good))
 
 
-def check_names(found: Iterable[str], expected: Iterable[str], what: str) -> None:
+def check_names(names: Iterable[str], expected: Iterable[str], what: str) -> None:
     """Raise a ValueError if names lack, or are more than those expected."""
-    found, expected = set(found), set(expected)
-    if lacking := sorted(expected - found):
+    names, expected = set(names), set(expected)
+    if lacking := sorted(expected - names):
         raise ValueError(f"{what} lack {lacking[0]!r}.")
-    if more := sorted(found - expected):
+    if more := sorted(names - expected):
         raise ValueError(f"{what} have {more[0]!r}, which is not known.")
 
 
@@ -303,11 +303,11 @@ def check_unfitted(kind: type[Stack], settings: Settings, build: Callable[[], St
 
 def _check_counts(settings: Settings, counts: dict[str, str], state: Arrays) -> None:
     for name, pattern in counts.items():
-        found = sum(fnmatchcase(each, pattern) for each in state)
-        if getattr(settings, name) != found:
+        count = sum(fnmatchcase(each, pattern) for each in state)
+        if getattr(settings, name) != count:
             raise ValueError(
                 f"{name} is {getattr(settings, name)} in the settings, and the arrays are those of "
-                f"{found}."
+                f"{count}."
             )
 
 
@@ -348,7 +348,7 @@ def settings_of(kind: type[Settings], values: dict[str, Any], preset: str) -> Se
 def representation_of(
     saved: dict[str, Any],
     arrays: Arrays,
-    given: Representation | None,
+    passed: Representation | None,
     n_genes: int,
     n_features: int,
 ) -> Representation:
@@ -363,18 +363,20 @@ def representation_of(
         check_names(arrays, shapes, "the arrays of the representation")
         for name, shape in shapes.items():
             check_array(arrays[name], f"representation.{name}", shape)
-    elif given is None:
+    elif passed is None:
         raise ValueError(
             f"representation.kind must be one of {sorted(KINDS)}, found {saved.get('kind')!r}."
         )
-    found = representation_from_saved(saved, arrays) if given is None else given.restored(saved)
-    sizes = (found.n_features, n_genes if found.name is None else n_features)
+    representation = (
+        representation_from_saved(saved, arrays) if passed is None else passed.restored(saved)
+    )
+    sizes = (representation.n_features, n_genes if representation.name is None else n_features)
     if sizes != (n_features, n_features):
         raise ValueError(
             f"the representation has {sizes[0]} features and there are {n_genes} genes, and the "
             f"maps are of {n_features} features."
         )
-    return found
+    return representation
 
 
 def combination_of(
@@ -412,7 +414,7 @@ def combination_of(
 def history_of(saved: dict[str, list[str]], arrays: Arrays) -> dict[str, pd.DataFrame]:
     """Training curves: of each phase one column after the steps."""
     check_names(arrays, saved, "the arrays of the history")
-    found = {}
+    history = {}
     for phase, columns in saved.items():
         checks.unique(columns, f"history[{phase!r}]")
         numbers = arrays[phase]
@@ -422,8 +424,8 @@ def history_of(saved: dict[str, list[str]], arrays: Arrays) -> dict[str, pd.Data
         if not (np.isfinite(steps) & (steps == steps.round()) & (abs(steps) < 2**53)).all():
             raise ValueError(f"the array 'history of {phase}' has steps that are no whole numbers.")
         index = pd.Index(steps.astype(int), name="step")
-        found[phase] = pd.DataFrame(numbers[:, 1:], index=index, columns=columns)
-    return found
+        history[phase] = pd.DataFrame(numbers[:, 1:], index=index, columns=columns)
+    return history
 
 
 def check_reports(reports: Sequence[Mapping[str, Any]], counts: Sequence[int]) -> None:

@@ -314,10 +314,10 @@ class Screen(Model, Mapping[str, Method]):
             lambda each: 1 if each.separate else len(cells.groups[each.target]),
         )
         chunks = (cells.chunk(piece, settings, self.seed, options) for piece in pieces)
-        known = None if fdr is None else {name: test[1] for name, test in tests.items()}
+        p_values = None if fdr is None else {name: test[1] for name, test in tests.items()}
         bar.set_description("fitting", refresh=False)
         bar.reset(sum(len(each) for each in problems.values()))
-        parts = fit_chunks(chunks, known, n_jobs, folder, resume, bar)
+        parts = fit_chunks(chunks, p_values, n_jobs, folder, resume, bar)
         self.stack = ScreenStack.join(problems, parts, (1 + len(self.cell_types), n_features))
         return tests
 
@@ -385,8 +385,8 @@ class Screen(Model, Mapping[str, Method]):
         has no cells. Perturbations are those of :attr:`table`; zero where nothing moves.
         """
         self._check_trained()
-        found = self.stack.mean_displacement(list(self._figures["perturbation"]))
-        return found if self.components is None else found @ self.components.basis.numpy().T
+        moves = self.stack.mean_displacement(list(self._figures["perturbation"]))
+        return moves if self.components is None else moves @ self.components.basis.numpy().T
 
     def in_components(self) -> tuple[Settings, int]:
         """Settings and dimension that the stack itself has."""
@@ -437,8 +437,8 @@ class Screen(Model, Mapping[str, Method]):
 
     def _uncalibrated(self, perturbation: str) -> Method:
         """The model of one perturbation, without distributions of genes."""
-        found = self._figures.loc[self._figures["perturbation"] == perturbation]
-        if found.empty:
+        rows = self._figures.loc[self._figures["perturbation"] == perturbation]
+        if rows.empty:
             close = get_close_matches(str(perturbation), list(self), n=1)
             hint = f" Did you mean {close[0]!r}?" if close else ""
             raise KeyError(f"The screen has no perturbation {perturbation!r}.{hint}")
@@ -455,7 +455,7 @@ class Screen(Model, Mapping[str, Method]):
         )
         if fitted is None:
             model.module.strength.zero_()
-            row = found.iloc[0]
+            row = rows.iloc[0]
             report = still(float(row["p_value"]), float(row["q_value"]))
             model.diagnostics_ = [report] * self._n_maps
         else:

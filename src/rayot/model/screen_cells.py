@@ -180,8 +180,8 @@ class ScreenCells:
         sides = self.control_rows, treated
         weights = None
         if self.data.weights_key is not None:
-            found = [weights_of(self.adata, self.data.weights_key, rows) for rows in sides]
-            weights = found[0], found[1]
+            of_sides = [weights_of(self.adata, self.data.weights_key, rows) for rows in sides]
+            weights = of_sides[0], of_sides[1]
         labels = [
             np.full(len(rows), -1) if self.types is None else self.types.codes[rows].astype(int)
             for rows in sides

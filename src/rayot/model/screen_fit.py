@@ -80,15 +80,15 @@ def test_perturbations(
             for part in parts
         )
         calls = (joblib.delayed(find_effects)(chunk, n_permutations) for chunk in chunks)
-        for part, found in zip(parts, joblib.Parallel(n_jobs)(calls), strict=True):
-            distances[part], p_values[part] = np.array(found).T
+        for part, tests in zip(parts, joblib.Parallel(n_jobs)(calls), strict=True):
+            distances[part], p_values[part] = np.array(tests).T
         q_values = false_discovery_control(p_values)
         at_floor = p_values <= 1.5 / (n_permutations + 1)
         asked = np.flatnonzero(at_floor & (q_values > (0.05 if fdr is None else fdr)))
         if not len(asked):
             break
-    found = zip(distances.tolist(), p_values.tolist(), q_values.tolist(), strict=True)
-    return dict(zip(names, found, strict=True))
+    tests = zip(distances.tolist(), p_values.tolist(), q_values.tolist(), strict=True)
+    return dict(zip(names, tests, strict=True))
 
 
 def _alone(cells: ScreenCells, name: str) -> Problems:
@@ -177,11 +177,11 @@ def fit_chunks(
     def calls() -> Iterator[Any]:
         announced = False
         for chunk in chunks:
-            known = None
+            of_chunk = None
             if p_values is not None:
-                known = [p_values[each.target] for each in chunk.problems]
+                of_chunk = [p_values[each.target] for each in chunk.problems]
             if folder is not None:
-                digest = digests[tuple(chunk.names)] = chunk.digest(known)
+                digest = digests[tuple(chunk.names)] = chunk.digest(of_chunk)
                 saved = folder / f"chunk-{digest}"
                 if resume and files.holds(saved):
                     done.append((chunk.names, FittedChunk.read(saved, chunk, digest)))
@@ -192,11 +192,11 @@ def fit_chunks(
                 options = replace(chunk.options, checkpoint_dir=inner, resume=resume, lock=False)
             if not announced:
                 n_done = sum(len(names) for names, _ in done)
-                _announce(chunk, known, (bar.total or 0) - n_done, n_jobs, bar)
+                _announce(chunk, of_chunk, (bar.total or 0) - n_done, n_jobs, bar)
                 announced = True
             if folder is not None:
                 chunk = replace(chunk, options=options)
-            yield joblib.delayed(_named)(chunk, known)
+            yield joblib.delayed(_named)(chunk, of_chunk)
 
     for names, fitted in _as_they_end(calls(), n_jobs):
         if folder is not None:

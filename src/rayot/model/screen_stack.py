@@ -142,15 +142,15 @@ class ScreenStack:
 
         Types without control cells are NaN.
         """
-        found = np.zeros((len(names), *self.displacement.shape[1:]), dtype=np.float32)
+        means = np.zeros((len(names), *self.displacement.shape[1:]), dtype=np.float32)
         for number, name in enumerate(names):
             if name in self.problems:
                 values = self.displacement[self.rows(name)]
-                known = np.isfinite(values)
-                counts = known.sum(0)
-                total = np.where(known, values, 0).sum(0)
-                found[number] = np.where(counts > 0, total / np.maximum(counts, 1), np.nan)
-        return found
+                present = np.isfinite(values)
+                counts = present.sum(0)
+                total = np.where(present, values, 0).sum(0)
+                means[number] = np.where(counts > 0, total / np.maximum(counts, 1), np.nan)
+        return means
 
     def to_saved(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Plain values and arrays, the inverse of :meth:`from_saved`."""
@@ -209,7 +209,7 @@ class ScreenStack:
         check_array(displacement, "displacement", (n_problems, *shape), allowed="NaN")
         checks.unique((name for each in problems.values() for name in each.names), "the stack")
         saved.check_reports(values["diagnostics"], (n_problems,))
-        found = cls(
+        stack = cls(
             problems,
             groups["stack"],
             saved.history_of(values["history"], groups["history"]),
@@ -226,18 +226,18 @@ class ScreenStack:
                 groups["centres"].get(name),
                 each.strata if each.separate else (),
                 shape[1],
-                found.state.get("strength", np.zeros(n_problems))[found.rows(name)],
+                stack.state.get("strength", np.zeros(n_problems))[stack.rows(name)],
             )
             if combination is not None:
-                found.combinations[name] = combination
-        return found
+                stack.combinations[name] = combination
+        return stack
 
 
 def _mean_curve(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Mean curve over all problems of a phase, chunks weighted by theirs."""
-    together = pd.concat(tables)
-    weight, steps = together.pop("weight"), together["step"]
-    total = together.drop(columns="step").mul(weight, axis=0).groupby(steps).sum()
+    curves = pd.concat(tables)
+    weight, steps = curves.pop("weight"), curves["step"]
+    total = curves.drop(columns="step").mul(weight, axis=0).groupby(steps).sum()
     return total.div(weight.groupby(steps).sum(), axis=0)
 
 

@@ -53,7 +53,7 @@ def training_cells(
     seed: int,
     *,
     others: np.ndarray | None = None,
-    known: Callable[[AnnData, np.ndarray], Attributes | None] | None = None,
+    attributes_of: Callable[[AnnData, np.ndarray], Attributes | None] | None = None,
 ) -> TrainingCells:
     """Take the training cells out of an AnnData, in one pass over them.
 
@@ -75,7 +75,7 @@ def training_cells(
         Keys the cells that components are found on.
     others
         Rows of cells that are neither, but are held with them.
-    known
+    attributes_of
         Attributes of cells, where the method asks for them.
     """
     of_source, of_target = zip(*groups, strict=True)
@@ -105,7 +105,7 @@ def training_cells(
     sizes = [len(each) for each in (*of_source, *of_target)]
     places = torch.from_numpy(np.searchsorted(ascending, rows)).split(sizes)
     weighed = None if weights is None else weights.split(sizes)
-    attributes = None if known is None else known(adata, ascending)
+    attributes = None if attributes_of is None else attributes_of(adata, ascending)
     source, target = (
         problems.population(
             cells, places[half], None if weighed is None else weighed[half]

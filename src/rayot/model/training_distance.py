@@ -89,8 +89,8 @@ class TrainingDistance:
         distance = torch.cat(
             [torch.stack([_mean_nearest(block, own) for own in of_strata], 1) for block in blocks]
         )
-        found = distance.clamp_min(1e-6 * self.unit) ** -2
-        return (found / found.sum(1, keepdim=True)).numpy()
+        weights = distance.clamp_min(1e-6 * self.unit) ** -2
+        return (weights / weights.sum(1, keepdim=True)).numpy()
 
     def between(self, stratum: int) -> float:
         """Mean distance of the cells of a stratum to the nearest ones of all others."""
@@ -101,8 +101,8 @@ class TrainingDistance:
         """In units of :attr:`unit`."""
         blocks = torch.from_numpy(np.ascontiguousarray(cells)).split(BLOCK)
         fitted = torch.from_numpy(others)
-        found = torch.cat([_nearest(block, fitted, ITSELF * self.unit) for block in blocks])
-        return (found / self.unit).numpy()
+        nearest = torch.cat([_nearest(block, fitted, ITSELF * self.unit) for block in blocks])
+        return (nearest / self.unit).numpy()
 
     def arrays(self) -> dict[str, np.ndarray]:
         """What a saved model keeps."""
@@ -135,8 +135,8 @@ class TrainingDistance:
 def _mean_nearest(cells: Tensor, others: Tensor) -> Tensor:
     """Mean distance (n,) to the nearest of others."""
     centre = others.mean(0)
-    found = torch.cdist(cells - centre, others - centre)
-    return found.topk(min(NEIGHBOURS, len(others)), largest=False).values.mean(1)
+    lengths = torch.cdist(cells - centre, others - centre)
+    return lengths.topk(min(NEIGHBOURS, len(others)), largest=False).values.mean(1)
 
 
 def _nearest(cells: Tensor, others: Tensor, itself: float = 0.0) -> Tensor:

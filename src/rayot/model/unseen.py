@@ -72,11 +72,11 @@ class UnseenStrata:
         names = [problems.strata[number] for number in left_out.strata]
         for number, each in zip(left_out.strata, of_strata, strict=True):
             each["distance"] = np.nan if between is None else between(number)
-        found = dict(zip(names, of_strata, strict=True))
-        word, reason = _word(figures, found, NEXT[problems.mode])
+        by_name = dict(zip(names, of_strata, strict=True))
+        word, reason = _word(figures, by_name, NEXT[problems.mode])
         if left_out.failure:
             word, reason = "poor", left_out.failure
-        return cls({**figures, "certificate": word, "reason": reason}, found)
+        return cls({**figures, "certificate": word, "reason": reason}, by_name)
 
     @property
     def table(self) -> pd.DataFrame:
@@ -116,7 +116,7 @@ class UnseenStrata:
         }
 
     def of_cells(
-        self, strata: np.ndarray, known: Sequence[str], distance: np.ndarray
+        self, strata: np.ndarray, training_strata: Sequence[str], distance: np.ndarray
     ) -> dict[str, np.ndarray]:
         """What is to be expected of cells of new strata, as columns with a row for each stratum.
 
@@ -126,13 +126,13 @@ class UnseenStrata:
         ----------
         strata
             (n,) stratum of each cell.
-        known
+        training_strata
             Strata of the fit.
         distance
             (n,) of :class:`rayot.model.training_distance.TrainingDistance`.
         """
         rows = []
-        for name in sorted(set(strata) - set(known)):
+        for name in sorted(set(strata) - set(training_strata)):
             own = distance[strata == name]
             rows.append((name, len(own), float(own.mean()), *self.word(float(own.mean()))))
         by_reason: dict[tuple[str, str], list[str]] = {}
@@ -186,7 +186,7 @@ def _word(figures: Report, strata: dict[str, Report], advice: str) -> tuple[str,
     if worst is None:
         return word, said
     first, _, _ = said.partition(". ")
-    found = f"{first.rstrip('.')} ({max(0.0, share[worst]):.0%} of {worst!r}, the most)."
+    sentence = f"{first.rstrip('.')} ({max(0.0, share[worst]):.0%} of {worst!r}, the most)."
     if word == "good" and strata[worst]["certificate"] == CERTIFICATES[0]:
         word = "check"
-    return word, found if word == "good" else f"{found} {advice}"
+    return word, sentence if word == "good" else f"{sentence} {advice}"

@@ -132,11 +132,11 @@ class ConditionalLipschitzNetwork(nn.Module):
             (P, G, k).
         """
         n_problems, n = conditions.shape[:2]
-        found = self.conditions(conditions)
+        layers = self.conditions(conditions)
         network = self.network
-        shifts = found[..., : self.n_biases].unflatten(-1, (-1, 1, network.bias.shape[-1]))
+        shifts = layers[..., : self.n_biases].unflatten(-1, (-1, 1, network.bias.shape[-1]))
         # (P, G, layers + 1, 1, rank): columns of the left factor are scaled.
-        scales = found[..., self.n_biases :].unflatten(-1, (len(self.left), 1, self.rank))
+        scales = layers[..., self.n_biases :].unflatten(-1, (len(self.left), 1, self.rank))
 
         def moved(weight: Tensor, scale: Tensor, layer: int) -> Tensor:
             free = weight * (scale / torch.linalg.matrix_norm(weight, keepdim=True))

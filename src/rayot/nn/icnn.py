@@ -85,8 +85,8 @@ class ConvexNetwork(nn.Module):
         with_graph = torch.is_grad_enabled()
         with torch.enable_grad():
             cells = cells if cells.requires_grad else cells.detach().requires_grad_(True)
-            (found,) = torch.autograd.grad(self(cells).sum(), cells, create_graph=with_graph)
-        return found
+            (slope,) = torch.autograd.grad(self(cells).sum(), cells, create_graph=with_graph)
+        return slope
 
     def conjugate(self, cells: Tensor, start: Tensor) -> Tensor:
         r"""Values (P, n) of :math:`f^*(x) = \sup_y ⟨x, y⟩ - f(y)` at cells (P, n, d).
@@ -94,10 +94,10 @@ class ConvexNetwork(nn.Module):
         By L-BFGS from ``start`` (P, n, d), see Amos (2023), *On amortizing convex conjugates for
         optimal transport*. Never less than the value at ``start``.
         """
-        found = start.detach().clone().requires_grad_(True)
+        points = start.detach().clone().requires_grad_(True)
         # The defaults stop at changes of 1e-9, which untrained networks, being flat, fall below.
         optimiser = torch.optim.LBFGS(
-            [found],
+            [points],
             max_iter=CONJUGATE_STEPS,
             tolerance_grad=0.0,
             tolerance_change=0.0,
@@ -106,13 +106,13 @@ class ConvexNetwork(nn.Module):
 
         @torch.enable_grad()
         def loss() -> float:
-            value = (self(found) - (cells * found).sum(-1)).sum()
-            (found.grad,) = torch.autograd.grad(value, found)
+            value = (self(points) - (cells * points).sum(-1)).sum()
+            (points.grad,) = torch.autograd.grad(value, points)
             return float(value.detach())
 
         optimiser.step(loss)
         with torch.no_grad():
-            return torch.maximum(*((cells * y).sum(-1) - self(y) for y in (start, found)))
+            return torch.maximum(*((cells * y).sum(-1) - self(y) for y in (start, points)))
 
     @torch.no_grad()
     def clamp(self) -> None:

@@ -153,13 +153,13 @@ def _palette(adata: AnnData, column: str, names: Sequence[str]) -> dict[str, str
     from scanpy.plotting import palettes
 
     stored = adata.uns.get(Key.colors.of(column))
-    known: dict[str, str] = {}
+    kept: dict[str, str] = {}
     if isinstance(stored, Mapping | pd.Series):
-        known = {str(name): str(shade) for name, shade in stored.items()}
+        kept = {str(name): str(shade) for name, shade in stored.items()}
     elif stored is not None and not isinstance(stored, str):
-        known = dict(zip(names, map(str, np.ravel(stored)), strict=False))
-    if set(names) <= set(known) and all(is_color_like(known[name]) for name in names):
-        return {name: known[name] for name in names}
+        kept = dict(zip(names, map(str, np.ravel(stored)), strict=False))
+    if set(names) <= set(kept) and all(is_color_like(kept[name]) for name in names):
+        return {name: kept[name] for name in names}
     cycle = mpl.rcParams["axes.prop_cycle"].by_key()["color"]
     for shades in (cycle, palettes.default_20, palettes.default_28, palettes.default_102):
         if len(shades) >= len(names):

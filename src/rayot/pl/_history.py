@@ -129,14 +129,14 @@ def _draw_metrics(
                 continue
             values = np.asarray(curves[name], dtype=float)
             # Validation is measured at some of the steps and NaN at the others.
-            known = np.isfinite(values)
+            finite = np.isfinite(values)
             (line,) = ax.plot(
-                steps[known],
-                values[known],
+                steps[finite],
+                values[finite],
                 color=colors[metric],
                 linewidth=width,
                 alpha=alpha,
-                marker="o" if known.sum() <= FEW else None,
+                marker="o" if finite.sum() <= FEW else None,
                 markersize=4,
                 label=share if len(metrics) == 1 else name.replace("_", " "),
             )

@@ -102,6 +102,6 @@ def _fit_umap(cells: Points, seed: int) -> Points:
 
 def _fingerprint(cells: Points, seed: int) -> str:
     """What tells one set of cells and seed from another."""
-    found = hashlib.blake2b(repr((cells.shape, seed)).encode(), digest_size=16)
-    found.update(np.ascontiguousarray(cells).data)
-    return found.hexdigest()
+    hashed = hashlib.blake2b(repr((cells.shape, seed)).encode(), digest_size=16)
+    hashed.update(np.ascontiguousarray(cells).data)
+    return hashed.hexdigest()

@@ -115,8 +115,8 @@ def planar_cells(
         places = embedding_rows(adata.obsm[entry], rows).astype(np.float64)[:, :2]
         return _place(space, places, _near(predicted, observed, places), labels, False)
     if entry != Key.obsm.umap:
-        found = ", ".join(map(repr, adata.obsm)) or "none"
-        raise KeyError(f"There is no embedding {entry!r} in adata.obsm (found: {found}).")
+        names = ", ".join(map(repr, adata.obsm)) or "none"
+        raise KeyError(f"There is no embedding {entry!r} in adata.obsm (found: {names}).")
     places = kept_umap(adata, fitted.key, rows, space.observed, observed, seed)
     return _place(space, places, _near(predicted, observed, places), labels, False)
 
@@ -129,10 +129,10 @@ def _space(adata: AnnData, fitted: WrittenMap) -> _Space:
         entry = Key.obsm.predicted(fitted.key)
         for name in (fitted.use_rep, entry):
             if name not in adata.obsm:
-                found = ", ".join(map(repr, adata.obsm)) or "none"
+                names = ", ".join(map(repr, adata.obsm)) or "none"
                 raise KeyError(
                     f"The map {fitted.key!r} needs adata.obsm[{name!r}] to be drawn "
-                    f"(found: {found})."
+                    f"(found: {names})."
                 )
         values, predicted = adata.obsm[fitted.use_rep], adata.obsm[entry]
     candidates = np.flatnonzero(fitted.is_source(adata))

@@ -78,10 +78,10 @@ def screen(
     width = 4.2 + 0.07 * max(0, names.str.len().max() - 14)
     drawn = one_axes(ax, (width, 0.8 + 0.19 * len(table)))
     rows = np.arange(len(table))
-    found = table[columns.detectable].to_numpy(dtype=bool)
+    detectable = table[columns.detectable].to_numpy(dtype=bool)
     for chosen, color, label in (
-        (found, DETECTABLE, "detectable"),
-        (~found, UNDETECTABLE, "no detectable effect"),
+        (detectable, DETECTABLE, "detectable"),
+        (~detectable, UNDETECTABLE, "no detectable effect"),
     ):
         if chosen.any():
             distances = table[columns.energy_distance].to_numpy()[chosen]

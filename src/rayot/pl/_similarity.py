@@ -67,13 +67,13 @@ def similarity(
     'cosine of mean displacements'
     """
     key, result = read_screen(modality_of(adata, modality), key)
-    found = result.get(Key.screen.similarity)
-    if found is None:
+    entry = result.get(Key.screen.similarity)
+    if entry is None:
         raise KeyError(
             f"The perturbations of the screen {key!r} were not compared; call "
             f"rayot.tl.similarity(adata, key={key!r}) first."
         )
-    names, values = list(found[Key.similarity.names]), found[Key.similarity.cosine]
+    names, values = list(entry[Key.similarity.names]), entry[Key.similarity.cosine]
     n = len(names)
     size = np.clip(1.5 + 0.16 * n, 3.2, 9)
     drawn = one_axes(ax, (size + 1.2, size))
@@ -89,7 +89,7 @@ def similarity(
     drawn.tick_params(length=0)
     drawn.spines[:].set_visible(False)
     tree = drawn.inset_axes((1.01, 0, 0.14, 1))
-    _draw_tree(tree, found[Key.similarity.linkage])
+    _draw_tree(tree, entry[Key.similarity.linkage])
     figure = drawn.get_figure(root=True)
     if figure is not None:
         figure.colorbar(image, cax=drawn.inset_axes((1.2, 0, 0.03, 0.4)), ticks=[-1, 0, 1])

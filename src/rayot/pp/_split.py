@@ -122,11 +122,11 @@ def _check_key(adata: AnnData, key: str) -> None:
 
 def _limits(limits: object) -> tuple[int, int]:
     """Limits of the number of test cells, checked to be two counts."""
-    found = tuple(limits) if isinstance(limits, Sequence) and not isinstance(limits, str) else ()
-    whole = all(isinstance(each, Integral) and not isinstance(each, bool) for each in found)
-    if len(found) != 2 or not whole or not 0 < found[0] <= found[1]:
+    pair = tuple(limits) if isinstance(limits, Sequence) and not isinstance(limits, str) else ()
+    whole = all(isinstance(each, Integral) and not isinstance(each, bool) for each in pair)
+    if len(pair) != 2 or not whole or not 0 < pair[0] <= pair[1]:
         raise ValueError(f"test_limits must be two counts, the smaller first, found {limits!r}.")
-    return int(found[0]), int(found[1])
+    return int(pair[0]), int(pair[1])
 
 
 def _drawn(
@@ -190,8 +190,8 @@ def _held_out(
             raise ValueError(f"The groups held out have no cells other than {control!r}.")
     # Of a condition that is held out whole, the control's cells are what it is compared with.
     if groupby not in holdout:
-        known = is_control & in_held_out_groups(adata, list(holdout), is_control, test)
-        _check_comparable(adata, groupby, control, test | known)
+        held_control = is_control & in_held_out_groups(adata, list(holdout), is_control, test)
+        _check_comparable(adata, groupby, control, test | held_control)
     return test
 
 
@@ -204,12 +204,12 @@ def _check_comparable(
     enough = set(names[counts >= 2])
     if len(enough) >= 2 and (control is None or str(control) in enough):
         return
-    found = ", ".join(f"{count} of {name!r}" for name, count in zip(names, counts, strict=True))
+    counted = ", ".join(f"{count} of {name!r}" for name, count in zip(names, counts, strict=True))
     wanted = "two conditions" if control is None else f"{str(control)!r} and of another condition"
     raise ValueError(
         f"What is predicted for the groups in holdout could never be scored: that takes two cells "
-        f"of {wanted} in obs[{groupby!r}], and the groups have {found or 'none'}. Hold out a group "
-        "with both, or several that have them together, or leave these cells out of adata."
+        f"of {wanted} in obs[{groupby!r}], and the groups have {counted or 'none'}. Hold out a "
+        "group with both, or several that have them together, or leave these cells out of adata."
     )
 
 

@@ -166,8 +166,8 @@ class Autoencoder(Representation):
         autoencoder = cls.from_saved({"name": name, "hidden": saved["hidden"]}, arrays)
         sample = rows[:100]
         latent = autoencoder.encode(adata, sample, spec.expression(adata, sample))
-        found = embedding_rows(adata.obsm[name], sample)
-        if found.shape != latent.shape or not np.allclose(found, latent, rtol=1e-2, atol=1e-2):
+        codes = embedding_rows(adata.obsm[name], sample)
+        if codes.shape != latent.shape or not np.allclose(codes, latent, rtol=1e-2, atol=1e-2):
             raise ValueError(
                 f"adata.obsm[{name!r}] is not what the autoencoder in adata.uns[{name!r}] makes of "
                 f"the expression; {again}."
@@ -213,9 +213,9 @@ class Autoencoder(Representation):
     ) -> dict[str, tuple[int, ...]]:
         """Shapes of :meth:`arrays`; every second module has no weights."""
         sizes = [n_genes, *values["hidden"], n_features]
-        found: dict[str, tuple[int, ...]] = {}
+        by_name: dict[str, tuple[int, ...]] = {}
         for part, units in (("encoder", sizes), ("decoder", sizes[::-1])):
             for layer, (n_in, n_out) in enumerate(pairwise(units)):
-                found[f"{part}.{2 * layer}.weight"] = (n_out, n_in)
-                found[f"{part}.{2 * layer}.bias"] = (n_out,)
-        return found
+                by_name[f"{part}.{2 * layer}.weight"] = (n_out, n_in)
+                by_name[f"{part}.{2 * layer}.bias"] = (n_out,)
+        return by_name

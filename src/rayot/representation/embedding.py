@@ -91,9 +91,9 @@ class Embedding(Representation):
         assert self.name is not None
         check_representation(adata, self.name)
         values = adata.obsm[self.name]
-        found = _columns(values)
-        if self.columns is not None and found is not None and found != self.columns:
-            missing = [column for column in self.columns if column not in found]
+        columns = _columns(values)
+        if self.columns is not None and columns is not None and columns != self.columns:
+            missing = [column for column in self.columns if column not in columns]
             if missing:
                 raise ValueError(
                     f"adata.obsm[{self.name!r}] lacks the column {missing[0]!r}, which the model "

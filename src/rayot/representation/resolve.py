@@ -31,7 +31,7 @@ def has_decoder(adata: AnnData, use_rep: str | None) -> bool:
 
 
 def representation_of(
-    adata: AnnData, spec: DataSpec, rows: np.ndarray, given: Representation | None = None
+    adata: AnnData, spec: DataSpec, rows: np.ndarray, passed: Representation | None = None
 ) -> Representation:
     """The space named by ``spec.use_rep``, with its decoder where the AnnData holds one.
 
@@ -45,7 +45,7 @@ def representation_of(
         Where the space is.
     rows
         (n,) row numbers of the training cells, which alone are looked at.
-    given
+    passed
         The space itself, where it is no entry of the AnnData.
 
     Raises
@@ -53,8 +53,8 @@ def representation_of(
     ValueError
         If components, an autoencoder or the space given do not belong to the expression.
     """
-    if given is not None:
-        return given.fitted_to(adata, spec, rows)
+    if passed is not None:
+        return passed.fitted_to(adata, spec, rows)
     if spec.use_rep is not None:
         check_representation(adata, spec.use_rep)
     return _kind_of(adata, spec.use_rep).from_anndata(adata, spec, rows)

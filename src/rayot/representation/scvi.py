@@ -96,9 +96,9 @@ class SCVI(Representation):
                 f"genes of adata, {foreign[0]!r} among them; fit the map on the others, "
                 "adata[:, vae.adata.var_names].copy()."
             )
-        found = copy(self)
-        found.scale = scale_named(spec.scale)
-        if not found.scale.is_known:
+        fitted = copy(self)
+        fitted.scale = scale_named(spec.scale)
+        if not fitted.scale.is_known:
             if self.target_sum is None:
                 raise ValueError(
                     f"{spec.where} is on a scale that is not known (centred, or regressed on "
@@ -106,18 +106,18 @@ class SCVI(Representation):
                     "log-normalised expression, or pass SCVI(vae, target_sum=...) if it is log(1 + "
                     "amount)."
                 )
-            found.scale = LOG1P
-            return found
+            fitted.scale = LOG1P
+            return fitted
         sample = np.sort(np.random.default_rng(0).permutation(rows)[:SAMPLE_CELLS])
-        assert found.scale.to_amounts is not None
-        amounts = found.scale.to_amounts(dense(spec.expression(adata, sample)).astype(np.float64))
-        found.target_sum = float(np.median(amounts.sum(1)))
-        if self.target_sum is not None and not np.isclose(self.target_sum, found.target_sum, 0.05):
+        assert fitted.scale.to_amounts is not None
+        amounts = fitted.scale.to_amounts(dense(spec.expression(adata, sample)).astype(np.float64))
+        fitted.target_sum = float(np.median(amounts.sum(1)))
+        if self.target_sum is not None and not np.isclose(self.target_sum, fitted.target_sum, 0.05):
             warn(
-                f"target_sum={self.target_sum:g} is not what the cells have, {found.target_sum:g} "
+                f"target_sum={self.target_sum:g} is not what the cells have, {fitted.target_sum:g} "
                 f"in median on the scale of {spec.where} ({spec.scale}); that is taken."
             )
-        return found
+        return fitted
 
     def restored(self, saved: dict[str, Any]) -> SCVI:
         """The same on the scale of a saved model.
@@ -134,11 +134,11 @@ class SCVI(Representation):
         scale = scale_named(saved.get("scale", LOG1P.name))
         if not scale.is_known:
             raise ValueError(f"representation.scale is {saved['scale']!r}, which is not known.")
-        found = copy(self)
+        restored = copy(self)
         # Models of 0.1.0 kept neither.
-        found.target_sum = float(saved.get("target_sum") or self.target_sum or USUAL_AMOUNT)
-        found.scale = scale
-        return found
+        restored.target_sum = float(saved.get("target_sum") or self.target_sum or USUAL_AMOUNT)
+        restored.scale = scale
+        return restored
 
     def to_json(self) -> dict[str, Any]:
         """Plain values of a saved model."""

@@ -70,11 +70,11 @@ def certificate(figures: Mapping[str, Any], match_types: str = MATCH_TYPES) -> t
     moves = figures["mean_step"] > 0 and figures["strength"] > 0
     # A p-value of 0.05 in single precision is above 0.05, and such cells move.
     if round(figures["p_value"], 6) > SIGNIFICANCE:
-        found = f"There is no detectable effect (p = {figures['p_value']:.2f})"
+        no_effect = f"There is no detectable effect (p = {figures['p_value']:.2f})"
         if not moves:
-            return "no effect", f"{found}; cells stay where they are."
+            return "no effect", f"{no_effect}; cells stay where they are."
         return "check", (
-            f"{found}, yet cells are moved: what they show may be noise. More cells may tell."
+            f"{no_effect}, yet cells are moved: what they show may be noise. More cells may tell."
         )
     doubt = _cannot_be_judged(figures, moves)
     return ("check", doubt) if doubt else _by_what_is_left(figures, match_types)

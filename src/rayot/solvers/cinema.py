@@ -113,10 +113,10 @@ class CinemaMap(DiscreteMap):
 
     def _confounders(self, source: np.ndarray, target: np.ndarray, name: str) -> Tensor:
         """Directions (r, r) of the confounders of one problem; the last columns may be zero."""
-        together = np.concatenate([source, target]).astype(np.float64)
+        cells = np.concatenate([source, target]).astype(np.float64)
         treated = np.repeat([0, 1], [len(source), len(target)])
-        spread = np.linalg.matrix_rank(together - together.mean(0), tol=1e-6 * len(together) ** 0.5)
-        n_sources = max(1, min(self.settings.n_sources, together.shape[1], int(spread)))
+        spread = np.linalg.matrix_rank(cells - cells.mean(0), tol=1e-6 * len(cells) ** 0.5)
+        n_sources = max(1, min(self.settings.n_sources, cells.shape[1], int(spread)))
         draw = int(torch.randint(2**31, (1,), generator=generator(self.seed, name, "ica")))
         ica = FastICA(
             n_sources,
@@ -128,7 +128,7 @@ class CinemaMap(DiscreteMap):
         with warnings.catch_warnings():
             # Its advice is about options that a user does not have.
             warnings.simplefilter("ignore", ConvergenceWarning)
-            sources = ica.fit_transform(together)
+            sources = ica.fit_transform(cells)
         if ica.n_iter_ >= ICA_ITERATIONS:
             logger.warning(
                 "The independent components of %r did not settle in %d iterations; look whether "
@@ -136,9 +136,9 @@ class CinemaMap(DiscreteMap):
                 name,
                 ICA_ITERATIONS,
             )
-        found = np.array([chatterjee(column, treated) for column in sources.T])
+        dependence = np.array([chatterjee(column, treated) for column in sources.T])
         # At least the component that has least to do with the treatment.
-        confounds = (found < self.settings.threshold) | (found == found.min())
+        confounds = (dependence < self.settings.threshold) | (dependence == dependence.min())
         directions = torch.zeros(self.n_features, self.n_features, dtype=torch.float32)
         kept = torch.from_numpy(ica.components_[confounds].T.astype(np.float32))
         directions[:, : kept.shape[1]] = kept

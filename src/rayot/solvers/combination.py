@@ -53,14 +53,14 @@ class Combination:
     def apply(self, moves: Tensor, cells: Tensor) -> Tensor:
         """Combined move (n, d) of cells (n, d), from the moves (S, n, d) of each stratum's map."""
         if self.rule == "median":
-            found = moves.quantile(0.5, dim=0)
+            combined = moves.quantile(0.5, dim=0)
         elif self.rule == "mean":
-            found = moves.mean(0)
+            combined = moves.mean(0)
         else:
             squares = torch.cdist(cells[None], self.centres[None])[0].square()
             weights = torch.softmax(-squares / (2 * self.scale), dim=1)
-            found = torch.einsum("ns,snd->nd", weights, moves)
-        return self.share * found
+            combined = torch.einsum("ns,snd->nd", weights, moves)
+        return self.share * combined
 
     def to_json(self) -> dict[str, Any]:
         """All but the centres, as plain values."""

@@ -178,11 +178,13 @@ class ConditionalMap(Stack):
             values["strength"] = strengths.reshape(-1, 1, 1)
         for number in range(plain.n_rays):
             ray = self.ray(number)
-            for part, found in (
+            for part, parameters in (
                 ("potential", ray.potential.parameters_in(own)),
                 ("step.network", ray.step.parameters_in(own)),
             ):
-                values |= {f"rays.{number}.{part}.{name}": each for name, each in found.items()}
+                values |= {
+                    f"rays.{number}.{part}.{name}": each for name, each in parameters.items()
+                }
         maps.restore(values)
         return maps.train(self.training)
 

@@ -91,15 +91,15 @@ def costs_between(cost: str | Cost, first: Tensor, second: Tensor) -> Tensor:
     ValueError
         If a function of the user's own gives something else.
     """
-    found = cost_of(cost)(first, second)
+    costs = cost_of(cost)(first, second)
     if callable(cost):
         shape = (*first.shape[:2], second.shape[1])
-        if not isinstance(found, Tensor) or found.shape != shape:
-            what = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+        if not isinstance(costs, Tensor) or costs.shape != shape:
+            what = tuple(costs.shape) if isinstance(costs, Tensor) else type(costs).__name__
             raise ValueError(f"cost must give a tensor of shape {shape}, found {what}.")
-        if not found.isfinite().all():
+        if not costs.isfinite().all():
             raise ValueError("cost gives values that are NaN or infinite.")
-    return found
+    return costs
 
 
 def exact_plan(
@@ -150,8 +150,8 @@ def entropic_plan(
         masses = scaled.new_full((n_problems, n), 1 / n), scaled.new_full((n_problems, m), 1 / m)
     first, second = (each.double() for each in masses)
     if tau_source == tau_target == 1:
-        found = zip(scaled, first, second, strict=True)
-        return torch.stack([_sinkhorn(each, a, b, epsilon, n_iterations) for each, a, b in found])
+        plans = zip(scaled, first, second, strict=True)
+        return torch.stack([_sinkhorn(each, a, b, epsilon, n_iterations) for each, a, b in plans])
     taus = (tau_source, tau_target)
     return _unbalanced(scaled, first.log(), second.log(), epsilon, taus, n_iterations)
 
@@ -249,6 +249,6 @@ def draw_pairs(
     drawn = torch.stack(
         [torch.rand(n * n_targets, generator=each, dtype=torch.float64) for each in generators]
     )
-    found = torch.searchsorted(ends / ends[:, -1:], drawn, right=True).clamp_max(n * m - 1)
-    found = found.to(plan.device)
-    return found // m, found % m
+    pairs = torch.searchsorted(ends / ends[:, -1:], drawn, right=True).clamp_max(n * m - 1)
+    pairs = pairs.to(plan.device)
+    return pairs // m, pairs % m

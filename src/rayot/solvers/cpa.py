@@ -110,10 +110,10 @@ class DoseResponse(nn.Module):
 
     def forward(self, condition: Tensor, dose: Tensor) -> Tensor:
         """Factors (P, n) of conditions and standardised logarithms of doses (P, n)."""
-        found = self.slope.gather(1, condition) * dose + self.offset.gather(1, condition)
+        scaled = self.slope.gather(1, condition) * dose + self.offset.gather(1, condition)
         if self.kind == "sigmoid":
-            found = 2 * found.sigmoid()
-        return torch.where(condition > 0, found, 1.0)
+            scaled = 2 * scaled.sigmoid()
+        return torch.where(condition > 0, scaled, 1.0)
 
 
 @shared

@@ -141,7 +141,7 @@ def _report(
     """Figures of one problem, by those of its folds, with the word about them."""
     means = _over_folds(figures)
     initial, residual = means["initial_energy_distance"], means["residual_energy_distance"]
-    found = {
+    figures_of_map = {
         **means,
         "gap": means["mean_step"] - means["held_out_dual"],
         "floor_energy_distance": abs(means["floor_energy_distance"]),
@@ -150,8 +150,8 @@ def _report(
         "strength": strength,
         "n_folds": len(figures),
     }
-    word, reason = certificate(found, match_types)
-    return cast(Report, {**found, "certificate": word, "reason": reason})
+    word, reason = certificate(figures_of_map, match_types)
+    return cast(Report, {**figures_of_map, "certificate": word, "reason": reason})
 
 
 def ensemble_report(reports: Sequence[Report]) -> Report:
@@ -224,10 +224,11 @@ def _potential(transport: Map, first: "_Side", second: "_Side") -> dict[str, flo
     return dict(zip(names, (dual, float(norms.min()), float(norms.max())), strict=True))
 
 
-def _over_folds(found: Sequence[dict[str, float]]) -> dict[str, float]:
+def _over_folds(of_folds: Sequence[dict[str, float]]) -> dict[str, float]:
     """Means over folds, of those that have the figure; what is no mean by its own rule."""
     return {
-        name: RULES.get(name, _mean_of_known)([each[name] for each in found]) for name in found[0]
+        name: RULES.get(name, _mean_of_known)([each[name] for each in of_folds])
+        for name in of_folds[0]
     }
 
 
@@ -253,9 +254,9 @@ class _Side:
     @classmethod
     def of(cls, population: Population, problem: int) -> "_Side":
         n_strata = population.n_strata
-        positions, found = population.first_of_groups(max(2, LIMIT // n_strata))
+        positions, counts = population.first_of_groups(max(2, LIMIT // n_strata))
         groups = slice(problem * n_strata, (problem + 1) * n_strata)
-        sizes = found[groups].tolist()
+        sizes = counts[groups].tolist()
         chosen = torch.cat([row[:n] for row, n in zip(positions[groups], sizes, strict=True)])[None]
         weights = population.weights_at(chosen)
         rows, attributes = population.rows[chosen[0]], population.attributes_at(chosen)
@@ -286,15 +287,15 @@ def _mean(distance: Distance, first: tuple[_Side, Tensor], second: tuple[_Side, 
 
 def _floor(side: _Side) -> float:
     """Of strata with at least two cells in each half, with its sign; NaN without any."""
-    found = []
+    floors = []
     for cells, weights in side.strata(side.cells):
         half = cells.shape[1] // 2
         if half < 2:
             continue
         pairs = (slice(0, half), slice(half, None))
         shares = [None if weights is None else weights[:, each] for each in pairs]
-        found.append(energy_distance(*(cells[:, each] for each in pairs), *shares))
-    return float(torch.cat(found).mean()) if found else float("nan")
+        floors.append(energy_distance(*(cells[:, each] for each in pairs), *shares))
+    return float(torch.cat(floors).mean()) if floors else float("nan")
 
 
 def _exact(first: _Side, moved: Tensor, second: _Side) -> dict[str, float]:
@@ -312,12 +313,12 @@ def _exact(first: _Side, moved: Tensor, second: _Side) -> dict[str, float]:
     other = half + torch.repeat_interleave(of_half, of_half)
     mass, half_mass = _masses(first, mine, counts), _masses(second, half, counts)
     truth = second.cells[:, half]
-    found = (
+    samples = (
         _wasserstein(first.cells[:, mine], truth, mass, half_mass),
         _wasserstein(moved[:, mine], truth, mass, half_mass),
         _wasserstein(second.cells[:, other], truth, _masses(second, other, counts), half_mass),
     )
-    return {**dict(zip(names, found, strict=True)), "n_cells_wasserstein": sum(counts)}
+    return {**dict(zip(names, samples, strict=True)), "n_cells_wasserstein": sum(counts)}
 
 
 def _leading(sizes: list[int], counts: list[int]) -> Tensor:
@@ -362,7 +363,7 @@ def _types(
     }
 
 
-def _changed(found: Tensor, own: Tensor, other: Tensor, shares: Tensor) -> float:
+def _changed(moved: Tensor, own: Tensor, other: Tensor, shares: Tensor) -> float:
     shares = shares * (own >= 0)
-    changed = (other[found.argmin(-1)] != own).float()
+    changed = (other[moved.argmin(-1)] != own).float()
     return float((changed * shares).sum() / shares.sum())

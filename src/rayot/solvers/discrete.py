@@ -101,7 +101,7 @@ class DiscreteMap(Stack):
             for side in (source, target)
         ]
         n_strata = source.n_strata
-        found = []
+        of_problems = []
         for problem in range(len(self.names)):
             own = self.take([problem])
             groups = range(problem * n_strata, (problem + 1) * n_strata)
@@ -109,12 +109,12 @@ class DiscreteMap(Stack):
             masses = [[side[group][1] for side in sides] for group in groups]
             moves = [own._moves(*pair, *mass) for pair, mass in zip(pairs, masses, strict=True)]
             anchors = torch.cat([pair[0][0] for pair in pairs])
-            found.append((anchors, torch.cat(moves)))
-        n = max(len(anchors) for anchors, _ in found)
+            of_problems.append((anchors, torch.cat(moves)))
+        n = max(len(anchors) for anchors, _ in of_problems)
         # Problems with fewer cells repeat their last one, which changes no nearest cell.
-        rows = [torch.arange(n).clamp_max(len(anchors) - 1) for anchors, _ in found]
+        rows = [torch.arange(n).clamp_max(len(anchors) - 1) for anchors, _ in of_problems]
         for name, part in (("anchors", 0), ("moves", 1)):
-            stacked = [each[part][row] for each, row in zip(found, rows, strict=True)]
+            stacked = [each[part][row] for each, row in zip(of_problems, rows, strict=True)]
             self._buffers[name] = torch.stack(stacked)
 
     def _moves(self, source: Tensor, target: Tensor, v: Tensor, w: Tensor) -> Tensor:
@@ -134,8 +134,8 @@ class DiscreteMap(Stack):
         parts = []
         anchors = self.coordinates(self.anchors)
         for chunk in cells.split(CHUNK_ROWS, dim=1):
-            found = distances(self.coordinates(chunk), anchors).argmin(2)
-            nearest = found[..., None].expand_as(chunk)
+            places = distances(self.coordinates(chunk), anchors).argmin(2)
+            nearest = places[..., None].expand_as(chunk)
             start = chunk
             if self.settings.extension == "barycentric":
                 start = self.anchors.gather(1, nearest)

@@ -71,11 +71,11 @@ def distances(first: Tensor, second: Tensor) -> Tensor:
         second.mT,
         alpha=-2,
     )
-    found = squares.clamp_min_(0).sqrt_()
+    lengths = squares.clamp_min_(0).sqrt_()
     if first is second:
         # Roots of rounding errors stand there.
-        found.diagonal(dim1=-2, dim2=-1).zero_()
-    return found
+        lengths.diagonal(dim1=-2, dim2=-1).zero_()
+    return lengths
 
 
 class _EnergyLoss(torch.autograd.Function):

@@ -84,8 +84,8 @@ def matching_loss(
         [torch.rand(start.shape[1], 1, generator=each, dtype=torch.float32) for each in generators]
     )
     time = time.to(start.device)
-    found = velocity(time, torch.lerp(start, end, time), conditions)
-    return (found - (end - start)).square().mean((1, 2))
+    predicted = velocity(time, torch.lerp(start, end, time), conditions)
+    return (predicted - (end - start)).square().mean((1, 2))
 
 
 @shared

@@ -141,8 +141,8 @@ class GenotMap(Stack):
     def move(self, cells: Tensor) -> Tensor:
         """Mean of the samples of p(y | x)."""
         numbers = range(self.settings.n_samples)
-        found = [self._sample(cells, number) for number in numbers]
-        return torch.stack(found).mean(0)
+        means = [self._sample(cells, number) for number in numbers]
+        return torch.stack(means).mean(0)
 
     def _sample(self, cells: Tensor, number: int) -> Tensor:
         noise = self.noise(cells, number)
@@ -228,8 +228,8 @@ class EntropicMatching(FlowMatching):
         ):
             assert network is not None
             marginal = plan.sum(axis) / plan.sum((1, 2))[:, None] * cells.shape[1]
-            together = cells.reshape(n_problems, -1, cells.shape[2])
-            learned = torch.nn.functional.softplus(network(together)).squeeze(-1)
+            of_problem = cells.reshape(n_problems, -1, cells.shape[2])
+            learned = torch.nn.functional.softplus(network(of_problem)).squeeze(-1)
             error = learned - marginal.to(learned.dtype).view_as(learned)
             errors.append(error.square().mean(1))
         return torch.stack(errors).sum(0)

@@ -67,15 +67,15 @@ class GromovCoupling:
 def distances_within(cells: np.ndarray, settings: TranslationSettings) -> np.ndarray:
     """Distances (n, n) between cells (n, d) of one space, the largest of which is 1."""
     if settings.distance != "geodesic":
-        found = cdist(cells, cells, metric=settings.distance)
+        lengths = cdist(cells, cells, metric=settings.distance)
     else:
         k = settings.n_neighbors or min(max(len(cells) // 10, FEWEST), MOST)
         k = min(k, len(cells) - 1)
         graph = kneighbors_graph(cells, k, mode="connectivity", metric="correlation")
-        found = shortest_path(graph, directed=False)
+        lengths = shortest_path(graph, directed=False)
         # Parts of the graph that no path joins are as far apart as any two cells.
-        found[np.isinf(found)] = found[np.isfinite(found)].max()
-    return found / max(found.max(), np.finfo(float).tiny)
+        lengths[np.isinf(lengths)] = lengths[np.isfinite(lengths)].max()
+    return lengths / max(lengths.max(), np.finfo(float).tiny)
 
 
 def gromov_plan(
@@ -126,8 +126,8 @@ def gromov_coupling(
     extended = [whole.extend(plan, landmarks) for plan, _ in few.distinct(tried)]
     ranked = [plan for plan, _ in whole.ranked(extended)]
     # The losses of what is not solved to its end are upper bounds.
-    found = whole.ranked([*map(whole.solve, ranked[:N_SOLVED]), *ranked[N_SOLVED:]])
-    (plan, loss), *others = whole.distinct(found)
+    ranking = whole.ranked([*map(whole.solve, ranked[:N_SOLVED]), *ranked[N_SOLVED:]])
+    (plan, loss), *others = whole.distinct(ranking)
     figures = {
         "loss": loss,
         "chance_loss": whole.loss(np.outer(*whole.masses)),
@@ -165,24 +165,24 @@ def coupling_certificate(figures: Mapping[str, Any], fused: bool = False) -> tup
     """
     loss, other = figures["loss"], figures["other_loss"]
     share = loss / max(figures["chance_loss"], np.finfo(float).tiny)
-    found = (
+    sentence = (
         f"The least loss of {len(figures['start_losses'])} starts is {loss:.3g}, {share:.0%} of "
         "that of chance"
     )
     if share > POOR:
         return "poor", (
-            f"{found}: distances within the modalities hardly agree. Try other representations "
+            f"{sentence}: distances within the modalities hardly agree. Try other representations "
             "(source_rep, target_rep) or another distance."
         )
     if other <= loss * (1 + NEAR):
         fuse = "" if fused else ", or name features that both modalities have (fused_keys)"
         return "check", (
-            f"{found}, but a coupling that sends cells elsewhere has {other:.3g}, so which of them "
-            f"is right is not sure. Look at known cell types{fuse}."
+            f"{sentence}, but a coupling that sends cells elsewhere has {other:.3g}, so which of "
+            f"them is right is not sure. Look at known cell types{fuse}."
         )
     if math.isnan(other):
-        return "good", f"{found}, and all starts lead to one coupling."
-    return "good", f"{found}, and couplings that send cells elsewhere have {other:.3g} or more."
+        return "good", f"{sentence}, and all starts lead to one coupling."
+    return "good", f"{sentence}, and couplings that send cells elsewhere have {other:.3g} or more."
 
 
 def _landmarks(n: int) -> np.ndarray:
@@ -242,13 +242,13 @@ class _Gromov:
 
     def solve(self, start: Plan) -> Plan:
         """A local optimum, by conditional gradients."""
-        given = *self.within, *self.masses, "square_loss"
+        problem = *self.within, *self.masses, "square_loss"
         options = {"G0": start, "max_iter": 100, "tol_rel": 1e-6}
         if self.cost is None:
-            return np.asarray(ot.gromov.gromov_wasserstein(*given, **options))
+            return np.asarray(ot.gromov.gromov_wasserstein(*problem, **options))
         alpha = 1 - self.settings.fused_share
         fused = ot.gromov.fused_gromov_wasserstein
-        return np.asarray(fused(self.cost, *given, alpha=alpha, **options))
+        return np.asarray(fused(self.cost, *problem, alpha=alpha, **options))
 
     def solve_entropic(self, start: Plan) -> Plan:
         """A local optimum of the entropic problem, by the proximal point algorithm.
@@ -258,16 +258,16 @@ class _Gromov:
         FloatingPointError
             If it underflows.
         """
-        given = *self.within, *self.masses, "square_loss"
+        problem = *self.within, *self.masses, "square_loss"
         options: dict[str, Any] = {"max_iter": 50, "tol": 1e-6, "solver": "PPA"}
         options["epsilon"] = self.settings.epsilon
         # Steps multiply the plan, so that what is zero would stay so.
         options["G0"] = 0.9 * start + 0.1 * np.outer(*self.masses)
         if self.cost is None:
-            plan = ot.gromov.entropic_gromov_wasserstein(*given, **options)
+            plan = ot.gromov.entropic_gromov_wasserstein(*problem, **options)
         else:
             options["alpha"] = 1 - self.settings.fused_share
-            plan = ot.gromov.entropic_fused_gromov_wasserstein(self.cost, *given, **options)
+            plan = ot.gromov.entropic_fused_gromov_wasserstein(self.cost, *problem, **options)
         if not np.isfinite(plan).all() or plan.sum() <= 0:
             raise FloatingPointError(
                 "The Gromov coupling underflowed to nothing; raise epsilon, or take "
@@ -298,10 +298,10 @@ class _Gromov:
         apart = float(((sent[0] @ self.within[1]) * sent[1]).sum(1).mean())
         return apart / max(float(self.within[1].mean()), np.finfo(float).tiny)
 
-    def distinct(self, found: Sequence[tuple[Plan, float]]) -> list[tuple[Plan, float]]:
+    def distinct(self, ranking: Sequence[tuple[Plan, float]]) -> list[tuple[Plan, float]]:
         """Those of ranked plans that send cells elsewhere than each before them."""
         kept: list[tuple[Plan, float]] = []
-        for plan, loss in found:
+        for plan, loss in ranking:
             if all(self.apart(plan, other) > ELSEWHERE for other, _ in kept):
                 kept.append((plan, loss))
         return kept

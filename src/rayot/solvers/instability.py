@@ -35,16 +35,16 @@ def instability(transport: Stack, members: Tensor, source: Population) -> dict[i
     -------
     Of each problem that of its stratum; 0 where no cell moves.
     """
-    found: dict[int, float] = {}
+    by_problem: dict[int, float] = {}
     bounds = source.problem_offsets.tolist()
     for problems in members.T.tolist():
         start, end = bounds[problems[0]], bounds[problems[0] + 1]
         draw = generator(transport.seed, transport.names[problems[0]], "instability")
         positions = (start + torch.randperm(end - start, generator=draw)[:LIMIT])[None]
-        cells, known = source.take(positions), source.attributes_at(positions)
-        moves = transport.take(problems)(cells.expand(len(problems), -1, -1), known) - cells
+        cells, attributes = source.take(positions), source.attributes_at(positions)
+        moves = transport.take(problems)(cells.expand(len(problems), -1, -1), attributes) - cells
         way = moves.mean(0).norm(dim=-1).mean()
         pairs = [(first - second).norm(dim=-1).mean() for first, second in combinations(moves, 2)]
         share = torch.stack(pairs).mean() / (way * math.sqrt(len(moves)))
-        found |= dict.fromkeys(problems, float(share) if way > 0 else 0.0)
-    return found
+        by_problem |= dict.fromkeys(problems, float(share) if way > 0 else 0.0)
+    return by_problem

@@ -114,11 +114,11 @@ class JointStack(Stack):
         attributes = attributes.expand(*cells.shape[:2])
         codes = self.encode(cells)
         condition = torch.full_like(attributes.condition, self.towards)
-        found = self.reconstruct(codes, replace(attributes, condition=condition))
+        swapped = self.reconstruct(codes, replace(attributes, condition=condition))
         if self.settings.decode == "direct":
-            return found
+            return swapped
         own = self.reconstruct(codes, replace(attributes, condition=torch.zeros_like(condition)))
-        return cells + found - own
+        return cells + swapped - own
 
     def forward(self, cells: Tensor, attributes: Attributes | None = None) -> Tensor:
         """T(x), (P, n, d), in the units of ``cells``, see :meth:`Stack.forward`."""

@@ -117,14 +117,18 @@ class Marginals:
         below, above = (first - 1).clamp_(min=0), first.clamp(max=n_levels - 1)
         low, high = self.quantiles.gather(1, below), self.quantiles.gather(1, above)
         part = ((values - low) / (high - low)).nan_to_num_(0).clamp_(0, 1)
-        found = torch.lerp(grid[below], grid[above], part)
+        levels_of_values = torch.lerp(grid[below], grid[above], part)
         tied = last > first
         if tied.any():
-            found[tied] = torch.lerp(grid[first[tied]], grid[last[tied]], draws[tied])
+            levels_of_values[tied] = torch.lerp(grid[first[tied]], grid[last[tied]], draws[tied])
         zero, below_zero = self.zero[:, None], self.negative[:, None]
-        found = (1 - zero) * found + zero * (values > 0)
-        found = torch.where(values < 0, found.minimum(below_zero), found.maximum(below_zero + zero))
-        return torch.where(values == 0, below_zero + zero * draws, found)
+        levels_of_values = (1 - zero) * levels_of_values + zero * (values > 0)
+        levels_of_values = torch.where(
+            values < 0,
+            levels_of_values.minimum(below_zero),
+            levels_of_values.maximum(below_zero + zero),
+        )
+        return torch.where(values == 0, below_zero + zero * draws, levels_of_values)
 
     def at(self, ranks: Tensor) -> Tensor:
         """Values (g, n) below which such shares of mass (g, n) lie."""
@@ -227,14 +231,14 @@ def monotone_map(source: Marginals, target: Marginals, values: Tensor, draws: Te
         (n, g) uniform in [0, 1), which part equal values.
     """
     size = _block_size(values)
-    found = torch.empty_like(values)
+    mapped = torch.empty_like(values)
     for start in range(0, values.shape[1], size):
         genes = slice(start, start + size)
         ranks = source.take(genes).ranks(
             values[:, genes].T.contiguous(), draws[:, genes].T.contiguous()
         )
-        found[:, genes] = target.take(genes).at(ranks).T
-    return found
+        mapped[:, genes] = target.take(genes).at(ranks).T
+    return mapped
 
 
 def _block_size(values: Tensor) -> int:

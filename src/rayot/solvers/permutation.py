@@ -63,7 +63,7 @@ def permutation_test(
     n_strata = source.n_strata
     limit = max(2, LIMIT // n_strata)
     rows = [side.rows.split(side.group_sizes.tolist()) for side in (source, target)]
-    found, p_values = [], []
+    energies, p_values = [], []
     for problem, each in enumerate(generators):
         observed, permuted = (
             torch.zeros((), dtype=torch.float32),
@@ -78,9 +78,9 @@ def permutation_test(
                 source.cells[first], target.cells[second], each, n_permutations
             )
             observed, permuted = observed + statistics[0], permuted + statistics[1:]
-        found.append(observed / n_strata)
+        energies.append(observed / n_strata)
         p_values.append((1 + (permuted >= observed).sum()) / (1 + n_permutations))
-    return PermutationTest(torch.stack(found), torch.stack(p_values).float())
+    return PermutationTest(torch.stack(energies), torch.stack(p_values).float())
 
 
 def _statistics(

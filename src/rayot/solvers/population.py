@@ -62,8 +62,8 @@ class Population:
     ) -> "Population":
         """Build a population from the rows of each group, and the weight of each row."""
         sizes = torch.tensor([0, *(len(group) for group in groups)], dtype=torch.int64)
-        together = None if weights is None else torch.cat(list(weights)).float()
-        return cls(cells, torch.cat(list(groups)), sizes.cumsum(0), n_strata, together)
+        joined = None if weights is None else torch.cat(list(weights)).float()
+        return cls(cells, torch.cat(list(groups)), sizes.cumsum(0), n_strata, joined)
 
     @classmethod
     def join(cls, populations: Sequence["Population"]) -> "Population":
@@ -249,7 +249,7 @@ class Population:
         All of them where there are up to ``limit``, else so many. Masses are by weights, of equal
         sum in each stratum, and sum to 1.
         """
-        found: list[tuple[Tensor, Tensor]] = []
+        drawn: list[tuple[Tensor, Tensor]] = []
         n = max(2, limit // self.n_strata)
         bounds = self.offsets.tolist()
         for problem, name in enumerate(names):
@@ -265,11 +265,11 @@ class Population:
                 chosen, masses = chosen[masses > 0], masses[masses > 0]
                 parts.append((self.take(chosen), masses / masses.sum()))
             if by_stratum:
-                found += parts
+                drawn += parts
                 continue
             cells, masses = (torch.cat(each) for each in zip(*parts, strict=True))
-            found.append((cells, masses / masses.sum()))
-        return found
+            drawn.append((cells, masses / masses.sum()))
+        return drawn
 
     def split(self, generators: Sequence[torch.Generator], share: float) -> list["Population"]:
         """Shuffle each group's cells and set a share apart: [rest, share].
@@ -291,5 +291,5 @@ class Population:
         if self.weights is not None:
             weights = [self.weights[positions] for positions in groups]
         rows = [self.rows[positions] for positions in groups]
-        found = Population.from_groups(self.cells, rows, n_strata=self.n_strata, weights=weights)
-        return replace(found, attributes=self.attributes)
+        selected = Population.from_groups(self.cells, rows, n_strata=self.n_strata, weights=weights)
+        return replace(selected, attributes=self.attributes)

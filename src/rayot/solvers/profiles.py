@@ -128,8 +128,8 @@ def ridge_shift(
             f"A ridge regression needs training cells of at least two perturbations other than "
             f"{target!r}, found {len(others)}."
         )
-    known = np.stack([vectors[name] for name in others], axis=1)
-    if not np.any(vectors[target] @ known):
+    of_others = np.stack([vectors[name] for name in others], axis=1)
+    if not np.any(vectors[target] @ of_others):
         raise ValueError(_nothing_in_common(target))
     changes = np.stack([shifts[name] for name in others], axis=1)
     mean = changes.mean(1, keepdims=True)
@@ -137,8 +137,8 @@ def ridge_shift(
     left, values, _ = np.linalg.svd(profiles - profiles.mean(0), full_matrices=False)
     scores = (left * values)[:, :n_components]
     inner = scores.T @ scores + penalty * np.eye(scores.shape[1])
-    outer = known @ known.T + penalty * np.eye(len(known))
-    core = np.linalg.solve(inner, scores.T @ (changes - mean) @ known.T) @ np.linalg.inv(outer)
+    outer = of_others @ of_others.T + penalty * np.eye(len(of_others))
+    core = np.linalg.solve(inner, scores.T @ (changes - mean) @ of_others.T) @ np.linalg.inv(outer)
     return scores @ core @ vectors[target] + mean[:, 0]
 
 

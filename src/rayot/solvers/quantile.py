@@ -72,10 +72,10 @@ class MarginalMap(Stack):
             samples = population.sample(self.seed, self.names, "quantiles", LARGEST_SAMPLE)
             for problem, (cells, masses) in enumerate(samples):
                 own = self.take([problem]).standardise(cells[None])[0]
-                found = Marginals.of(own, masses.double())
+                marginals = Marginals.of(own, masses.double())
                 for field in fields(Marginals):
                     buffer = self.get_buffer(f"{side}_{field.name}")
-                    buffer[problem] = getattr(found, field.name)
+                    buffer[problem] = getattr(marginals, field.name)
 
     def move(self, cells: Tensor) -> Tensor:
         """T(x)."""

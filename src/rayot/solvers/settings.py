@@ -85,10 +85,10 @@ class Settings:
         """
         if preset not in cls.presets:
             raise ValueError(f"preset must be one of {sorted(cls.presets)}, found {preset!r}.")
-        known = {field.name for field in fields(cls)}
-        if unknown := sorted(set(changes) - known):
+        names = {field.name for field in fields(cls)}
+        if unknown := sorted(set(changes) - names):
             raise ValueError(
-                f"plan_kwargs names unknown settings {unknown}; known are {sorted(known)}."
+                f"plan_kwargs names unknown settings {unknown}; known are {sorted(names)}."
             )
         of_members = cls.of_members.get(preset, {}) if n_seeds > 1 else {}
         settings = cls(**{**cls.presets[preset], **of_members, **cls._plain(changes)})
@@ -138,12 +138,12 @@ class Settings:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; of a function its name, as a fitted map needs it no more."""
-        found = {}
+        plain = {}
         for name, value in asdict(self).items():
             if callable(value):
                 value = f"{OWN} {getattr(value, '__qualname__', type(value).__qualname__)}"
-            found[name] = value
-        return found
+            plain[name] = value
+        return plain
 
     def steps(self) -> dict[str, int]:
         """Optimisation steps of each phase, by the name of the setting."""
@@ -157,12 +157,12 @@ class Settings:
     def _plain(cls, values: Mapping[str, Any]) -> dict[str, Any]:
         """Settings by their names as plain values, each checked by its type."""
         kinds = get_type_hints(cls)
-        found = {}
+        plain = {}
         for name, value in values.items():
             if name not in kinds:
                 raise ValueError(f"There is no setting {name!r}; known are {sorted(kinds)}.")
-            found[name] = cls._checked(name, kinds[name], value)
-        return found
+            plain[name] = cls._checked(name, kinds[name], value)
+        return plain
 
     @classmethod
     def _checked(cls, name: str, kind: Any, value: Any) -> Any:  # noqa: ANN401

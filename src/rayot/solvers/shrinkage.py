@@ -50,12 +50,12 @@ def shrink(transport: Stack, folds: Sequence[Sequence[Fold]], p_values: Tensor) 
 
 def _supported(folds: Sequence[list[tuple[Tensor, Tensor, Tensor]]]) -> float:
     """Strength that the held-out cells of folds support, whose strata have these energies."""
-    found = [each for fold in folds for each in fold]
-    energies = torch.stack([each[0] for each in found]).mean(0)
+    every_fold = [each for fold in folds for each in fold]
+    energies = torch.stack([each[0] for each in every_fold]).mean(0)
     best = int(energies.argmin())
     # Strata and folds are sampled apart, so the variances of their means add up.
-    variance = sum(_variance(each[1][-1] - each[1][best], each[2]) for each in found)
-    error = math.sqrt(variance) / len(found)
+    variance = sum(_variance(each[1][-1] - each[1][best], each[2]) for each in every_fold)
+    error = math.sqrt(variance) / len(every_fold)
     gain = float(energies[-1] - energies[best])
     return float(STRENGTHS[best] if gain > error else STRENGTHS[-1])
 
@@ -84,8 +84,8 @@ def _energies_of(transport: Stack, fold: Fold, group: int) -> tuple[Tensor, Tens
     moves = transport(cells, source.attributes_at(mine[None]))[0] - cells[0]
     moved = cells + STRENGTHS.view(-1, 1, 1) * moves
     weights, other_weights = (
-        torch.ones(len(rows), dtype=torch.float32) if found is None else found
-        for rows, found in ((mine, source.weights_at(mine)), (theirs, target.weights_at(theirs)))
+        torch.ones(len(rows), dtype=torch.float32) if of_rows is None else of_rows
+        for rows, of_rows in ((mine, source.weights_at(mine)), (theirs, target.weights_at(theirs)))
     )
     weights, other_weights = weights / weights.sum(), other_weights / other_weights.sum()
     across = distances(moved, truth.expand(len(STRENGTHS), -1, -1)) @ other_weights

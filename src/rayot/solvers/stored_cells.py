@@ -54,13 +54,13 @@ class ScratchFile:
         return b"".join(self._piece(start, end) for start, end in bounds)
 
     def _piece(self, start: int, end: int) -> bytes:
-        found = os.pread(self._file.fileno(), end - start, start)
-        while len(found) < end - start:
-            more = os.pread(self._file.fileno(), end - start - len(found), start + len(found))
+        part = os.pread(self._file.fileno(), end - start, start)
+        while len(part) < end - start:
+            more = os.pread(self._file.fileno(), end - start - len(part), start + len(part))
             if not more:
                 raise OSError("The scratch file of the training cells was cut short.")
-            found += more
-        return found
+            part += more
+        return part
 
     def _not_written(self, error: OSError) -> OSError:
         return OSError(

@@ -112,12 +112,12 @@ class Translation(torch.nn.Module):
         All cells share the noise of a sample, so that a cell's do not depend on the others.
         """
         conditions = self.standardised(cells, "source")[None]
-        found = []
+        blocks = []
         for sample in range(n_samples):
             noise = torch.randn(
                 self.n_target, generator=generator(self.seed, "sample", sample), dtype=torch.float32
             )
             start = noise.expand(1, len(cells), -1)
             moved = self.velocity.follow(start, self.settings.integration_steps, conditions)[0]
-            found.append(moved * self.target_sd + self.target_mean)
-        return torch.stack(found)
+            blocks.append(moved * self.target_sd + self.target_mean)
+        return torch.stack(blocks)

@@ -154,39 +154,39 @@ def _member_means(adata: AnnData, fitted: WrittenMap) -> dict[str, np.ndarray]:
             f"The map {fitted.key!r} leaves mass unmatched, so the mean of its predictions is not "
             "that of the target; calibrate a map without unmatched mass."
         )
-    found = adata.uns[Key.uns.result(fitted.key)].get(Key.result.member_means)
-    if found is None:
+    means = adata.uns[Key.uns.result(fitted.key)].get(Key.result.member_means)
+    if means is None:
         raise ValueError(
             f"The map {fitted.key!r} is no ensemble that was asked for, so no spread was kept to "
             "calibrate; fit it with n_seeds=5, and with write_genes=True."
         )
-    if Key.member_means.genes not in found:
+    if Key.member_means.genes not in means:
         raise ValueError(
             f"The map {fitted.key!r} did not keep which genes its members predicted; fit it again "
             "with this version of rayot."
         )
-    return found
+    return means
 
 
 def _levels(levels: Sequence[float]) -> list[float]:
     """Levels, checked to be numbers between 0 and 1."""
     level = partial(number, low=0, high=1, open_low=True, open_high=True)
-    found = [level("levels", each) for each in np.atleast_1d(np.asarray(levels, dtype=object))]
-    if not found:
+    checked = [level("levels", each) for each in np.atleast_1d(np.asarray(levels, dtype=object))]
+    if not checked:
         raise ValueError("levels must be numbers between 0 and 1, found none.")
-    return found
+    return checked
 
 
 def _positions(means: dict[str, np.ndarray], genes: pd.Index, key: str) -> np.ndarray:
     """Where genes are among those whose means were kept, by their names."""
     kept = pd.Index(np.asarray(means[Key.member_means.genes]).tolist())
-    found = kept.get_indexer(genes)
-    if (found < 0).any():
+    positions = kept.get_indexer(genes)
+    if (positions < 0).any():
         raise ValueError(
-            f"The map {key!r} was fitted without the gene {genes[found < 0][0]!r}; calibrate with "
-            "the genes that it was fitted with."
+            f"The map {key!r} was fitted without the gene {genes[positions < 0][0]!r}; calibrate "
+            "with the genes that it was fitted with."
         )
-    return found
+    return positions
 
 
 def _masks(

@@ -144,7 +144,7 @@ def conditional_w1ot(
     copy = asked_copy(copy)
     _check_key(cells, key_added, copy)
     _check_target(cells, groupby, control, target_key, target_dose, dose_key)
-    data, given = described(
+    data, representation = described(
         ConditionalW1OT,
         cells,
         use_rep,
@@ -166,7 +166,7 @@ def conditional_w1ot(
             embedding_key=embedding_key,
             min_cells=min_cells,
             preset=preset,
-            representation=given,
+            representation=representation,
             n_seeds=n_seeds,
             seed=seed,
             **(plan_kwargs or {}),
@@ -202,7 +202,7 @@ def conditional_w1ot(
 def _description(model: ConditionalW1OT, groupby: str) -> dict[str, Any]:
     """What ``uns[key]`` says of a conditional model."""
     table = model.table
-    found = {
+    description = {
         Key.conditional.control: model.source_key,
         Key.conditional.groupby: groupby,
         Key.conditional.dose_key: model.conditions.dose_key,
@@ -215,7 +215,7 @@ def _description(model: ConditionalW1OT, groupby: str) -> dict[str, Any]:
         Key.conditional.seed: model.seed,
         Key.conditional.history: curves(model.history),
     }
-    return plain(found)
+    return plain(description)
 
 
 def _check_target(
@@ -244,9 +244,9 @@ def _check_target(
 
 def _check_key(adata: AnnData, key: str, copy: bool) -> None:
     """Raise a ValueError if the name holds something that no conditional model wrote."""
-    found = adata.uns.get(Key.uns.result(key))
+    entry = adata.uns.get(Key.uns.result(key))
     needed = (Key.conditional.control, Key.conditional.condition_keys, Key.conditional.table)
-    if isinstance(found, Mapping) and all(name in found for name in needed):
+    if isinstance(entry, Mapping) and all(name in entry for name in needed):
         check_writable(adata, copy)
     else:
         check_key(adata, key, copy)

@@ -186,8 +186,8 @@ def _scores(
 ) -> dict[str, float]:
     """Scores of one prediction, where log fold changes are those of amounts."""
     others = [name for name in metrics if name != FOLD_CHANGES]
-    found = score(predicted, observed, control, metrics=others)
+    scores = score(predicted, observed, control, metrics=others)
     if FOLD_CHANGES in metrics and scale.to_amounts is not None:
         amounts = [scale.to_amounts(cells) for cells in (predicted, observed, control)]
-        found[FOLD_CHANGES] = log_fold_change_error(*amounts, log1p=False)
-    return found
+        scores[FOLD_CHANGES] = log_fold_change_error(*amounts, log1p=False)
+    return scores

@@ -235,13 +235,15 @@ def _split(
     if labels is not None:
         is_train, is_test = labels == Key.obs.train, labels == Key.obs.test
         held_out = f"with {Key.obs.test!r} in obs[{fitted.split_key!r}]"
-        known = np.zeros(adata.n_obs, dtype=bool)
+        member = np.zeros(adata.n_obs, dtype=bool)
         if fitted.split.control == fitted.source:
             # Training has seen these source cells, but not what becomes of their group.
-            known = is_source & fitted.split.is_known_control(adata, fitted.groupby, is_test)
+            member = is_source & fitted.split.is_known_control(adata, fitted.groupby, is_test)
         if trained_on is not None:
             held_out += ", not in the fit,"
-            _warn_of_training_cells(fitted, is_test & trained_on & (is_source | is_target) & ~known)
+            _warn_of_training_cells(
+                fitted, is_test & trained_on & (is_source | is_target) & ~member
+            )
             is_test &= ~trained_on
         truth = scored & is_target & is_test
         observed = scored & is_target & is_train
@@ -251,7 +253,7 @@ def _split(
         if fitted.split.holdout or is_left_out:
             # Training has no target cells of a group or a dose that was held out whole.
             truth, observed = _halves(truth, generator)
-        is_test, is_train = is_test | known, is_train & ~known
+        is_test, is_train = is_test | member, is_train & ~member
     else:
         warn(
             f"The map {fitted.key!r} has no column of train and test cells, so it is scored on "
@@ -285,11 +287,11 @@ def _split(
     return split
 
 
-def _warn_of_training_cells(fitted: WrittenMap, found: NDArray[np.bool_]) -> None:
+def _warn_of_training_cells(fitted: WrittenMap, trained: NDArray[np.bool_]) -> None:
     """Say that cells are for testing by their column which the map was fitted on."""
-    if found.any():
+    if trained.any():
         warn(
-            f"{int(found.sum())} cells with {Key.obs.test!r} in obs[{fitted.split_key!r}] are "
+            f"{int(trained.sum())} cells with {Key.obs.test!r} in obs[{fitted.split_key!r}] are "
             f"training cells of the map {fitted.key!r}: the split was drawn anew after the fit. "
             "They are left out of the scores; fit again to use this split."
         )
@@ -335,21 +337,21 @@ def _mask_by_name(adata: AnnData, mask: pd.Series) -> NDArray[np.bool_]:
 
 def _transported(adata: AnnData, maps: Sequence[WrittenMap]) -> NDArray[np.bool_]:
     """Which cells every map has a prediction of."""
-    found = np.ones(adata.n_obs, dtype=bool)
+    transported = np.ones(adata.n_obs, dtype=bool)
     for fitted in maps:
         first = adata[:, :1].layers[Key.layers.predicted(fitted.key)]
         first = first.compute() if hasattr(first, "compute") else first
         values = first.toarray() if hasattr(first, "toarray") else first
-        found &= np.isfinite(np.asarray(values)[:, 0])
-    return found
+        transported &= np.isfinite(np.asarray(values)[:, 0])
+    return transported
 
 
 def _columns(adata: AnnData, features: Sequence[str]) -> Rows:
     positions = adata.var_names.get_indexer_for(pd.Index(features))
     if len(positions) == 0 or (positions < 0).any():
         missing = [name for name in features if name not in adata.var_names]
-        found = f"{missing[0]!r} is not in adata.var_names" if missing else "the list is empty"
-        raise KeyError(f"Genes to be scored need to be names of adata.var_names; {found}.")
+        cause = f"{missing[0]!r} is not in adata.var_names" if missing else "the list is empty"
+        raise KeyError(f"Genes to be scored need to be names of adata.var_names; {cause}.")
     return positions
 
 

@@ -52,12 +52,12 @@ def moments_of(
             squared = part.power(2) if isinstance(part, sparse.csr_matrix) else part**2
             totals[number] += np.asarray(part.sum(0)).ravel()
             squares[number] += np.asarray(squared.sum(0)).ravel()
-    found = []
+    moments = []
     for rows, total, square in zip(groups, totals, squares, strict=True):
         mean = total / len(rows)
         variance = np.maximum(square - total * mean, 0) / max(1, len(rows) - 1)
-        found.append(Moments(len(rows), mean, variance))
-    return found
+        moments.append(Moments(len(rows), mean, variance))
+    return moments
 
 
 def top_genes(source: Moments, target: Moments, n_top_genes: int) -> NDArray[np.intp]:
@@ -73,6 +73,6 @@ def top_genes(source: Moments, target: Moments, n_top_genes: int) -> NDArray[np.
 
 def _t_statistic(sides: Sequence[Moments]) -> NDArray[np.float64]:
     """Welch's, (genes,); zero for genes that never vary."""
-    given = [value for side in sides for value in (side.mean, np.sqrt(side.variance), side.n)]
+    statistics = [value for side in sides for value in (side.mean, np.sqrt(side.variance), side.n)]
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.nan_to_num(ttest_ind_from_stats(*given, equal_var=False).statistic)
+        return np.nan_to_num(ttest_ind_from_stats(*statistics, equal_var=False).statistic)

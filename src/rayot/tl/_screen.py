@@ -150,7 +150,7 @@ def screen(
     _check_key(cells, key_added)
     if write is not None:
         check_new_file(write, overwrite, 0, cells)
-    data, given = described(
+    data, representation = described(
         W1OT,
         cells,
         use_rep,
@@ -164,14 +164,14 @@ def screen(
     # Before anything is read for it.
     stack_of(method).settings_type.from_preset(preset, **(plan_kwargs or {}))
     TrainingOptions.of(**options)
-    found = Screen(
+    model = Screen(
         cells,
         data,
         control,
         method=method,
         perturbations=perturbations,
         preset=preset,
-        representation=given,
+        representation=representation,
         strata=strata,
         small_strata=small_strata,
         min_cells=min_cells,
@@ -180,28 +180,28 @@ def screen(
         seed=seed,
         **(plan_kwargs or {}),
     )
-    found.train(fdr=fdr, max_memory=max_memory, n_jobs=n_jobs, **options)
+    model.train(fdr=fdr, max_memory=max_memory, n_jobs=n_jobs, **options)
     written = cells
     if copy:
-        written = found._adata = cells.to_memory() if cells.isbacked else cells.copy()
+        written = model._adata = cells.to_memory() if cells.isbacked else cells.copy()
     elif cells.is_view:
         # Writing to a view would copy it with a warning; scanpy's verbs copy it silently.
         cells._init_as_actual(cells.copy())
     written.uns[Key.uns.result(key_added)] = {
-        Key.screen.control: found.control,
+        Key.screen.control: model.control,
         Key.screen.groupby: groupby,
-        Key.screen.table: found.table.set_index(found.table.index.astype(str)),
-        Key.screen.displacement: found.displacement(),
-        Key.screen.cell_types: found.cell_types,
-        Key.screen.params: plain(found.parameters()),
+        Key.screen.table: model.table.set_index(model.table.index.astype(str)),
+        Key.screen.displacement: model.displacement(),
+        Key.screen.cell_types: model.cell_types,
+        Key.screen.params: plain(model.parameters()),
         Key.screen.version: rayot.__version__,
         Key.screen.seed: seed,
     }
     if write is not None:
         # Last, so that a disk that fills up costs the file and not the fit.
         rows = data.rows(cells, control)
-        found.write(cells, rows, list(found), Path(write), overwrite, write_genes, clip, method)
-    return found
+        model.write(cells, rows, list(model), Path(write), overwrite, write_genes, clip, method)
+    return model
 
 
 def _check_key(adata: AnnData, key: str) -> None:

@@ -100,14 +100,14 @@ def similarity(
     # Leaves are numbered in the order in which they are shown.
     leaves = tree[:, :2] < len(order)
     tree[:, :2][leaves] = np.argsort(order)[tree[:, :2][leaves].astype(int)]
-    found, ordered = names[moving][order], cosine[np.ix_(order, order)]
+    moving_names, ordered = names[moving][order], cosine[np.ix_(order, order)]
     if cells.is_view:
         cells._init_as_actual(cells.copy())
     # Names of perturbations may hold a slash, which the columns of a table in a file may not.
     similarity = {
-        Key.similarity.names: found,
+        Key.similarity.names: moving_names,
         Key.similarity.cosine: ordered,
         Key.similarity.linkage: tree,
     }
     cells.uns[key] = {**result, Key.screen.similarity: similarity}
-    return pd.DataFrame(ordered, index=found, columns=found)
+    return pd.DataFrame(ordered, index=moving_names, columns=moving_names)

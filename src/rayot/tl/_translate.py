@@ -33,10 +33,10 @@ def two_names(name: str, value: object) -> tuple[str, ...]:
     ValueError
         If it is something else.
     """
-    found = tuple(arguments.texts(name, value))
-    if len(found) != 2:
+    names = tuple(arguments.texts(name, value))
+    if len(names) != 2:
         raise arguments.refused(name, "an entry of each of the two modalities", value)
-    return found
+    return names
 
 
 @public(fused_keys=two_names)

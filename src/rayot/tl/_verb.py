@@ -90,8 +90,8 @@ def verb(function: Callable[Inputs, Fitted]) -> Callable[Inputs, Fitted]:
     """
     name = function.__name__
     method = class_of(name)
-    known = get_type_hints(function)
-    (options,) = get_args(known.pop("options"))
+    hints = get_type_hints(function)
+    (options,) = get_args(hints.pop("options"))
     defaults: dict[str, Any] = {
         **CELLS,
         **FITTING,
@@ -104,7 +104,7 @@ def verb(function: Callable[Inputs, Fitted]) -> Callable[Inputs, Fitted]:
     expected = expanded(function, options, defaults)
     # Of the function itself, which is what the documentation looks at.
     function.__signature__ = expected  # type: ignore[attr-defined]
-    function.__annotations__ = {**known, **get_type_hints(options)}
+    function.__annotations__ = {**hints, **get_type_hints(options)}
 
     @wraps(function)
     def filled(*args: Inputs.args, **kwargs: Inputs.kwargs) -> Fitted:
@@ -155,7 +155,9 @@ def fit(
     check_key(cells, key_added, copy)
     where = ("groupby", "layer", "split_key", "allow_counts", "strata_key", "weights_key")
     names = (*where, *method._verb_further)
-    data, given = described(method, cells, use_rep, **{each: options.pop(each) for each in names})
+    data, representation = described(
+        method, cells, use_rep, **{each: options.pop(each) for each in names}
+    )
     what = ("preset", "strata", "small_strata", "n_seeds", "seed")
     chosen = {each: options.pop(each) for each in what}
     # Before anything is read for it.
@@ -167,7 +169,7 @@ def fit(
             data,
             source_key,
             target_key,
-            representation=given,
+            representation=representation,
             **chosen,
             **(plan_kwargs or {}),
         )

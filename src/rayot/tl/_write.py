@@ -71,14 +71,14 @@ def write_result(
         Key.result.scale: model.data.scale,
         Key.result.split: _kept(model.split),
     }
-    found = {
+    places = {
         Key.result.layer: model.data.layer,
         Key.result.use_rep: model.data.use_rep,
         Key.result.split_key: model.data.split_key,
         Key.result.dose_key: model.data.dose_key,
         Key.result.dose: model.dose,
     }
-    result |= {name: value for name, value in found.items() if value is not None}
+    result |= {name: value for name, value in places.items() if value is not None}
     if planar:
         assert prediction.representation is not None
         corners = _corners(adata, model, prediction.representation)

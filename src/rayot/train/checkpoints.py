@@ -41,8 +41,8 @@ def fingerprint_of(
         for tensor in [cells] if isinstance(cells, Tensor) else cells.tensors():
             digest.update(tensor.contiguous().numpy().data)
     for side in (source, target):
-        known = [] if side.attributes is None else side.attributes.tensors()
-        for values in (side.rows, side.offsets, side.weights, *known):
+        attributes = [] if side.attributes is None else side.attributes.tensors()
+        for values in (side.rows, side.offsets, side.weights, *attributes):
             if values is not None:
                 digest.update(values.contiguous().numpy().data)
     return {
@@ -151,15 +151,15 @@ def _claim(folder: Path, fingerprint: dict[str, Any], phases: Sequence[str], res
 def _differing(path: Path, fingerprint: dict[str, Any]) -> set[str]:
     """Names of what does not agree with the run that a file describes."""
     try:
-        found = json.loads(path.read_bytes())
+        stored = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
         raise ValueError(
             f"{str(path)!r} is not readable; pass resume=False to start again."
         ) from error
-    if not isinstance(found, dict):
+    if not isinstance(stored, dict):
         raise ValueError(f"{str(path)!r} describes no run; pass resume=False to start again.")
-    names = {*found, *fingerprint}
-    return {name for name in names if found.get(name) != fingerprint.get(name)}
+    names = {*stored, *fingerprint}
+    return {name for name in names if stored.get(name) != fingerprint.get(name)}
 
 
 def _refuse_links(folder: Path) -> None:

@@ -73,8 +73,8 @@ def train_conditional(
     phases = phases_of(maps, training, validation, options)
 
     def fingerprint() -> dict[str, Any]:
-        found = fingerprint_of(maps, source, target, options)
-        return {**found, "conditions": maps.conditions[0].tolist()}
+        values = fingerprint_of(maps, source, target, options)
+        return {**values, "conditions": maps.conditions[0].tolist()}
 
     total = sum(phase.n_steps for phase in phases)
     largest = source.n_problems * 2 * settings.batch_size * max(maps.n_features, settings.width)
@@ -128,7 +128,7 @@ def _p_values(
     names: list[str], families: list[int], source: Population, target: Population, seed: int
 ) -> Tensor:
     """p-value (S,) of each condition's family, in which cells are compared within conditions."""
-    found = torch.ones(len(names), dtype=torch.float32)
+    p_values = torch.ones(len(names), dtype=torch.float32)
     for family in sorted(set(families)):
         members = [number for number, each in enumerate(families) if each == family]
         first, second = (
@@ -138,5 +138,5 @@ def _p_values(
             for side in (source, target)
         )
         draws = [generator(seed, names[members[0]], "permutation")]
-        found[members] = permutation_test(first, second, draws).p_values
-    return found
+        p_values[members] = permutation_test(first, second, draws).p_values
+    return p_values

@@ -118,7 +118,7 @@ def cross_fit(
     bar
         Is moved by the steps that are done.
     """
-    found = CrossFit()
+    crossed = CrossFit()
     settings = replace(stack.settings, batch_size=min(stack.settings.batch_size, BATCH))
     names = stack.names
     for number, problems in enumerate(stacks, 1):
@@ -131,12 +131,12 @@ def cross_fit(
             folds, failures = fit_folds(maps, outside, inside, own, options, bar)
         except FloatingPointError as error:
             # The problems' own maps are fitted, and are judged by the cells set apart from them.
-            found.failures.update(dict.fromkeys(problems, str(error)))
+            crossed.failures.update(dict.fromkeys(problems, str(error)))
             continue
         for owner, fold in zip(owners, folds, strict=True):
-            found.folds.setdefault(owner, []).append(fold)
-        found.failures.update({owners[n]: what for n, what in failures.items()})
-    return found
+            crossed.folds.setdefault(owner, []).append(fold)
+        crossed.failures.update({owners[n]: what for n, what in failures.items()})
+    return crossed
 
 
 def fit_folds(

@@ -117,9 +117,9 @@ class TrainingOptions:
         own = {field.name for field in fields(cls)} - {"trainer_kwargs", "progress"}
         options = {name: value for name, value in options.items() if name not in LIMITS}
         chosen = {name: options.pop(name) for name in sorted(own & set(options))}
-        found = cls(progress=show_progress_bar, trainer_kwargs=options, **chosen)
-        found.check()
-        return found
+        asked = cls(progress=show_progress_bar, trainer_kwargs=options, **chosen)
+        asked.check()
+        return asked
 
     def chosen(self) -> dict[str, Any]:
         """What decides the result of a fit, and not only how it runs."""

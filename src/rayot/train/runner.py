@@ -122,9 +122,9 @@ def train_transport(
     judged = (p_values <= SIGNIFICANCE).tolist()
     counts = [count if judges[k] == k and judged[k] else 1 for k, count in enumerate(counts)]
     fingerprint = partial(fingerprint_of, transport, source, target, options)
-    together = folds_per_problem(transport, source, target)
+    per_problem = folds_per_problem(transport, source, target)
     strata = strata_left_out(transport, source, target, options)
-    n_fits = 1 + len(stacks_of(counts, together)) + bool(strata)
+    n_fits = 1 + len(stacks_of(counts, per_problem)) + bool(strata)
     total = sum(phase.n_steps for phase in phases) * n_fits
     with (
         claimed(options, fingerprint, [phase.name for phase in phases]) as folder,
@@ -138,7 +138,7 @@ def train_transport(
         crossed = cross_fit(
             transport,
             counts,
-            stacks_of(counts, together),
+            stacks_of(counts, per_problem),
             source,
             target,
             options,

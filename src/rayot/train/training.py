@@ -195,10 +195,10 @@ class Training(pl.LightningModule):
                 source = self.phase.carry(source[0], strata)
         attributes = rows = None
         if self.source.attributes is not None:
-            known = [
+            of_sides = [
                 s.population.attributes_at(each) for s, each in zip(stores, positions, strict=True)
             ]
-            attributes = Attributes.join([each for each in known if each is not None])
+            attributes = Attributes.join([each for each in of_sides if each is not None])
             rows = torch.cat(
                 [s.population.rows[each] for s, each in zip(stores, positions, strict=True)], 1
             )

@@ -24,7 +24,8 @@ from rows import RESULTS, run
 
 import rayot as rt
 from rayot.metrics import energy_distance, way
-from rayot.model.calibration import Calibration, _changes, _scores
+from rayot.model.calibrating import _changes
+from rayot.model.calibration import Calibration, scores_of
 from rayot.model.training_sample import SampledCells
 
 N_CELLS = (30, 60, 100, 200, 400)
@@ -36,7 +37,7 @@ def by_unseen(model: rt.model.W1OT, found: Calibration, adata: AnnData) -> Calib
     rows = np.arange(adata.n_obs)
     cells = SampledCells.of(adata, model.data, [rows], model.representation, ())
     own, (_, change) = cells.expression[:, found.genes], _changes(model, cells.cells, found.genes)
-    scores = _scores(own, change, found.shape, np.zeros(len(rows), dtype=np.intp))
+    scores = scores_of(own, change, found.shape, np.zeros(len(rows), dtype=np.intp))
     return replace(found, predicted=tuple(cells.marginals_of(scores, cells.weights)))
 
 
@@ -79,7 +80,8 @@ def measure(data: str, n: int, seed: int, perturbation: int) -> dict:
 
     def way_of(calibration: Calibration | None) -> float:
         model.calibration = calibration
-        model.decode = "calibrated" if calibration else "delta"
+        decode = "calibrated" if calibration else "delta"
+        model.settings = replace(model.settings, decode=decode)
         predicted = few_cells.dense(model.predict(control))
         return round(float(way(ends[0], energy_distance(predicted, truth), ends[1])), 4)
 

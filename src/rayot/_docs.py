@@ -201,8 +201,7 @@ dose
 n_latent
     Dimension of a cell's code.""",
     "method": """adata
-    Annotated data; a MuData needs ``modality``. None is for what :meth:`load` reads, which cannot
-    be trained.
+    Annotated data; a MuData needs ``modality``.
 data
     What :meth:`setup_anndata` returned.
 source_key, target_key
@@ -239,7 +238,8 @@ seed
     problems are independent.""",
     "covariates_of_conditions": """covariate_keys
     Further columns of ``obs``, one or several, that are part of a condition, such as cell type or
-    patient: cells start from the control of the same categories.""",
+    patient: cells start from the control of the same categories. None, or none of them, takes all
+    cells as alike.""",
     "embedding_key": """embedding_key
     Entry of ``uns`` with a vector for each category of ``groupby``: a dictionary, or a DataFrame
     with a row each (fingerprints of drugs, embeddings of genes). Categories with a vector can be

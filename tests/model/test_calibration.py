@@ -400,7 +400,7 @@ def test_a_model_holds_no_more_of_its_cells_than_expression(simulated):
     adata.layers["log"] = adata.X.copy()
     adata.uns["large"] = np.zeros(1000)
     adata.obsp["graph"] = sparse.eye(adata.n_obs, format="csr")
-    sample = fit(adata, layer="log").sample.source.cells
+    sample = fit(adata, layer="log")._sample.source.cells
     assert sample.X is None
     assert list(filter(None, sample.layers)) == ["log"]
     assert not len(sample.uns) + len(sample.obsp) + len(sample.obsm)
@@ -437,7 +437,7 @@ def test_another_condition_of_a_joint_model_is_not_calibrated():
     model = rt.tl.cpa(adata, "control", "drug_000", **QUICK, **CALIBRATED)
     assert model.calibration is not None
     other = model.at("drug_001")
-    assert other.calibration is other.sample is None
+    assert other.calibration is other._sample is None
     assert model.calibration is not None
 
 

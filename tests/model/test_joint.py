@@ -206,6 +206,17 @@ def test_several_columns_are_one_covariate(screen, method, tmp_path):
 
 
 @pytest.mark.parametrize("method", METHODS)
+def test_the_default_covariate_need_not_be_there(screen, method):
+    kinds = screen.obs.pop("cell_type")
+    assert fit(screen, method).data.covariate_keys == ()
+    screen.obs["cell_type"] = kinds
+    model = getattr(rt.tl, method)(
+        screen, "type_0", "type_1", groupby="cell_type", use_rep="X_pca", **FAST, **SMALL
+    )
+    assert model.data.covariate_keys == ()
+
+
+@pytest.mark.parametrize("method", METHODS)
 def test_the_former_name_of_covariates_is_read(screen, method, tmp_path, saved_folder):
     with pytest.warns(FutureWarning, match="covariate_key= is covariate_keys= now"):
         model = fit(screen, method, covariate_key="cell_type")
@@ -296,7 +307,7 @@ def test_a_fit_is_judged_at_the_doses_of_target_cells(screen, method):
     rows = np.concatenate(
         [model.data.training_rows(screen, name) for name in ("control", "drug_000")]
     )
-    known = model._known_in_training(screen, rows)
+    known = model._attributes_in_training(screen, rows)
     assert set(known.log_dose.tolist()) == {0.0, 1.0, 2.0}
     of_source, of_target = (known.log_dose[known.condition == each] for each in (0, 1))
     shares = [np.bincount(each.int(), minlength=3) / len(each) for each in (of_source, of_target)]

@@ -253,6 +253,36 @@ def test_bad_values_leave_no_file(cells, quick, tmp_path):
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.parametrize("kind", ["pair", "screen"])
+def test_cells_that_change_while_they_are_predicted_leave_no_file(cells, quick, tmp_path, kind):
+    """What was there before still is: predictions of other cells are worth nothing."""
+    model = (
+        rt.tl.mean_shift(cells, SOURCE, TARGET)
+        if kind == "pair"
+        else rt.tl.screen(cells, SOURCE, **quick)
+    )
+    target = () if kind == "pair" else ([TARGET],)
+    backed = on_disk(cells, tmp_path)["backed"]
+    written = tmp_path / "predicted.h5ad"
+    expected = model.predict(backed[:5].to_memory(), *target, write=written)
+    expected = expected.to_memory()
+    encode = type(model.representation).encode
+
+    class Touched(type(model.representation)):
+        def encode(self, *arguments):
+            (tmp_path / "cells.h5ad").touch()
+            return encode(self, *arguments)
+
+    model.representation.__class__ = Touched
+    with pytest.raises(OSError, match="changed"):
+        model.predict(backed, *target, write=written, overwrite=True)
+    assert ad.read_h5ad(written).obs.equals(expected.obs)
+    written.unlink()
+    with pytest.raises(OSError, match="changed"):
+        model.predict(backed, *target, write=written)
+    assert not written.exists()
+
+
 @pytest.mark.parametrize("kind", ["backed", "lazy zarr"])
 def test_a_file_that_changes_during_a_fit(cells, quick, tmp_path, kind):
     from lightning.pytorch import Callback

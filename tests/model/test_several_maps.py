@@ -195,3 +195,21 @@ def test_weights_stand_for_copies(patients):
     pair.obs["weight"] = np.where(pair.obs["patient"] == "a", 2.0, 0.0)
     fit(pair, weights_key="weight")
     np.testing.assert_allclose(mean_move(pair, "a"), (3, 0, 0), atol=0.8)
+
+
+def test_an_interrupted_second_fit_leaves_the_first(patients, monkeypatch):
+    """No part of a model is of another fit than the rest."""
+    data = W1OT.setup_anndata(patients, strata_key="patient")
+    model = W1OT(patients, data, SOURCE, TARGET, preset="fast", strata="separate")
+    quick = {"show_progress_bar": False, "batch_size": 32, "n_folds": 1, "leave_out_strata": False}
+    model.train(max_steps=5, **quick)
+    rule, expected = model.combination, model.predict(patients).to_df()
+
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("rayot.model.unseen.UnseenStrata.of", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        model.train(max_steps=9, **quick)
+    assert model.is_trained and model.combination is rule
+    pd.testing.assert_frame_equal(model.predict(patients).to_df(), expected)

@@ -264,3 +264,12 @@ def test_figures_of_a_saved_map_are_numbers(model, tmp_path, saved_folder):
     folder.sign(values)
     with pytest.raises(ValueError, match=r"diagnostics\[0\].p_value must be a number"):
         W1OT.load(tmp_path / "model")
+
+
+@pytest.mark.parametrize("name", ["W1OT", "ConditionalW1OT", "Screen", "ModalityGENOT"])
+def test_a_model_is_not_constructed_without_cells(name, cells):
+    kind = getattr(rt.model, name)
+    data = W1OT.setup_anndata(cells)
+    pair = {"W1OT": ("control", "perturbed"), "ModalityGENOT": ("b",)}
+    with pytest.raises(TypeError, match="NoneType"):
+        kind(None, "a" if name == "ModalityGENOT" else data, *pair.get(name, ("control",)))

@@ -129,7 +129,7 @@ def test_means_are_those_of_single_members(fitted):
     )
     model.train(max_steps=2, batch_size=32, show_progress_bar=False)
     rows = np.flatnonzero(held_out(fitted))
-    found = model.member_means(fitted, rows, np.arange(len(rows)) % 2, clip=False)
+    found = model._member_means(fitted, rows, np.arange(len(rows)) % 2, clip=False)
     start = torch.from_numpy(fitted.obsm["X_pca"][rows].astype(np.float32))
     with torch.no_grad():
         moves = (model.module(start[None].expand(2, -1, -1)) - start).numpy()

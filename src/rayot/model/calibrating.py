@@ -208,8 +208,8 @@ def _matched_weights(fitted: FittedMap, sample: TrainingSample) -> tuple[np.ndar
         return weights
     rows = [np.arange(len(each)) for each in weights]
     mass = (
-        fitted.mass_of(sample.source.cells, rows[0], "source"),
-        fitted.mass_of(sample.target.cells, rows[1], "target"),
+        fitted._mass_of(sample.source.cells, rows[0], "source"),
+        fitted._mass_of(sample.target.cells, rows[1], "target"),
     )
     matched = weights[0] * mass[0], weights[1] * mass[1]
     return matched if min(each.sum() for each in matched) > 0 else weights

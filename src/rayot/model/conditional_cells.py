@@ -18,11 +18,10 @@ logger = logging.getLogger(__name__)
 
 
 def columns_of(
-    adata: AnnData, groupby: str, covariate_keys: str | Sequence[str], dose_key: str | None
+    adata: AnnData, groupby: str, covariate_keys: str | Sequence[str] | None, dose_key: str | None
 ) -> list[str]:
     """Columns of the perturbations and of the covariates, checked to be there and to differ."""
-    if isinstance(covariate_keys, str):
-        covariate_keys = [covariate_keys]
+    covariate_keys = [covariate_keys] if isinstance(covariate_keys, str) else covariate_keys or ()
     columns = [groupby, *covariate_keys]
     for name in (*columns, *([] if dose_key is None else [dose_key])):
         checks.column(adata, name)

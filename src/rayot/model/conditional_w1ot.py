@@ -33,11 +33,10 @@ from rayot.model.calibration import Calibration
 from rayot.model.calibrations import CellsOfPerturbations
 from rayot.model.conditional_cells import by_exposure, columns_of, training_groups
 from rayot.model.encoding import check_cells, encoded
-from rayot.model.life_cycle import words_of
-from rayot.model.method import check_fitted
+from rayot.model.life_cycle import LOADED, words_of
 from rayot.model.moves import Moves, moves_of
 from rayot.model.problems import Problems, check_count
-from rayot.model.stack_model import SAVED, StackModel
+from rayot.model.stack_model import SAVED, Fitted, StackModel
 from rayot.model.training_cells import training_cells
 from rayot.model.training_sample import may_calibrate
 from rayot.model.w1ot import W1OT
@@ -46,7 +45,6 @@ from rayot.representation.resolve import has_decoder
 from rayot.solvers import ConditionalMap, ConditionalW1Settings, Settings, W1Map, worst
 from rayot.solvers.report import Report
 from rayot.train import TRAINING, TrainingKeywords, TrainingOptions, train_conditional
-from rayot.train.runner import Fit
 
 UNSEEN: Report = {
     "certificate": "check",
@@ -72,8 +70,7 @@ class ConditionalW1OT(StackModel):
     Parameters
     ----------
     adata
-        Annotated data; a MuData needs ``modality``. None is for what :meth:`load` reads, which
-        cannot be trained.
+        Annotated data; a MuData needs ``modality``.
     data
         What :meth:`setup_anndata` returned.
     control
@@ -128,12 +125,12 @@ class ConditionalW1OT(StackModel):
     @public()
     def __init__(
         self,
-        adata: AnnData | MuData | None,
+        adata: AnnData | MuData,
         data: DataSpec,
         control: str,
         *,
         dose_key: str | None = None,
-        covariate_keys: str | Sequence[str] = (),
+        covariate_keys: str | Sequence[str] | None = None,
         embedding_key: str | Mapping[str, str] | None = None,
         min_cells: int = 10,
         preset: str = "fast",
@@ -147,8 +144,7 @@ class ConditionalW1OT(StackModel):
         self.preset, self.n_seeds, self.seed = preset, n_seeds, seed
         self.source_key, self.target_key = str(control), "conditions"
         self.training_, self.diagnostics_, self.calibrations = {}, [], {}
-        if adata is None:
-            check_fitted(representation)
+        if adata is LOADED:
             return
         cells = modality_of(adata, modality)
         assert data.groupby is not None
@@ -282,7 +278,7 @@ class ConditionalW1OT(StackModel):
         asked: TrainingKeywords = {**options, "n_folds": 1, "leave_out_strata": False}
         super().train(**asked)
 
-    def _fitted(self, settings: Settings, options: TrainingOptions) -> tuple[ConditionalMap, Fit]:
+    def _fitted(self, settings: Settings, options: TrainingOptions) -> Fitted:
         assert isinstance(settings, ConditionalW1Settings) and self._sides is not None
         maps = fitted = self._new_module(settings, self.representation.n_features)
         if self._components is not None:
@@ -299,7 +295,7 @@ class ConditionalW1OT(StackModel):
         )
         if self._components is not None:
             self._components.lift(fitted, maps, None)
-        return maps, fit
+        return Fitted(maps, fit)
 
     def _calibrate(self, options: TrainingOptions) -> None:
         self.calibrations = {}
@@ -596,7 +592,7 @@ class ConditionalW1OT(StackModel):
         if not np.allclose(state["conditions"], vectors.numpy(), atol=1e-5):
             raise ValueError("the vectors of its conditions are not those of the arrays.")
         model = cls(
-            None,
+            LOADED,
             data,
             conditions.control,
             preset=chosen["preset"],

@@ -61,6 +61,8 @@ def fit_problems(
             own = stack.take(range(first, end)) if len(problems) > 1 else stack
             rule = choose_combination(own, each.members, *pair)
             if options.leave_out_strata:
+                # Of the first problem of a stack, as a fit has one place for it.
+                assert len(problems) == 1
                 left_out = combined_without_strata(own, each.members, pair)
                 fit = replace(fit, left_out=left_out)
         rules.append(rule)

@@ -41,7 +41,11 @@ block, and grows; with smaller ones prediction is slower."""
 
 
 class FittedMap(StackModel):
-    """A map from one condition to another: it predicts, and holds no AnnData."""
+    """A map from one condition to another, which predicts.
+
+    What is loaded, or taken from a screen, holds no cells but the few that distances are measured
+    from; what was fitted also keeps those that it can be trained on again.
+    """
 
     def _subject(self) -> str:
         dose = "" if self.dose is None else f" at dose {self.dose:g}"
@@ -231,7 +235,7 @@ class FittedMap(StackModel):
         return strata_of(adata, self.data.strata_key, rows)
 
     @torch.no_grad()
-    def member_means(
+    def _member_means(
         self, adata: AnnData, rows: np.ndarray, groups: np.ndarray, clip: bool | str = "auto"
     ) -> np.ndarray:
         """Mean predicted expression of each group of cells by each member, (K, G, genes) float32.
@@ -262,7 +266,7 @@ class FittedMap(StackModel):
                 np.add.at(total, of_chunk, decoder.genes(moves.in_terms("members", member))[0])
         return (totals / np.bincount(groups)[:, None]).astype(np.float32)
 
-    def matched_mass(self, adata: AnnData) -> np.ndarray | None:
+    def _matched_mass(self, adata: AnnData) -> np.ndarray | None:
         """Mass with which each cell is matched, (n_obs,) float32; None if all mass is.
 
         Of source and target cells it is 1 on average over training cells, and 0 for those that are
@@ -277,11 +281,11 @@ class FittedMap(StackModel):
         )
         for condition, side in sides:
             rows = self.data.rows(adata, condition)
-            mass[rows] = self.mass_of(adata, rows, side)
+            mass[rows] = self._mass_of(adata, rows, side)
         return mass
 
     @torch.no_grad()
-    def mass_of(
+    def _mass_of(
         self, adata: AnnData, rows: np.ndarray, side: Literal["source", "target"]
     ) -> np.ndarray:
         """Mass (n,) float32 with which these cells of one side are matched."""
@@ -293,7 +297,7 @@ class FittedMap(StackModel):
         return np.concatenate(parts)
 
     @torch.no_grad()
-    def potential_grid(self, cells: np.ndarray, n: int = 100) -> dict[str, np.ndarray] | None:
+    def _potential_grid(self, cells: np.ndarray, n: int = 100) -> dict[str, np.ndarray] | None:
         """Potential of the first ray on a grid around 2-D cells; None where there is none.
 
         Parameters
@@ -393,16 +397,16 @@ class FittedMap(StackModel):
         obs = predicted_obs(cells, rows, key, self.data.groupby, self.target_key)
         if path is not None:
             represented, var_names = self._written(write_genes)
-            with unchanged(cells):
-                return write_predictions(
-                    path,
-                    self._predictions(cells, rows, write_genes, represented, clip),
-                    obs,
-                    var_names,
-                    key,
-                    uns_of=lambda prediction: self._result(cells, rows, prediction, key),
-                    overwrite=overwrite,
-                )
+            return write_predictions(
+                path,
+                cells,
+                self._predictions(cells, rows, write_genes, represented, clip),
+                obs,
+                var_names,
+                key,
+                uns_of=lambda prediction: self._result(cells, rows, prediction, key),
+                overwrite=overwrite,
+            )
         prediction = self.transport(cells, rows, write_genes=write_genes, clip=clip)
         predicted = prediction.to_anndata(obs, self.data.var_names, key)
         predicted.uns.update(self._result(cells, rows, prediction, key))

@@ -78,9 +78,9 @@ class JointMethod(Method):
         cells = modality_of(adata, modality)
         groupby = options.get("groupby", Key.obs.perturbation)
         absent = Key.obs.cell_type not in cells.obs.columns or groupby == Key.obs.cell_type
-        if covariate_keys is None or (covariate_keys == Key.obs.cell_type and absent):
-            covariate_keys = ()
-        keys = (covariate_keys,) if isinstance(covariate_keys, str) else tuple(covariate_keys)
+        keys = (covariate_keys,) if isinstance(covariate_keys, str) else tuple(covariate_keys or ())
+        if keys == (Key.obs.cell_type,) and absent:
+            keys = ()
         checks.different_columns(
             groupby=groupby,
             dose_key=dose_key,

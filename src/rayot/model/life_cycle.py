@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from anndata import AnnData
 
 import rayot
 from rayot._public import public
@@ -17,9 +18,11 @@ from rayot.representation import Representation
 
 if TYPE_CHECKING:
     import pandas as pd
-    from anndata import AnnData
     from mudata import MuData
 
+
+LOADED: Any = AnnData()
+"""In the place of cells where a model is made of what was saved, and has none."""
 
 NO_CELLS = "A loaded model holds no training cells; construct a new one to train."
 

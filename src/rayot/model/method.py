@@ -25,9 +25,10 @@ from rayot.model import calibrating, saved
 from rayot.model.calibration import LARGEST
 from rayot.model.fit import fit_problems
 from rayot.model.fitted_map import FittedMap
+from rayot.model.life_cycle import LOADED
 from rayot.model.methods import class_of
 from rayot.model.problems import Problems, check_count, problems_of
-from rayot.model.stack_model import SAVED
+from rayot.model.stack_model import SAVED, Fitted
 from rayot.model.training_cells import training_cells
 from rayot.model.training_distance import TrainingDistance
 from rayot.model.training_sample import TrainingSample, may_calibrate
@@ -36,7 +37,6 @@ from rayot.representation import Representation, representation_of
 from rayot.representation.resolve import has_decoder
 from rayot.solvers import Attributes, Settings, Stack
 from rayot.train import TrainingOptions
-from rayot.train.runner import Fit
 
 
 @shared
@@ -85,7 +85,7 @@ class Method(FittedMap):
     @public()
     def __init__(
         self,
-        adata: AnnData | MuData | None,
+        adata: AnnData | MuData,
         data: DataSpec,
         source_key: str,
         target_key: str,
@@ -99,12 +99,14 @@ class Method(FittedMap):
         seed: int = 0,
         **plan_kwargs: Any,  # noqa: ANN401
     ) -> None:
-        checks.different(source_key, target_key)
+        if adata is not LOADED:
+            checks.different(source_key, target_key)
         check_strata(strata, small_strata, data.strata_key)
         if self.joint and strata == "separate":
+            advice = "; name the column by covariate_keys instead" if self._verb_further else ""
             raise ValueError(
                 f"{type(self).__name__} fits one model to all cells, so strata='separate' cannot "
-                "be; name the column by covariate_keys instead."
+                f"be{advice}."
             )
         self.preset = self.default_preset if preset is None else preset
         kind = self.stack_type.settings_type
@@ -117,8 +119,7 @@ class Method(FittedMap):
         self.settings = kind.from_preset(self.preset, n_seeds, **plan_kwargs)
         self.source_key, self.target_key, self.seed = str(source_key), str(target_key), seed
         self.training_, self.diagnostics_ = {}, []
-        if adata is None:
-            check_fitted(representation)
+        if adata is LOADED:
             return
         problems = partial(Problems, self.target_key, mode=strata, n_seeds=n_seeds)
         self._take(modality_of(adata, modality), data, representation, problems, small_strata)
@@ -128,7 +129,7 @@ class Method(FittedMap):
         cells: AnnData,
         data: DataSpec,
         representation: Representation | None,
-        problems_of: Callable[[tuple[str, ...]], Problems],
+        of_strata: Callable[[tuple[str, ...]], Problems],
         small_strata: str,
     ) -> None:
         """Take the training cells out of an AnnData, once all of them are checked.
@@ -139,7 +140,7 @@ class Method(FittedMap):
             The user's object, which is not kept, and where cells are in it.
         representation
             One of its own, or None for that which ``data`` names.
-        problems_of
+        of_strata
             The problems of these strata.
         small_strata
             As in :func:`rayot.data.strata.training_strata`.
@@ -153,7 +154,7 @@ class Method(FittedMap):
         if data.strata_key is not None:
             strata = training_strata(cells, data.strata_key, by_condition, small_strata)
             groups, names = list(strata.values()), tuple(strata)
-        problems = problems_of(names)
+        problems = of_strata(names)
         training = np.concatenate([rows for group in groups for rows in group])
         others = self._further_rows(cells, data, by_condition)
         # Every cell that will be fitted or transported.
@@ -268,8 +269,7 @@ class Method(FittedMap):
         names = self.problems.names
         return self.stack_type(self.representation.n_features, names, settings, self.seed)
 
-    def _fitted(self, settings: Settings, options: TrainingOptions) -> tuple[Stack, Fit]:
-        """A fitted map, and what the fit leaves beside it; sets what combines maps of strata."""
+    def _fitted(self, settings: Settings, options: TrainingOptions) -> Fitted:
         assert self._sides is not None
         module = self._new_module(settings)
         stack, components = module, self._components
@@ -279,15 +279,16 @@ class Method(FittedMap):
         members = self.problems.members
         # Members that nobody asked for share the folds of the first: 25 further maps would be much.
         judges = None if self.spread_of_genes else members[0].repeat(len(members)).tolist()
-        fit, (self.combination,) = fit_problems(
+        fit, (combination,) = fit_problems(
             stack, [self.problems], self._sides, [self._sides], options, labels, judges=judges
         )
         if components is not None:
-            self.combination = components.lift(stack, module, self.combination)
+            combination = components.lift(stack, module, combination)
         distance = self.training_distance
         between = None if distance is None else distance.between
-        self.unseen = UnseenStrata.of(fit, self.problems, labels, between)
-        return module, fit
+        return Fitted(
+            module, fit, combination, UnseenStrata.of(fit, self.problems, labels, between)
+        )
 
     def _calibrate(self, options: TrainingOptions) -> None:
         self.calibration = None
@@ -309,7 +310,7 @@ class Method(FittedMap):
     ) -> Self:
         """A model without training cells, whose map still has to be filled."""
         model = cls(
-            None,
+            LOADED,
             data,
             source_key,
             target_key,
@@ -368,11 +369,3 @@ def method_of(name: str) -> type[Method]:
         If there is no such method.
     """
     return class_of(name)
-
-
-def check_fitted(representation: Representation | None) -> None:
-    """Raise a ValueError if a model without cells does not say what its maps move."""
-    if representation is None:
-        raise ValueError(
-            "adata is None; pass the cells that the map is fitted on. A fitted map is read by load."
-        )

@@ -1,4 +1,7 @@
-"""The methods by name: the one place where a method is registered."""
+"""The methods by name: the one place where a method is registered.
+
+A class is imported when it is asked for by name, so that a file of one method imports no other.
+"""
 
 from __future__ import annotations
 

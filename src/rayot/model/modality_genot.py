@@ -19,7 +19,7 @@ from rayot.data.keys import Key
 from rayot.data.matrix import dense, expression_of
 from rayot.data.modality import modality_of
 from rayot.model import saved
-from rayot.model.life_cycle import NO_CELLS, Model, history_arrays
+from rayot.model.life_cycle import LOADED, NO_CELLS, Model, history_arrays
 from rayot.model.saved import Figure
 from rayot.representation import Representation
 from rayot.solvers.translation import Translation, TranslationSettings
@@ -67,8 +67,7 @@ class ModalityGENOT(Model):
     Parameters
     ----------
     mdata
-        Both modalities. Rows of equal names may be the same cells, which is not made use of. None
-        is for what :meth:`load` reads, which cannot be trained.
+        Both modalities. Rows of equal names may be the same cells, which is not made use of.
     source_modality, target_modality
         Where cells come from, and what they are translated to.
     source_rep, target_rep
@@ -115,7 +114,7 @@ class ModalityGENOT(Model):
     @public()
     def __init__(
         self,
-        mdata: MuData | None,
+        mdata: MuData,
         source_modality: str,
         target_modality: str,
         *,
@@ -137,7 +136,7 @@ class ModalityGENOT(Model):
         self.modalities = (source_modality, target_modality)
         self.representations = (source_rep, target_rep)
         self.diagnostics_: dict[str, Any] | None = None
-        if mdata is not None:
+        if mdata is not LOADED:
             self._take(mdata, fused_keys, split_key, allow_counts)
 
     def _take(
@@ -351,7 +350,7 @@ class ModalityGENOT(Model):
         saved.check_module(arrays, settings, Translation.counts(settings), build)
         reps = values["representations"]
         model = cls(
-            None,
+            LOADED,
             *values["modalities"],
             source_rep=reps[0],
             target_rep=reps[1],

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from rayot.data.files import whole_file
+from rayot.data.files import unchanged, whole_file
 from rayot.data.keys import Key
 from rayot.data.writing import open_cells, open_writer
 from rayot.model.prediction import Columns, Prediction
@@ -18,6 +18,7 @@ from rayot.model.prediction import Columns, Prediction
 
 def write_predictions(
     path: Path,
+    adata: AnnData,
     parts: Iterable[Prediction],
     obs: pd.DataFrame,
     var_names: Sequence[str] | None,
@@ -32,6 +33,8 @@ def write_predictions(
     ----------
     path
         The new file, which may be written.
+    adata
+        The cells, whose file must not change meanwhile.
     parts
         Predictions of blocks of the cells, made as they are asked for.
     obs
@@ -47,7 +50,11 @@ def write_predictions(
     """
     var = None if var_names is None else pd.DataFrame(index=pd.Index(var_names))
     columns = Columns(len(obs))
-    with whole_file(path, overwrite) as partial, open_writer(partial, obs, var) as writer:
+    with (
+        whole_file(path, overwrite) as partial,
+        unchanged(adata),
+        open_writer(partial, obs, var) as writer,
+    ):
         for part in parts:
             for entry, block in (
                 ("X", part.genes),

@@ -23,8 +23,9 @@ from rayot.data.split import names_kept
 from rayot.model.calibration import not_calibrated
 from rayot.model.method import Method
 from rayot.model.problems import Problems
+from rayot.model.stack_model import Fitted
 from rayot.representation import Representation, representation_of
-from rayot.solvers import ProfileMap, Settings, Stack
+from rayot.solvers import ProfileMap, Settings
 from rayot.solvers.profiles import ProfileSettings, described
 from rayot.solvers.report import Report
 from rayot.train import TrainingOptions
@@ -68,7 +69,7 @@ class ProfileMethod(Method):
         cells: AnnData,
         data: DataSpec,
         representation: Representation | None,
-        problems_of: Callable[[tuple[str, ...]], Problems],
+        of_strata: Callable[[tuple[str, ...]], Problems],
         small_strata: str,
     ) -> None:
         """Take the mean profiles of all perturbations, once all cells are checked."""
@@ -85,7 +86,7 @@ class ProfileMethod(Method):
         with unchanged(cells):
             data = data.with_scale_of(cells, rows)
             representation = representation_of(cells, data, rows, representation)
-            self._describe(data, representation, problems_of(()))
+            self._describe(data, representation, of_strata(()))
             self._check_cells(cells, np.union1d(rows, data.rows(cells, source)))
             means, lowest = self._means(cells, rows)
         self.data = replace(data, nonnegative=lowest >= 0)
@@ -108,7 +109,7 @@ class ProfileMethod(Method):
     def _can_train(self) -> bool:
         return self._shift is not None
 
-    def _fitted(self, settings: Settings, options: TrainingOptions) -> tuple[Stack, Fit]:
+    def _fitted(self, settings: Settings, options: TrainingOptions) -> Fitted:
         """Nothing is trained: the shift is known once the model is constructed."""
         module = self._new_module(settings)
         assert isinstance(module, ProfileMap) and self._shift is not None
@@ -118,7 +119,7 @@ class ProfileMethod(Method):
             "cells of the target: rayot.tl.evaluate scores the shift by them."
         )
         report: Report = {"strength": 1.0, "certificate": "check", "reason": reason}
-        return module.eval(), Fit({}, [report.copy() for _ in range(len(self.problems))])
+        return Fitted(module, Fit({}, [report.copy() for _ in range(len(self.problems))]))
 
     def _training_rows(self, adata: AnnData, data: DataSpec) -> np.ndarray:
         if data.split_key is None:

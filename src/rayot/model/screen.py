@@ -32,8 +32,8 @@ from rayot.model.calibrations import CellsOfPerturbations
 from rayot.model.components import Components
 from rayot.model.encoding import check_cells
 from rayot.model.fitted_map import summary_of
-from rayot.model.life_cycle import Model, words_of
-from rayot.model.method import Method, check_fitted, method_of
+from rayot.model.life_cycle import LOADED, Model, words_of
+from rayot.model.method import Method, method_of
 from rayot.model.methods import stack_of
 from rayot.model.prediction import Prediction, predicted_obs
 from rayot.model.prediction_file import by_perturbation, write_predictions
@@ -100,8 +100,7 @@ class Screen(Model, Mapping[str, Method]):
     Parameters
     ----------
     adata
-        Annotated data; a MuData needs ``modality``. It is let go of after :meth:`train`. None is
-        for what :meth:`load` reads, which cannot be trained.
+        Annotated data; a MuData needs ``modality``. It is let go of after :meth:`train`.
     data
         What :meth:`W1OT.setup_anndata` returned.
     control
@@ -164,7 +163,7 @@ class Screen(Model, Mapping[str, Method]):
     @public(perturbations=None)
     def __init__(
         self,
-        adata: AnnData | MuData | None,
+        adata: AnnData | MuData,
         data: DataSpec,
         control: str,
         *,
@@ -192,8 +191,7 @@ class Screen(Model, Mapping[str, Method]):
         self.settings = stack_of(method).settings_type.from_preset(preset, n_seeds, **plan_kwargs)
         self.data, self.strata, self.n_seeds = data, strata, n_seeds
         self.training_ = {}
-        if adata is None:
-            check_fitted(representation)
+        if adata is LOADED:
             return
         cells = modality_of(adata, modality)
         self._cells = ScreenCells(
@@ -588,15 +586,15 @@ class Screen(Model, Mapping[str, Method]):
                     # What was not fitted has one map, whose spread is NaN.
                     yield part.with_spread() if self._n_maps > 1 else part
 
-        with unchanged(cells):
-            return write_predictions(
-                path,
-                parts(),
-                by_perturbation(obs, names, self.data.groupby),
-                var_names,
-                key,
-                overwrite=overwrite,
-            )
+        return write_predictions(
+            path,
+            cells,
+            parts(),
+            by_perturbation(obs, names, self.data.groupby),
+            var_names,
+            key,
+            overwrite=overwrite,
+        )
 
     def _to_saved(self) -> tuple[dict[str, Any], saved.Arrays]:
         saved.check_numbers(self.stack.state, stack_of(self.method))
@@ -662,7 +660,7 @@ class Screen(Model, Mapping[str, Method]):
             n_features,
         )
         screen = cls(
-            None,
+            LOADED,
             data,
             values["control"],
             method=method,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any, Literal, Self, Unpack
+from typing import Any, Literal, NamedTuple, Self, Unpack
 
 import numpy as np
 import pandas as pd
@@ -65,6 +65,15 @@ GROUPS = (
     "history",
 )
 """First parts of the names of its arrays."""
+
+
+class Fitted(NamedTuple):
+    """What a fit makes for a model."""
+
+    module: Stack
+    fit: Fit
+    combination: Combination | None = None
+    unseen: UnseenStrata | None = None
 
 
 class StackModel(Model):
@@ -161,10 +170,11 @@ class StackModel(Model):
         settings = self.settings.with_limits(*limits)
         if self._sides is not None:
             settings = settings.with_batch_for(len(self._sides[0].rows.unique()))
-        module, fit = self._fitted(settings, training)
+        fitted = self._fitted(settings, training)
         # Until all of it is there, should it be interrupted.
         self._is_trained = False
-        self.module = module.eval()
+        fit, self.module = fitted.fit, fitted.module.eval()
+        self.combination, self.unseen = fitted.combination, fitted.unseen
         self._history = {
             phase: pd.DataFrame(columns).set_index("step") for phase, columns in fit.history.items()
         }
@@ -178,8 +188,8 @@ class StackModel(Model):
         self._is_trained = True
 
     @abstractmethod
-    def _fitted(self, settings: Settings, options: TrainingOptions) -> tuple[Stack, Fit]:
-        """Fitted maps, and what the fit leaves beside them."""
+    def _fitted(self, settings: Settings, options: TrainingOptions) -> Fitted:
+        """Fit the maps; nothing of the model is changed."""
 
     @abstractmethod
     def _calibrate(self, options: TrainingOptions) -> None:

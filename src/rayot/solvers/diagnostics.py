@@ -233,8 +233,8 @@ def _over_folds(of_folds: Sequence[dict[str, float]]) -> dict[str, float]:
 
 
 def _mean_of_known(values: list[float]) -> float:
-    attributes = [value for value in values if not math.isnan(value)]
-    return sum(attributes) / len(attributes) if attributes else math.nan
+    numbers = [value for value in values if not math.isnan(value)]
+    return sum(numbers) / len(numbers) if numbers else math.nan
 
 
 @dataclass(frozen=True)

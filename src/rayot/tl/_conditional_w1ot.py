@@ -48,7 +48,7 @@ def conditional_w1ot(
     target_dose: float | None = None,
     groupby: str = Key.obs.perturbation,
     dose_key: str | None = None,
-    covariate_keys: str | Sequence[str] = (),
+    covariate_keys: str | Sequence[str] | None = None,
     embedding_key: str | Mapping[str, str] | None = None,
     use_rep: str | Representation | None = None,
     layer: str | None = None,
@@ -206,7 +206,7 @@ def _description(model: ConditionalW1OT, groupby: str) -> dict[str, Any]:
         Key.conditional.control: model.source_key,
         Key.conditional.groupby: groupby,
         Key.conditional.dose_key: model.conditions.dose_key,
-        Key.conditional.condition_keys: np.asarray(
+        Key.conditional.covariate_keys: np.asarray(
             [each.column for each in model.conditions.covariates], dtype=str
         ),
         Key.conditional.table: table.set_index(table.index.astype(str)),
@@ -245,8 +245,11 @@ def _check_target(
 def _check_key(adata: AnnData, key: str, copy: bool) -> None:
     """Raise a ValueError if the name holds something that no conditional model wrote."""
     entry = adata.uns.get(Key.uns.result(key))
-    needed = (Key.conditional.control, Key.conditional.condition_keys, Key.conditional.table)
-    if isinstance(entry, Mapping) and all(name in entry for name in needed):
+    needed = (Key.conditional.control, Key.conditional.table)
+    names_covariates = isinstance(entry, Mapping) and (
+        Key.conditional.covariate_keys in entry or Key.conditional.condition_keys in entry
+    )
+    if names_covariates and all(name in entry for name in needed):
         check_writable(adata, copy)
     else:
         check_key(adata, key, copy)

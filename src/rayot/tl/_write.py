@@ -82,7 +82,7 @@ def write_result(
     if planar:
         assert prediction.representation is not None
         corners = _corners(adata, model, prediction.representation)
-        grid = model.potential_grid(corners)
+        grid = model._potential_grid(corners)
         if grid is not None:
             result[Key.result.potential_grid] = grid
     members = model.problems.n_seeds > 1 and model.spread_of_genes
@@ -90,7 +90,7 @@ def write_result(
         result[Key.result.member_means] = _member_means(adata, model, rows, clip)
     n_obs = adata.n_obs
     obs = {name: _scatter(values, rows, n_obs) for name, values in prediction.obs(key).items()}
-    weights = model.matched_mass(adata)
+    weights = model._matched_mass(adata)
     if weights is not None:
         obs[Key.obs.weight(key)] = weights
     moved = None
@@ -226,7 +226,7 @@ def _member_means(
         types = checks.labels(adata, Key.obs.cell_type, rows)
     names, groups, sizes = np.unique(types.astype(str), return_inverse=True, return_counts=True)
     return {
-        Key.member_means.values: model.member_means(adata, rows, groups, clip),
+        Key.member_means.values: model._member_means(adata, rows, groups, clip),
         Key.member_means.genes: np.asarray(model.data.var_names, dtype=str),
         Key.member_means.groups: names,
         Key.member_means.n_cells: sizes,

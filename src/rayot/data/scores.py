@@ -64,24 +64,35 @@ class Scores:
         source: pd.DataFrame | AnnData | MuData,
         key: str | None = None,
         modality: str | None = None,
+        needed: tuple[str, ...] = (),
     ) -> pd.DataFrame:
         """A table as it is, or the one in ``uns[key]``; the only one where ``key`` is None.
 
         Raises
         ------
         KeyError
-            If there is no table of this name, or none at all.
+            If there is no table of this name, or none at all, or it lacks a column that is needed.
         ValueError
             If there are several and none is named, or ``key`` or ``modality`` is given with a
             table.
         """
-        if isinstance(source, pd.DataFrame):
-            if key is not None or modality is not None:
-                raise ValueError(
-                    "key and modality are for an AnnData or a MuData; this is a table."
+        if not isinstance(source, pd.DataFrame):
+            table = self._kept(source, key, modality)
+        elif key is None and modality is None:
+            table = source
+        else:
+            raise ValueError("key and modality are for an AnnData or a MuData; this is a table.")
+        for name in needed:
+            if name not in table:
+                raise KeyError(
+                    f"The table has no column {name!r}; pass what tl.{self.verb} returned (columns "
+                    f"found: {', '.join(map(repr, table.columns))})."
                 )
-            return source
-        adata = modality_of(source, modality)
+        return table
+
+    def _kept(self, data: AnnData | MuData, key: str | None, modality: str | None) -> pd.DataFrame:
+        """The table in ``uns[key]``, in memory."""
+        adata = modality_of(data, modality)
         writer = f"rayot.tl.{self.verb}{', but not to a view,' if adata.is_view else ''}"
         name = entry_key(adata, key, self._holds, f"tl.{self.verb} table", writer)
         table = adata.uns[name]

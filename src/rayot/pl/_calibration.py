@@ -66,13 +66,8 @@ def calibration(
     >>> ax.get_ylabel()
     'share of intervals with the observed mean'
     """
-    table = CALIBRATION.read(table, key, modality)
-    for name in (Key.table.coverage, Key.table.sampling_coverage):
-        if name not in table:
-            raise KeyError(
-                f"The table has no column {name!r}; pass what tl.calibration returned (columns "
-                f"found: {', '.join(map(repr, table.columns))})."
-            )
+    needed = (Key.table.coverage, Key.table.sampling_coverage)
+    table = CALIBRATION.read(table, key, modality, needed)
     axes = one_axes(ax, (4.2, 4.0))
     table = table.sort_index()
     axes.axline((0, 0), slope=1, color="#B0B0B0", lw=1, zorder=0)

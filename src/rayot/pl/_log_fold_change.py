@@ -74,15 +74,10 @@ def log_fold_change(
     >>> [label.get_text() for label in rt.pl.log_fold_change(table, n_labels=1, show=False).texts]
     ['B']
     """
-    table = LOG_FOLD_CHANGE.read(table, key, modality)
-    for name in (Key.table.observed, Key.table.predicted):
-        if name not in table:
-            raise KeyError(
-                f"The table has no column {name!r}; pass what tl.log_fold_change returned "
-                f"(columns found: {', '.join(map(repr, table.columns))})."
-            )
+    needed = (Key.table.observed, Key.table.predicted)
+    table = LOG_FOLD_CHANGE.read(table, key, modality, needed)
     # Genes that hardly any cell expresses have no fold change.
-    table = table.dropna(subset=[Key.table.observed, Key.table.predicted])
+    table = table.dropna(subset=list(needed))
     if table.empty:
         raise ValueError("The table has no gene with an observed and a predicted value.")
     axes = one_axes(ax, (4.4, 4.2))

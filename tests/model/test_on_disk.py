@@ -13,6 +13,7 @@ import torch
 from scipy import sparse
 
 import rayot as rt
+from rayot.data.spec import DataSpec
 from rayot.model.encoding import held
 from rayot.solvers import SparseCells, StoredCells
 
@@ -58,6 +59,37 @@ def test_cells_on_disk_predict_as_cells_in_memory(cells, in_components, many, tm
             err_msg=name,
         )
         np.testing.assert_allclose(rt.tl.evaluate(adata, model), scores, rtol=1e-5)
+
+
+@pytest.mark.parametrize("use_rep", [None, "X_pca"])
+def test_source_cells_are_read_twice_and_target_cells_once(cells, quick, use_rep, monkeypatch):
+    """Fitted, with the check in the same pass, and predicted; samples of them come beside."""
+    samples = {
+        "rayot.data.spec.SAMPLE_ROWS": 5,
+        "rayot.data.scale.SAMPLE_CELLS": 5,
+        "rayot.data.spec.SAMPLE_CELLS": 5,
+        "rayot.representation.pca.SAMPLE_ROWS": 20,
+        "rayot.model.training_distance.MOST_CELLS": 5,
+    }
+    for name, size in samples.items():
+        monkeypatch.setattr(name, size)
+    n_reads = np.zeros(cells.n_obs, dtype=int)
+    expression = DataSpec.expression
+
+    def counted(spec, adata, rows):
+        if adata.n_obs == cells.n_obs:
+            np.add.at(n_reads, rows, 1)
+        return expression(spec, adata, rows)
+
+    monkeypatch.setattr(DataSpec, "expression", counted)
+    options = quick | {"plan_kwargs": {"decode": "delta"}}
+    rt.tl.w1ot(cells, SOURCE, TARGET, use_rep=use_rep, **options)
+    source = (cells.obs["perturbation"] == SOURCE).to_numpy()
+    held_out = (cells.obs["split"] != "train").to_numpy()
+    assert np.median(n_reads[source]) == 2
+    assert np.median(n_reads[~source & ~held_out]) == 1
+    assert n_reads[~source & held_out].sum() == 0
+    assert n_reads.sum() - 2 * source.sum() - (~source & ~held_out).sum() < 60
 
 
 @pytest.mark.parametrize("zarr_format", [2, 3])

@@ -247,16 +247,22 @@ def test_too_few_training_cells_are_counted(cells, quick):
         rt.tl.w1ot(few, SOURCE, TARGET, **quick)
 
 
-@pytest.mark.parametrize("split", ["train", "test"])
+@pytest.mark.parametrize("use_rep", [None, "X_pca", "coordinates"])
+@pytest.mark.parametrize(
+    ("split", "condition"), [("train", SOURCE), ("train", TARGET), ("test", SOURCE)]
+)
 @pytest.mark.parametrize("kind", ["dense", "sparse"])
-def test_values_that_are_not_finite(cells, quick, split, kind):
+def test_values_that_are_not_finite(cells, quick, split, condition, kind, use_rep, monkeypatch):
+    if use_rep == "coordinates":
+        monkeypatch.setattr("rayot.model.components.DENSE_ELEMENTS", 100)
+        quick, use_rep = quick | {"plan_kwargs": {"n_components": 10}}, None
     values = cells.X.toarray()
-    row = np.nonzero((cells.obs["split"] == split) & (cells.obs["perturbation"] == SOURCE))[0][3]
+    row = np.nonzero((cells.obs["split"] == split) & (cells.obs["perturbation"] == condition))[0][3]
     values[row, 4] = np.nan
     cells.X = values if kind == "dense" else sparse.csr_matrix(values)
     before = snapshot(cells)
     with pytest.raises(ValueError, match=rf"1 NaN or infinite values.*{cells.var_names[4]!r}"):
-        rt.tl.w1ot(cells, SOURCE, TARGET, **quick)
+        rt.tl.w1ot(cells, SOURCE, TARGET, use_rep=use_rep, **quick)
     unchanged(before, cells)
 
 

@@ -194,24 +194,25 @@ def enough_cells(n_cells: int, what: str) -> None:
         )
 
 
-def finite(
-    blocks: Iterable[np.ndarray | sparse.csr_matrix], names: Sequence[str], where: str
-) -> None:
-    """Raise a ValueError if blocks of rows have values that cannot be computed with.
+class Finite:
+    """Looks at blocks of rows for values that cannot be computed with.
 
     These are NaN and infinite ones, and such whose squares leave the range of single precision.
 
     Parameters
     ----------
-    blocks
-        Each (n, d), dense or CSR.
     names
         (d,) names of the columns.
     where
         What the blocks are parts of.
     """
-    n_bad, first, largest = 0, len(names), 0.0
-    for block in blocks:
+
+    def __init__(self, names: Sequence[str], where: str) -> None:
+        self.names, self.where = names, where
+        self._n_bad, self._first, self._largest = 0, len(names), 0.0
+
+    def look_at(self, block: np.ndarray | sparse.csr_matrix) -> None:
+        """Take in a block (n, d), dense or CSR."""
         values = stored_values(block)
         bad = ~np.isfinite(values)
         if bad.any():
@@ -220,20 +221,41 @@ def finite(
                 if isinstance(block, np.ndarray)
                 else block.indices[bad]
             )
-            n_bad += int(bad.sum())
-            first = min(first, int(columns.min()))
+            self._n_bad += int(bad.sum())
+            self._first = min(self._first, int(columns.min()))
         elif values.size:
-            largest = max(largest, float(values.max()), -float(values.min()))
-    if n_bad:
-        raise ValueError(
-            f"{where} has {n_bad} NaN or infinite values, the first in {names[first]!r}; remove or "
-            "impute them."
-        )
-    if largest and not SMALLEST_SCALE <= largest <= LARGEST_SCALE:
-        raise ValueError(
-            f"{where} has values of at most {largest:.3g} in size, whose squares single precision "
-            "does not hold; give them in a unit that makes them about 1."
-        )
+            self._largest = max(self._largest, float(values.max()), -float(values.min()))
+
+    def check(self) -> None:
+        """Raise a ValueError if a block had such values."""
+        if self._n_bad:
+            raise ValueError(
+                f"{self.where} has {self._n_bad} NaN or infinite values, the first in "
+                f"{self.names[self._first]!r}; remove or impute them."
+            )
+        if self._largest and not SMALLEST_SCALE <= self._largest <= LARGEST_SCALE:
+            raise ValueError(
+                f"{self.where} has values of at most {self._largest:.3g} in size, whose squares "
+                "single precision does not hold; give them in a unit that makes them about 1."
+            )
+
+
+def finite(
+    blocks: Iterable[np.ndarray | sparse.csr_matrix], names: Sequence[str], where: str
+) -> None:
+    """Raise a ValueError if blocks of rows have values that cannot be computed with.
+
+    Parameters
+    ----------
+    blocks
+        Each (n, d), dense or CSR.
+    names, where
+        As in :class:`Finite`.
+    """
+    values = Finite(names, where)
+    for block in blocks:
+        values.look_at(block)
+    values.check()
 
 
 def not_counts(block: np.ndarray | sparse.csr_matrix, where: str) -> None:

@@ -175,11 +175,25 @@ class DataSpec:
 
     def check_expression(self, adata: AnnData, rows: np.ndarray) -> None:
         """Raise a ValueError if these cells' expression has NaN or is raw counts."""
+        self.check_counts(adata, rows)
+        self.check_finite(adata, rows)
+
+    def check_counts(self, adata: AnnData, rows: np.ndarray) -> None:
+        """Raise a ValueError if the first of these cells have raw counts, where none may be."""
         if not self.allow_counts:
             checks.not_counts(self.expression(adata, rows[:SAMPLE_ROWS]), self.where)
+
+    def check_finite(self, adata: AnnData, rows: np.ndarray) -> None:
+        """Raise a ValueError if these cells' expression has values that one cannot compute with."""
         size = chunk_rows(adata.n_vars)
         blocks = (self.expression(adata, chunk) for chunk in row_chunks(rows, size))
         checks.finite(blocks, self.var_names, self.where)
+
+    def finite_expression(self, adata: AnnData, rows: np.ndarray) -> np.ndarray | sparse.csr_matrix:
+        """Expression of a sample of cells, which may not have been checked; else a ValueError."""
+        expression = self.expression(adata, rows)
+        checks.finite([expression], self.var_names, self.where)
+        return expression
 
     def training_rows(self, adata: AnnData, category: str) -> np.ndarray:
         """Row numbers of the training cells of a condition, without those of weight zero.

@@ -173,12 +173,13 @@ class ConditionalW1OT(StackModel):
         n_cells = [len(target) for _, target in groups.values()]
         rows = np.unique(np.concatenate([each for pair in groups.values() for each in pair]))
         with unchanged(cells):
-            checked = representation is None and has_decoder(cells, data.use_rep)
-            if checked:
-                data.check_expression(cells, rows)
+            # As a fit of a pair does.
+            in_pass = representation is None and has_decoder(cells, data.use_rep)
+            if in_pass:
+                data.check_counts(cells, rows)
             data = data.with_scale_of(cells, rows)
             representation = representation_of(cells, data, rows, representation)
-            if not checked:
+            if not in_pass:
                 check_cells(representation, cells, rows, data=data)
             self._describe(data, representation, conditions, list(groups), n_cells)
             taken = training_cells(
@@ -189,6 +190,7 @@ class ConditionalW1OT(StackModel):
                 None,
                 self.settings,
                 self.seed,
+                unchecked=data if in_pass else None,
             )
             if may_calibrate(self.settings.decode, taken.nonnegative, representation):
                 sample = CellsOfPerturbations(

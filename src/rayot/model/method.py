@@ -160,14 +160,17 @@ class Method(FittedMap):
         # Every cell that will be fitted or transported.
         rows = np.union1d(np.concatenate([training, others]), data.rows(cells, self.source_key))
         with unchanged(cells):
-            checked = representation is None and has_decoder(cells, data.use_rep)
-            if checked:
-                data.check_expression(cells, rows)
+            # Training cells are checked in the one pass that takes them; other spaces may fail on
+            # cells that cannot be computed with, so these are checked before.
+            in_pass = representation is None and has_decoder(cells, data.use_rep)
+            if in_pass:
+                data.check_counts(cells, rows)
+                data.check_finite(cells, np.setdiff1d(rows, np.concatenate([training, others])))
             data = data.with_scale_of(cells, training)
             representation = representation_of(cells, data, training, representation)
             self.settings = self._adapted(self.settings, representation)
             self._describe(data, representation, problems)
-            if not checked:
+            if not in_pass:
                 self._check_cells(cells, rows)
             taken = training_cells(
                 cells,
@@ -179,6 +182,7 @@ class Method(FittedMap):
                 self.seed,
                 others=others,
                 attributes_of=self._attributes_in_training,
+                unchecked=data if in_pass else None,
             )
             self.training_distance = TrainingDistance.of(
                 [group[0] for group in groups],

@@ -13,6 +13,7 @@ from anndata import AnnData
 from rayot.data import checks
 from rayot.data.keys import Key
 from rayot.data.matrix import chunk_rows, row_chunks
+from rayot.data.spec import DataSpec
 from rayot.data.strata import weights_of
 from rayot.model.components import Components, in_components
 from rayot.model.encoding import Block, Encode, held
@@ -54,6 +55,7 @@ def training_cells(
     *,
     others: np.ndarray | None = None,
     attributes_of: Callable[[AnnData, np.ndarray], Attributes | None] | None = None,
+    unchecked: DataSpec | None = None,
 ) -> TrainingCells:
     """Take the training cells out of an AnnData, in one pass over them.
 
@@ -77,6 +79,13 @@ def training_cells(
         Rows of cells that are neither, but are held with them.
     attributes_of
         Attributes of cells, where the method asks for them.
+    unchecked
+        Says where the expression is, if it still has to be checked.
+
+    Raises
+    ------
+    ValueError
+        If unchecked expression has values that cannot be computed with.
     """
     of_source, of_target = zip(*groups, strict=True)
     rows = np.concatenate([*of_source, *of_target])
@@ -89,9 +98,11 @@ def training_cells(
     n_features = encode(adata, rows[:1])[0].shape[1]
     if in_components(settings, len(ascending), n_features):
         assert settings.n_components is not None
-        components = Components.from_sample(adata, groups, encode, settings.n_components, seed)
+        of_sample = encode if unchecked is None else _checked(encode, unchecked)
+        components = Components.from_sample(adata, groups, of_sample, settings.n_components, seed)
         encode = components.encoder(encode)
     nonnegative = True
+    values = None if unchecked is None else checks.Finite(unchecked.var_names, unchecked.where)
 
     def blocks() -> Iterator[Block]:
         nonlocal nonnegative
@@ -99,9 +110,13 @@ def training_cells(
             encoded, expression = encode(adata, chunk)
             if expression is not None:
                 nonnegative &= bool(expression.min() >= 0)
+                if values is not None:
+                    values.look_at(expression)
             yield encoded
 
     cells = held(blocks())
+    if values is not None:
+        values.check()
     sizes = [len(each) for each in (*of_source, *of_target)]
     places = torch.from_numpy(np.searchsorted(ascending, rows)).split(sizes)
     weighed = None if weights is None else weights.split(sizes)
@@ -113,6 +128,18 @@ def training_cells(
         for half in (slice(len(groups)), slice(len(groups), None))
     )
     return TrainingCells(source, target, _labels(adata, ascending), nonnegative, components)
+
+
+def _checked(encode: Encode, data: DataSpec) -> Encode:
+    """The same, raising a ValueError at once where expression cannot be computed with."""
+
+    def encode_and_check(adata: AnnData, rows: np.ndarray) -> tuple[Block, Block | None]:
+        cells, expression = encode(adata, rows)
+        assert expression is not None
+        checks.finite([expression], data.var_names, data.where)
+        return cells, expression
+
+    return encode_and_check
 
 
 def _labels(adata: AnnData, rows: np.ndarray) -> torch.Tensor | None:

@@ -81,7 +81,7 @@ class PCA(Representation):
         weights = embedding_rows(adata.varm[loadings], np.arange(adata.n_vars)).astype(np.float64)
         n_sample = min(SAMPLE_ROWS, len(rows))
         sample = np.sort(np.random.default_rng(0).choice(rows, n_sample, replace=False))
-        expression = spec.expression(adata, sample)
+        expression = spec.finite_expression(adata, sample)
         scores = embedding_rows(adata.obsm[name], sample).astype(np.float64)
         if scores.shape[1] != weights.shape[1]:
             raise ValueError(

@@ -91,7 +91,9 @@ def _whole_number(name: str, least: int, most: float = inf) -> Callable[[str], i
 def _folder(text: str) -> Path:
     """A folder that exists, or can be made, and can be written to."""
     path = Path(text)
-    there = next(each for each in (path.absolute(), *path.absolute().parents) if each.exists())
+    there = next(
+        folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists()
+    )
     try:
         tempfile.TemporaryDirectory(dir=there).cleanup()
     except OSError as error:
@@ -238,7 +240,7 @@ def _print_tables(
     first = next(iter(changes.values()))
     columns = {
         "observed": first["observed"],
-        **{preset: each["predicted error"] for preset, each in changes.items()},
+        **{preset: scores["predicted error"] for preset, scores in changes.items()},
         "mean shift": first["mean shift error"],
     }
     errors = pd.DataFrame(columns).sort_values("observed", key=np.abs, ascending=False)

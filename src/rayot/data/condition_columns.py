@@ -118,9 +118,9 @@ def groups_of(
         If a dose is no finite number above 0.
     """
     labels = [checks.labels(adata, name, rows) for name in columns]
-    present = np.logical_and.reduce([each != "" for each in labels])
+    present = np.logical_and.reduce([of_column != "" for of_column in labels])
     kept = rows[present]
-    table = {name: each[present] for name, each in enumerate(labels)}
+    table = {name: of_column[present] for name, of_column in enumerate(labels)}
     if dose_key is not None:
         doses = checks.column(adata, dose_key).iloc[kept]
         what = f"A dose in adata.obs[{dose_key!r}]"
@@ -128,6 +128,6 @@ def groups_of(
         table[len(columns)] = np.array([dose_by_value[value] for value in doses])
     members = pd.DataFrame(table).groupby(list(table), sort=True).indices
     return {
-        each if isinstance(each, tuple) else (each,): kept[positions]
-        for each, positions in members.items()
+        label if isinstance(label, tuple) else (label,): kept[positions]
+        for label, positions in members.items()
     }

@@ -14,7 +14,7 @@ from rayot._combinations import parts_of
 
 def covariates_name(covariates: Sequence[str]) -> str:
     """Categories of the same cells as one name, another for others; empty without any."""
-    return " / ".join(each.replace("/", "//") for each in covariates)
+    return " / ".join(label.replace("/", "//") for label in covariates)
 
 
 class Condition(NamedTuple):
@@ -180,10 +180,12 @@ class Conditions:
         with_vector = vectors.get(groupby, {})
         parts = {
             part
-            for each in conditions
-            for part in parts_of(each.perturbation, with_vector, control)
+            for condition in conditions
+            for part in parts_of(condition.perturbation, with_vector, control)
         }
-        logarithms = [np.log(each.dose) for each in conditions if each.dose is not None]
+        logarithms = [
+            np.log(condition.dose) for condition in conditions if condition.dose is not None
+        ]
         spread = float(np.std(logarithms)) if logarithms else 0.0
         return cls(
             control,
@@ -192,7 +194,9 @@ class Conditions:
             (float(np.mean(logarithms)) if logarithms else 0.0, spread or 1.0),
             tuple(
                 Categories.of(
-                    name, sorted({each.covariates[k] for each in conditions}), vectors.get(name)
+                    name,
+                    sorted({condition.covariates[k] for condition in conditions}),
+                    vectors.get(name),
                 )
                 for k, name in enumerate(further)
             ),
@@ -201,7 +205,7 @@ class Conditions:
     @property
     def size(self) -> int:
         """Dimension of a condition's vector."""
-        of_covariates = sum(each.size for each in self.covariates)
+        of_covariates = sum(column.size for column in self.covariates)
         return self.perturbations.size + (self.dose_key is not None) + of_covariates
 
     def vector(self, condition: Condition) -> np.ndarray:
@@ -212,7 +216,7 @@ class Conditions:
         ValueError
             If a part of it is not known.
         """
-        parts = [self.perturbations.vector(each.perturbation) for each in self.parts(condition)]
+        parts = [self.perturbations.vector(part.perturbation) for part in self.parts(condition)]
         vectors = [np.sum(parts, axis=0)]
         if self.dose_key is not None:
             assert condition.dose is not None
@@ -237,10 +241,10 @@ class Conditions:
     def from_json(cls, values: dict[str, Any]) -> Self:
         """Inverse of :meth:`to_json`."""
         columns = []
-        for each in (values["perturbations"], *values["covariates"]):
-            vectors = each["vectors"]
+        for column in (values["perturbations"], *values["covariates"]):
+            vectors = column["vectors"]
             as_tuples = None if vectors is None else tuple(map(tuple, vectors))
-            columns.append(Categories(each["column"], tuple(each["names"]), as_tuples))
+            columns.append(Categories(column["column"], tuple(column["names"]), as_tuples))
         return cls(
             values["control"],
             columns[0],

@@ -58,9 +58,9 @@ def _state(path: Path | None) -> Any:  # noqa: ANN401
     if path is None or not path.exists():
         return None
     # Pieces of a zarr store are replaced, which their folders show.
-    folders = [each for each in path.rglob("*") if each.is_dir()] if path.is_dir() else []
-    stats = [(each, each.stat()) for each in (path, *sorted(folders))]
-    return [(each, stat.st_ino, stat.st_size, stat.st_mtime_ns) for each, stat in stats]
+    folders = [entry for entry in path.rglob("*") if entry.is_dir()] if path.is_dir() else []
+    stats = [(entry, entry.stat()) for entry in (path, *sorted(folders))]
+    return [(entry, stat.st_ino, stat.st_size, stat.st_mtime_ns) for entry, stat in stats]
 
 
 def _check_state(path: Path | None, before: Any, error: Exception | None) -> None:  # noqa: ANN401
@@ -198,9 +198,9 @@ def _tidy(path: Path, work: Path) -> None:
     replaced = work / REPLACED
     if replaced.is_dir() and not os.path.lexists(path):
         replaced.rename(path)
-    for each in (replaced, work / path.name):
-        if each.is_dir() and not each.is_symlink():
-            shutil.rmtree(each, ignore_errors=True)
+    for leftover in (replaced, work / path.name):
+        if leftover.is_dir() and not leftover.is_symlink():
+            shutil.rmtree(leftover, ignore_errors=True)
         else:
             with suppress(OSError):
-                each.unlink()
+                leftover.unlink()

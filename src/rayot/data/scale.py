@@ -189,8 +189,8 @@ def _have_one_total(scale: Scale, rows: list[np.ndarray]) -> bool:
     amounts = [_amounts(scale, row) for row in rows if len(row) > 2]
     if len(amounts) < 10:
         return False
-    totals = np.array([each.sum() for each in amounts])
-    largest = np.array([each.max() for each in amounts])
+    totals = np.array([cell.sum() for cell in amounts])
+    largest = np.array([cell.max() for cell in amounts])
     return bool(
         np.isfinite(totals).all()
         and np.ptp(totals) < 1e-3 * totals.mean()

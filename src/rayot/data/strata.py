@@ -70,7 +70,9 @@ def training_strata(
         If no stratum has enough cells of both conditions, or one has too few and ``small`` is
         ``"raise"``.
     """
-    labels = {name: strata_of(adata, strata_key, each) for name, each in rows.items()}
+    labels = {
+        name: strata_of(adata, strata_key, of_condition) for name, of_condition in rows.items()
+    }
     names = sorted(set(np.concatenate(list(labels.values()))) - {""})
     kept, lacking = {}, []
     for stratum in names:
@@ -101,7 +103,7 @@ def training_strata(
 
 def _no_stratum(labels: Mapping[str, np.ndarray], names: Sequence[str]) -> str:
     """What to do where no stratum has cells of both conditions."""
-    of_both = set.intersection(*(set(each) for each in labels.values())) - {""}
+    of_both = set.intersection(*(set(of_condition) for of_condition in labels.values())) - {""}
     if of_both or len(names) < 2:
         return "no stratum is left to match cells in."
     return (

@@ -67,7 +67,10 @@ def has_mark(path: Path) -> bool:
     """Whether a file or folder holds predictions that rayot wrote."""
     if path.suffix == ".zarr":
         attributes = [_json(path / name) for name in ("zarr.json", ".zattrs")]
-        return any(MARK in each or MARK in (each.get("attributes") or {}) for each in attributes)
+        return any(
+            MARK in of_entry or MARK in (of_entry.get("attributes") or {})
+            for of_entry in attributes
+        )
     try:
         with h5py.File(path, "r") as file:
             return MARK in file.attrs

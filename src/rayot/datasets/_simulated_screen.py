@@ -126,7 +126,7 @@ def simulated_screen(
     obs = pd.DataFrame(
         {
             Key.obs.perturbation: pd.Categorical(labels, categories=[Key.obs.control, *names]),
-            Key.obs.cell_type: pd.Categorical([f"type_{each}" for each in cell_types]),
+            Key.obs.cell_type: pd.Categorical([f"type_{number}" for number in cell_types]),
         },
         index=[f"cell_{i}" for i in range(len(cell_types))],
     )

@@ -69,17 +69,19 @@ def in_one_order(*tables: tuple[ArrayLike, str]) -> list[ArrayLike]:
     ValueError
         If two tables have other columns, or one has a column twice.
     """
-    named = [(each, name) for each, name in tables if isinstance(each, pd.DataFrame)]
+    named = [(table, name) for table, name in tables if isinstance(table, pd.DataFrame)]
     if len(named) < 2:
-        return [each for each, _ in tables]
+        return [table for table, _ in tables]
     first, of_first = named[0]
-    for each, name in named:
-        if not each.columns.is_unique or set(each.columns) != set(first.columns):
+    for table, name in named:
+        if not table.columns.is_unique or set(table.columns) != set(first.columns):
             raise ValueError(
                 f"{of_first} and {name} are tables whose columns are not the same features, each "
                 "once; select the features that both have."
             )
-    return [each[first.columns] if isinstance(each, pd.DataFrame) else each for each, _ in tables]
+    return [
+        table[first.columns] if isinstance(table, pd.DataFrame) else table for table, _ in tables
+    ]
 
 
 def same_cells(first: ArrayLike, second: ArrayLike) -> tuple[ArrayLike, ArrayLike]:

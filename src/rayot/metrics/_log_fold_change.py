@@ -73,7 +73,7 @@ def log_fold_change(
             "both need the same features in the same order."
         )
     _check_scale(second, "control", log1p)
-    ratio, reference = (_linear_mean(each, log1p) + pseudocount for each in (first, second))
+    ratio, reference = (_linear_mean(cells, log1p) + pseudocount for cells in (first, second))
     if not np.isfinite(ratio).all():
         raise ValueError(f"cells have values up to {first.max():.3g}, which are no log(1 + x).")
     changes = np.asarray(np.log2(ratio / reference))
@@ -134,8 +134,8 @@ def log_fold_change_error(
     reference = as_cells(reference, "control")
     _check_scale(second, "observed", log1p)
     changes = [
-        log_fold_change(each, reference, log1p=log1p, pseudocount=pseudocount, min_expressed=0.0)
-        for each in (first, second)
+        log_fold_change(cells, reference, log1p=log1p, pseudocount=pseudocount, min_expressed=0.0)
+        for cells in (first, second)
     ]
     errors = np.abs(changes[0] - changes[1])[is_expressed(second, reference, min_expressed)]
     return float(errors.mean()) if errors.size else float("nan")

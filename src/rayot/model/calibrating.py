@@ -52,10 +52,12 @@ def calibrate(fitted: FittedMap, sample: TrainingSample) -> Calibration:
     """
     sides = sample.source, sample.target
     weights = _matched_weights(fitted, sample)
-    sizes = np.stack([side.counts(each) for side, each in zip(sides, weights, strict=True)], axis=1)
+    sizes = np.stack(
+        [side.counts(of_cells) for side, of_cells in zip(sides, weights, strict=True)], axis=1
+    )
     source, target = (
-        side.marginals if each is side.weights else side.marginals_by(each)
-        for side, each in zip(sides, weights, strict=True)
+        side.marginals if of_cells is side.weights else side.marginals_by(of_cells)
+        for side, of_cells in zip(sides, weights, strict=True)
     )
     share = certainty(source, target, sizes)
     genes = np.flatnonzero((share > 0).any(axis=0))
@@ -195,8 +197,8 @@ def _shrunk(tables: Sequence[Marginals], sizes: np.ndarray) -> tuple[Marginals, 
     n_genes = len(pool.zero)
     shares = _own_shares(sizes)[1:].tolist()
     mixed = (
-        each.mixture(pool, torch.full((n_genes,), share, dtype=torch.float32))
-        for each, share in zip(of_strata, shares, strict=True)
+        marginals.mixture(pool, torch.full((n_genes,), share, dtype=torch.float32))
+        for marginals, share in zip(of_strata, shares, strict=True)
     )
     return pool, *mixed
 
@@ -206,13 +208,13 @@ def _matched_weights(fitted: FittedMap, sample: TrainingSample) -> tuple[np.ndar
     weights = sample.source.weights, sample.target.weights
     if not fitted.settings.unbalanced:
         return weights
-    rows = [np.arange(len(each)) for each in weights]
+    rows = [np.arange(len(of_cells)) for of_cells in weights]
     mass = (
         fitted._mass_of(sample.source.cells, rows[0], "source"),
         fitted._mass_of(sample.target.cells, rows[1], "target"),
     )
     matched = weights[0] * mass[0], weights[1] * mass[1]
-    return matched if min(each.sum() for each in matched) > 0 else weights
+    return matched if min(of_cells.sum() for of_cells in matched) > 0 else weights
 
 
 def _trust(fitted: FittedMap, sizes: np.ndarray) -> np.ndarray:

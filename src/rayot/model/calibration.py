@@ -134,8 +134,8 @@ class Calibration:
         for side in (self.predicted, self.observed):
             of_strata = [side[number + 1] for number in kept]
             pool = of_strata[0]
-            for n, each in enumerate(of_strata[1:], 2):
-                pool = each.mixture(pool, torch.full_like(pool.zero, 1 / n))
+            for n, marginals in enumerate(of_strata[1:], 2):
+                pool = marginals.mixture(pool, torch.full_like(pool.zero, 1 / n))
             sides.append((pool, *of_strata))
         return replace(
             self,
@@ -154,7 +154,7 @@ class Calibration:
     @property
     def n_bytes(self) -> int:
         """What :meth:`arrays` take."""
-        return sum(each.nbytes for each in self.arrays().values())
+        return sum(array.nbytes for array in self.arrays().values())
 
     def within(self, n_bytes: int) -> Calibration:
         """The same in so many bytes, by giving up strata, then quantiles, then uncertain genes."""
@@ -179,7 +179,7 @@ class Calibration:
 
     def _coarser(self, n_quantiles: int) -> Calibration:
         predicted, observed = (
-            tuple(each.coarser(n_quantiles) for each in side)
+            tuple(marginals.coarser(n_quantiles) for marginals in side)
             for side in (self.predicted, self.observed)
         )
         return replace(self, predicted=predicted, observed=observed)
@@ -188,7 +188,8 @@ class Calibration:
         """The same of some of the genes, by their places among them."""
         chosen = torch.from_numpy(places)
         predicted, observed = (
-            tuple(each.take(chosen) for each in side) for side in (self.predicted, self.observed)
+            tuple(marginals.take(chosen) for marginals in side)
+            for side in (self.predicted, self.observed)
         )
         return replace(
             self,
@@ -202,7 +203,7 @@ class Calibration:
         """What is saved: of each side, tables of all cells and of each stratum as one array."""
         tables = {
             f"{side}.{field.name}": torch.stack(
-                [getattr(each, field.name) for each in getattr(self, side)]
+                [getattr(marginals, field.name) for marginals in getattr(self, side)]
             ).numpy()
             for side in SIDES
             for field in fields(Marginals)

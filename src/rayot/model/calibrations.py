@@ -72,7 +72,13 @@ class CellsOfPerturbations:
             sides = sampled_rows(list(strata.values()), self.seed, most)
             drawn[name] = dict(zip(strata, zip(*sides, strict=True), strict=True))
         rows = np.unique(
-            np.concatenate([np.concatenate(of) for each in drawn.values() for of in each.values()])
+            np.concatenate(
+                [
+                    np.concatenate(of)
+                    for of_condition in drawn.values()
+                    for of in of_condition.values()
+                ]
+            )
         )
         groups = {
             name: {
@@ -126,7 +132,7 @@ class CellsOfPerturbations:
         parallel = joblib.Parallel(
             n_jobs, require="sharedmem", return_as="generator", pre_dispatch="n_jobs"
         )
-        calls = (joblib.delayed(calibration)(*each) for each in self._samples())
+        calls = (joblib.delayed(calibration)(*sample) for sample in self._samples())
         # One thread each, and the user's setting as it was when all have ended.
         left_out = {}
         with threads_for(0):

@@ -77,7 +77,7 @@ class Chunk:
                 weights = None
                 if self.weights is not None:
                     of_cells = torch.from_numpy(self.weights[side])
-                    weights = [of_cells[each] for each in rows]
+                    weights = [of_cells[of_stratum] for of_stratum in rows]
                 sides.append(each.population(cells, rows, weights))
             pairs.append((sides[0], sides[1]))
         return pairs

@@ -72,7 +72,8 @@ class FittedChunk:
         arrays = {f"state/{name}": value for name, value in self.state.items()}
         arrays["displacement"] = self.displacement
         columns = {
-            phase: [name for name in each if name != "step"] for phase, each in self.history.items()
+            phase: [name for name in curves if name != "step"]
+            for phase, curves in self.history.items()
         }
         for phase, names_of_phase in columns.items():
             curves = [self.history[phase][name] for name in ("step", *names_of_phase)]
@@ -86,7 +87,7 @@ class FittedChunk:
             "fit": digest,
             "names": names,
             "diagnostics": self.diagnostics,
-            "combinations": [each and each.to_json() for each in self.combinations],
+            "combinations": [rule and rule.to_json() for rule in self.combinations],
             "history": columns,
         }
         files.write(folder, values, arrays, overwrite=True)
@@ -240,6 +241,6 @@ def _displacement(
         moves = (transport.take([problem])(cells) - cells)[0].numpy()
         types = labels[source.rows[positions[order]]].numpy()
         displacement[problem, 0] = moves.mean(0)
-        for each in np.unique(types[types >= 0]):
-            displacement[problem, 1 + each] = moves[types == each].mean(0)
+        for cell_type in np.unique(types[types >= 0]):
+            displacement[problem, 1 + cell_type] = moves[types == cell_type].mean(0)
     return displacement.astype(np.float32)

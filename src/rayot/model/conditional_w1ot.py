@@ -171,7 +171,7 @@ class ConditionalW1OT(StackModel):
     ) -> None:
         """Take the training cells out of an AnnData, once all of them are checked."""
         n_cells = [len(target) for _, target in groups.values()]
-        rows = np.unique(np.concatenate([each for pair in groups.values() for each in pair]))
+        rows = np.unique(np.concatenate([rows for pair in groups.values() for rows in pair]))
         with unchanged(cells):
             # As a fit of a pair does.
             in_pass = representation is None and has_decoder(cells, data.use_rep)
@@ -214,7 +214,7 @@ class ConditionalW1OT(StackModel):
         self.data, self.representation = data, representation
         self.conditions, self.n_cells = conditions, n_cells
         self.training_conditions = training_conditions
-        names = tuple(each.name for each in training_conditions)
+        names = tuple(condition.name for condition in training_conditions)
         self.problems = Problems(self.target_key, names, "balanced", self.n_seeds)
 
     @classmethod
@@ -286,10 +286,10 @@ class ConditionalW1OT(StackModel):
         if self._components is not None:
             of_fit = replace(settings, n_components=None, standardise=True)
             fitted = self._new_module(of_fit, self._components.basis.shape[1])
-        kinds = [each[:2] for each in self.training_conditions]
+        kinds = [condition[:2] for condition in self.training_conditions]
         fit = train_conditional(
             fitted,
-            [each.name for each in self.training_conditions],
+            [condition.name for condition in self.training_conditions],
             [kinds.index(kind) for kind in kinds],
             *self._sides,
             options,
@@ -303,7 +303,9 @@ class ConditionalW1OT(StackModel):
         self.calibrations = {}
         if self._sample is None:
             return
-        exposures = {each.exposure.name: each.exposure for each in self.training_conditions}
+        exposures = {
+            condition.exposure.name: condition.exposure for condition in self.training_conditions
+        }
         with tqdm(unit="map", disable=not options.progress) as bar:
             self.calibrations = dict(
                 self._sample.calibrations(
@@ -325,13 +327,15 @@ class ConditionalW1OT(StackModel):
         )
 
     def _new_module(self, settings: ConditionalW1Settings, n_features: int) -> ConditionalMap:
-        vectors = np.stack([self.conditions.vector(each) for each in self.training_conditions])
+        vectors = np.stack(
+            [self.conditions.vector(condition) for condition in self.training_conditions]
+        )
         names = self.problems.names
         return ConditionalMap(n_features, names, settings, self.seed, torch.from_numpy(vectors))
 
     def _parts(self, condition: Condition) -> list[str]:
         """Perturbations that a condition is a combination of, whatever their order."""
-        return sorted(each.perturbation for each in self.conditions.parts(condition))
+        return sorted(part.perturbation for part in self.conditions.parts(condition))
 
     @property
     def table(self) -> pd.DataFrame:
@@ -340,16 +344,20 @@ class ConditionalW1OT(StackModel):
         Figures are those of :func:`rayot.solvers.diagnostics.diagnostics`, of the worst member.
         """
         self._check_trained()
-        covariates = [each.column for each in self.conditions.covariates]
+        covariates = [column.column for column in self.conditions.covariates]
         rows = []
-        for each, n_cells in zip(self.training_conditions, self.n_cells, strict=True):
-            dose = {} if self.conditions.dose_key is None else {self.conditions.dose_key: each.dose}
-            of_cells = dict(zip(covariates, each.covariates, strict=True))
-            figures = {**worst(self._reports(each)), "n_held_out": 0}
+        for condition, n_cells in zip(self.training_conditions, self.n_cells, strict=True):
+            dose = (
+                {}
+                if self.conditions.dose_key is None
+                else {self.conditions.dose_key: condition.dose}
+            )
+            of_cells = dict(zip(covariates, condition.covariates, strict=True))
+            figures = {**worst(self._reports(condition)), "n_held_out": 0}
             figures["n_held_out"] = figures.pop("n_cells")
             column = self.conditions.perturbations.column
             rows.append(
-                {column: each.perturbation, **dose, **of_cells, "n_cells": n_cells, **figures}
+                {column: condition.perturbation, **dose, **of_cells, "n_cells": n_cells, **figures}
             )
         return pd.DataFrame(rows)
 
@@ -376,16 +384,16 @@ class ConditionalW1OT(StackModel):
         """
         parts = self._parts(condition)
         own = [
-            (k, each)
-            for k, each in enumerate(self.training_conditions)
-            if self._parts(each) == parts
+            (k, seen)
+            for k, seen in enumerate(self.training_conditions)
+            if self._parts(seen) == parts
         ]
-        alike = [k for k, each in own if each.dose == condition.dose]
+        alike = [k for k, seen in own if seen.dose == condition.dose]
         if not own or alike:
             return self.module.strengths[:, alike[:1]] if alike else None
         assert condition.dose is not None
         # Of several covariates the first speaks for its dose, as above.
-        columns = {np.log10(each.dose): k for k, each in reversed(own) if each.dose is not None}
+        columns = {np.log10(seen.dose): k for k, seen in reversed(own) if seen.dose is not None}
         doses = sorted(columns)
         of_doses = self.module.strengths[:, [columns[dose] for dose in doses]].cpu().numpy()
         interpolated = [np.interp(np.log10(condition.dose), doses, member) for member in of_doses]
@@ -435,8 +443,8 @@ class ConditionalW1OT(StackModel):
         exposure = Condition(str(target), dose, ())
         model = self._uncalibrated(exposure)
         if isinstance(model, MapOfCondition):
-            of_terms = [self._calibration_of(each) for each in model.terms]
-            if all(each is not None for each in of_terms):
+            of_terms = [self._calibration_of(term) for term in model.terms]
+            if all(calibration is not None for calibration in of_terms):
                 model.calibrations = tuple(filter(None, of_terms))
         else:
             model.calibration = self._calibration_of(exposure)
@@ -452,9 +460,9 @@ class ConditionalW1OT(StackModel):
         """Those of training in which cells were exposed to the same."""
         parts, dose = self._parts(condition), condition.dose
         return [
-            each
-            for each in self.training_conditions
-            if each.dose == dose and self._parts(each) == parts
+            condition
+            for condition in self.training_conditions
+            if condition.dose == dose and self._parts(condition) == parts
         ]
 
     def _uncalibrated(self, exposure: Condition) -> W1OT:
@@ -481,7 +489,7 @@ class ConditionalW1OT(StackModel):
             model.conditions, model.maps_of = self.conditions, self._maps_of
             model.condition, model.terms = condition, parts
         model.module = maps
-        model.diagnostics_ = [each for one in seen for each in self._reports(one)] or [UNSEEN]
+        model.diagnostics_ = [report for one in seen for report in self._reports(one)] or [UNSEEN]
         model._history, model.training_ = self._history, dict(self.training_)
         model.training_cells = self.training_cells
         return model
@@ -541,7 +549,7 @@ class ConditionalW1OT(StackModel):
             "preset": self.preset,
             "settings": self.settings.to_json(),
             "conditions": self.conditions.to_json(),
-            "known": [list(each) for each in self.training_conditions],
+            "known": [list(condition) for condition in self.training_conditions],
             "n_cells": self.n_cells,
         }
 
@@ -550,9 +558,9 @@ class ConditionalW1OT(StackModel):
 
     def _restore_calibration(self, arrays: saved.Arrays) -> None:
         strata: dict[str, list[str]] = {}
-        for each in self.training_conditions:
-            of_cells = [covariates_name(each.covariates)] if each.covariates else []
-            strata.setdefault(each.exposure.name, []).extend(of_cells)
+        for condition in self.training_conditions:
+            of_cells = [covariates_name(condition.covariates)] if condition.covariates else []
+            strata.setdefault(condition.exposure.name, []).extend(of_cells)
         n_genes = len(self.data.var_names)
         self.calibrations = calibrations.from_arrays(arrays, strata, n_genes, self.seed)
 
@@ -587,7 +595,7 @@ class ConditionalW1OT(StackModel):
         check_count([Problems("conditions", (), "balanced", n_seeds)], n_problems)
         saved.check_reports(values["diagnostics"], (n_problems * len(training_conditions),))
         vectors = torch.from_numpy(
-            np.stack([conditions.vector(each) for each in training_conditions])
+            np.stack([conditions.vector(condition) for condition in training_conditions])
         )
         build = partial(ConditionalMap, n_features, ["any"], settings, 0, vectors)
         saved.check_state(state, ConditionalMap, settings, build, n_problems)
@@ -631,7 +639,7 @@ class MapOfCondition(W1OT):
 
     @property
     def _covariates(self) -> list[str]:
-        return [each.column for each in self.conditions.covariates]
+        return [column.column for column in self.conditions.covariates]
 
     def _groups(self, adata: AnnData, rows: np.ndarray) -> dict[Condition, np.ndarray]:
         """Positions in ``rows`` of the cells of each combination of covariates."""
@@ -670,8 +678,8 @@ class MapOfCondition(W1OT):
 
     def _added(self, condition: Condition, cells: Tensor) -> Moves:
         """Sum of the moves of all terms, for cells of the condition's covariates."""
-        terms = [each._replace(covariates=condition.covariates) for each in self.terms]
-        moves = [moves_of(self.maps_of(each), self.problems, None, cells, None) for each in terms]
+        terms = [term._replace(covariates=condition.covariates) for term in self.terms]
+        moves = [moves_of(self.maps_of(term), self.problems, None, cells, None) for term in terms]
         if len(moves) == 1:
             return moves[0]
         mean, members, maps = (
@@ -691,15 +699,16 @@ class MapOfCondition(W1OT):
 
 def _joined(parts: Sequence[Moves], order: Tensor) -> Moves:
     """Moves of several groups of cells as one, in another order."""
-    potentials = [each.potential for each in parts if each.potential is not None]
+    potentials = [moves.potential for moves in parts if moves.potential is not None]
     return Moves(
-        torch.cat([each.mean for each in parts])[order],
-        torch.cat([each.members for each in parts], 1)[:, order],
-        torch.cat([each.maps for each in parts], 1)[:, order],
+        torch.cat([moves.mean for moves in parts])[order],
+        torch.cat([moves.members for moves in parts], 1)[:, order],
+        torch.cat([moves.maps for moves in parts], 1)[:, order],
         torch.cat(potentials)[order] if potentials else None,
         np.zeros(len(order), dtype=bool),
         terms=tuple(
-            _joined(of_term, order) for of_term in zip(*(each.terms for each in parts), strict=True)
+            _joined(of_term, order)
+            for of_term in zip(*(moves.terms for moves in parts), strict=True)
         ),
     )
 
@@ -708,14 +717,14 @@ def check_conditions(
     conditions: Conditions, training_conditions: Sequence[Condition], n_cells: Sequence[int]
 ) -> None:
     """Raise a ValueError if saved conditions are not whole."""
-    checks.unique((each.name for each in training_conditions), "known")
+    checks.unique((condition.name for condition in training_conditions), "known")
     if not training_conditions or len(training_conditions) != len(n_cells):
         raise ValueError(
             f"there are {len(training_conditions)} conditions and cells of {len(n_cells)}."
         )
     for column in (conditions.perturbations, *conditions.covariates):
         checks.unique(column.names, f"the categories of {column.column!r}")
-        lengths = {len(each) for each in column.vectors or ()}
+        lengths = {len(vector) for vector in column.vectors or ()}
         if column.vectors is not None and (len(column.vectors), len(lengths)) != (
             len(column.names),
             1,
@@ -725,10 +734,10 @@ def check_conditions(
             )
     if not conditions.log_dose[1] > 0:
         raise ValueError(f"the spread of its doses must be above 0, found {conditions.log_dose}.")
-    for each in training_conditions:
-        if (each.dose is None) != (conditions.dose_key is None):
-            raise ValueError(f"{each.name!r} has the dose {each.dose}.")
-        if each.dose is not None:
-            dose_of(each.dose, f"The dose of {each.perturbation!r}")
-        if len(each.covariates) != len(conditions.covariates):
-            raise ValueError(f"{each.name!r} has {len(each.covariates)} covariates.")
+    for condition in training_conditions:
+        if (condition.dose is None) != (conditions.dose_key is None):
+            raise ValueError(f"{condition.name!r} has the dose {condition.dose}.")
+        if condition.dose is not None:
+            dose_of(condition.dose, f"The dose of {condition.perturbation!r}")
+        if len(condition.covariates) != len(conditions.covariates):
+            raise ValueError(f"{condition.name!r} has {len(condition.covariates)} covariates.")

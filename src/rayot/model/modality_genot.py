@@ -166,7 +166,7 @@ class ModalityGENOT(Model):
                     sides, training, fused_keys, self.modalities, strict=True
                 )
             ]
-            widths = [each.shape[1] for each in shared]
+            widths = [block.shape[1] for block in shared]
             if widths[0] != widths[1]:
                 raise ValueError(
                     f"fused_keys must name as many features in both modalities, found {widths}."
@@ -184,7 +184,7 @@ class ModalityGENOT(Model):
 
     def _subject(self) -> str:
         (source, target), names = self.modalities, (self.source_names, self.target_names)
-        sizes = [f"{len(each)} features" for each in names]
+        sizes = [f"{len(features)} features" for features in names]
         return (
             f"ModalityGENOT from {source!r} ({sizes[0]}) to {target!r} ({sizes[1]}), "
             f"preset {self.preset!r}, seed {self.seed}"

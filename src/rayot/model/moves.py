@@ -45,8 +45,8 @@ class Moves:
 
     def in_terms(self, what: str, number: int | None = None) -> np.ndarray:
         """Terms (T, n, d) of ``"mean"``, or of one of the ``"members"`` or ``"maps"``."""
-        terms = [getattr(each, what) for each in self.terms or (self,)]
-        return torch.stack(terms if number is None else [each[number] for each in terms]).numpy()
+        terms = [getattr(term, what) for term in self.terms or (self,)]
+        return torch.stack(terms if number is None else [term[number] for term in terms]).numpy()
 
 
 @torch.no_grad()
@@ -85,7 +85,7 @@ def moves_of(
         moves = moves[:, 0]
         return Moves(moves.mean(0), moves, moves, potential, np.zeros(len(cells), dtype=bool))
     own = _own_stratum(problems, strata, len(cells))
-    seen, which = (torch.from_numpy(each) for each in (np.flatnonzero(own >= 0), own[own >= 0]))
+    seen, which = (torch.from_numpy(places) for places in (np.flatnonzero(own >= 0), own[own >= 0]))
     predicted = []
     for of_stratum in (moves.mean(0), *moves):
         move = combination.apply(of_stratum, cells)

@@ -94,7 +94,7 @@ def check(value: Any, kind: Any, where: str) -> None:  # noqa: ANN401
         return
     if origin in (Union, UnionType):
         # A function of a user's own is never in JSON.
-        (other,) = (each for each in parts if each is not NoneType and not _is_function(each))
+        (other,) = (part for part in parts if part is not NoneType and not _is_function(part))
         if value is not None or NoneType not in parts:
             check(value, other, where)
     elif origin is Literal:
@@ -102,18 +102,18 @@ def check(value: Any, kind: Any, where: str) -> None:  # noqa: ANN401
             raise ValueError(f"{where} must be one of {parts}, found {shortened(value)}.")
     elif origin is list or (origin is tuple and parts[-1] is Ellipsis):
         _check_type(value, list, "a list", where)
-        for number, each in enumerate(value):
-            check(each, parts[0], f"{where}[{number}]")
+        for number, item in enumerate(value):
+            check(item, parts[0], f"{where}[{number}]")
     elif origin is tuple:
         _check_type(value, list, "a list", where)
         if len(value) != len(parts):
             raise ValueError(f"{where} must have {len(parts)} entries, found {len(value)}.")
-        for number, (each, part) in enumerate(zip(value, parts, strict=True)):
-            check(each, part, f"{where}[{number}]")
+        for number, (item, part) in enumerate(zip(value, parts, strict=True)):
+            check(item, part, f"{where}[{number}]")
     elif origin is dict:
         _check_type(value, dict, "an object", where)
-        for name, each in value.items():
-            check(each, parts[1], f"{where}[{name!r}]")
+        for name, item in value.items():
+            check(item, parts[1], f"{where}[{name!r}]")
     elif not isinstance(kind, dict) and kind in PLAIN:
         _check_plain(value, kind, where)
     else:
@@ -169,8 +169,8 @@ def _check_object(
     for name in value:
         if name not in kinds:
             raise ValueError(f"{where or 'the description'} has {name!r}, which is not known.")
-    for name, each in value.items():
-        check(each, kinds[name], f"{where}.{name}" if where else name)
+    for name, item in value.items():
+        check(item, kinds[name], f"{where}.{name}" if where else name)
 
 
 def grouped(arrays: Arrays, separator: str, names: Sequence[str]) -> dict[str, Arrays]:
@@ -303,7 +303,7 @@ def check_unfitted(kind: type[Stack], settings: Settings, build: Callable[[], St
 
 def _check_counts(settings: Settings, counts: dict[str, str], state: Arrays) -> None:
     for name, pattern in counts.items():
-        count = sum(fnmatchcase(each, pattern) for each in state)
+        count = sum(fnmatchcase(name_of_array, pattern) for name_of_array in state)
         if getattr(settings, name) != count:
             raise ValueError(
                 f"{name} is {getattr(settings, name)} in the settings, and the arrays are those of "

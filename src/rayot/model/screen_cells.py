@@ -169,13 +169,15 @@ class ScreenCells:
         """The perturbations of these problems, ready to be fitted anywhere."""
         strata = [self.groups[each.target] for each in problems]
         # In the order of the file, where conditions often lie mixed.
-        treated = np.sort(np.concatenate([rows for each in strata for _, rows in each.values()]))
+        treated = np.sort(
+            np.concatenate([rows for of_target in strata for _, rows in of_target.values()])
+        )
         groups = [
             tuple(
                 (np.searchsorted(self.control_rows, control), np.searchsorted(treated, rows))
-                for control, rows in each.values()
+                for control, rows in of_target.values()
             )
-            for each in strata
+            for of_target in strata
         ]
         sides = self.control_rows, treated
         weights = None

@@ -106,7 +106,7 @@ class ScreenStack:
             displacement[rows] = part.displacement
             firsts = [targets[name] for name in of_chunk if name in targets]
             chosen = zip(firsts, part.combinations, strict=True)
-            combinations |= {name: each for name, each in chosen if each is not None}
+            combinations |= {name: rule for name, rule in chosen if rule is not None}
             for phase, columns in part.history.items():
                 table = pd.DataFrame(columns).assign(weight=len(of_chunk))
                 curves.setdefault(phase, []).append(table)
@@ -125,7 +125,7 @@ class ScreenStack:
     def _slices(self) -> dict[str, slice]:
         sizes = [len(each) for each in self.problems.values()]
         bounds = pairwise(accumulate([0, *sizes]))
-        return {name: slice(*each) for name, each in zip(self.problems, bounds, strict=True)}
+        return {name: slice(*bound) for name, bound in zip(self.problems, bounds, strict=True)}
 
     def rows(self, perturbation: str) -> slice:
         """Problems of a perturbation."""
@@ -165,7 +165,7 @@ class ScreenStack:
                 name: {"strata": each.strata, "mode": each.mode, "n_seeds": each.n_seeds}
                 for name, each in self.problems.items()
             },
-            "combinations": {name: each.to_json() for name, each in self.combinations.items()},
+            "combinations": {name: rule.to_json() for name, rule in self.combinations.items()},
             "diagnostics": self.diagnostics,
             "history": {phase: list(table.columns) for phase, table in self.history.items()},
         }
@@ -199,8 +199,10 @@ class ScreenStack:
             If they do not fit together.
         """
         problems = {
-            name: problems_of(data, name, each["strata"], each["mode"], each["n_seeds"])
-            for name, each in values["problems"].items()
+            name: problems_of(
+                data, name, of_target["strata"], of_target["mode"], of_target["n_seeds"]
+            )
+            for name, of_target in values["problems"].items()
         }
         check_names(set(problems) - set(perturbations), (), "the maps")
         n_problems = len(values["diagnostics"])
@@ -213,7 +215,7 @@ class ScreenStack:
             problems,
             groups["stack"],
             saved.history_of(values["history"], groups["history"]),
-            [saved.with_no_effect(cast(Report, each)) for each in values["diagnostics"]],
+            [saved.with_no_effect(cast(Report, report)) for report in values["diagnostics"]],
             {},
             displacement,
         )
@@ -247,7 +249,9 @@ def _equally_long(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np
         return first, second
     n = max(first.shape[1], second.shape[1])
     padded = [
-        np.pad(each, [(0, 0), (0, n - each.shape[1]), *[(0, 0)] * (each.ndim - 2)], mode="edge")
-        for each in (first, second)
+        np.pad(
+            curves, [(0, 0), (0, n - curves.shape[1]), *[(0, 0)] * (curves.ndim - 2)], mode="edge"
+        )
+        for curves in (first, second)
     ]
     return padded[0], padded[1]

@@ -117,7 +117,7 @@ def training_cells(
     cells = held(blocks())
     if values is not None:
         values.check()
-    sizes = [len(each) for each in (*of_source, *of_target)]
+    sizes = [len(rows_of_group) for rows_of_group in (*of_source, *of_target)]
     places = torch.from_numpy(np.searchsorted(ascending, rows)).split(sizes)
     weighed = None if weights is None else weights.split(sizes)
     attributes = None if attributes_of is None else attributes_of(adata, ascending)

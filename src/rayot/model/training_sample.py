@@ -59,13 +59,13 @@ class SampledCells:
         names: tuple[str, ...],
     ) -> SampledCells:
         """Copy rows of each stratum of the user's object, and what will be asked of them."""
-        weights = [data.weights(adata, each).astype(np.float64) for each in rows]
+        weights = [data.weights(adata, rows_of_side).astype(np.float64) for rows_of_side in rows]
         return cls(
             sampled_cells(adata, data, np.concatenate(rows), representation),
             data,
             np.repeat(np.arange(len(rows)), list(map(len, rows))),
             names,
-            np.concatenate([each / each.sum() for each in weights]),
+            np.concatenate([of_group / of_group.sum() for of_group in weights]),
         )
 
     @cached_property
@@ -100,8 +100,8 @@ class SampledCells:
     def counts(self, weights: np.ndarray) -> np.ndarray:
         """How many cells of equal weight say as much (Kish 1965), in all and in each stratum."""
         groups = [weights, *(weights * (self.strata == n) for n in range(len(self.names)))]
-        squares = np.array([max(np.square(each).sum(), 1e-300) for each in groups])
-        return np.array([each.sum() for each in groups]) ** 2 / squares
+        squares = np.array([max(np.square(of_group).sum(), 1e-300) for of_group in groups])
+        return np.array([of_group.sum() for of_group in groups]) ** 2 / squares
 
 
 @dataclass(frozen=True)

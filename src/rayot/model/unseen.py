@@ -70,8 +70,8 @@ class UnseenStrata:
         p_value = float(fitted.diagnostics[0]["p_value"])
         figures, of_strata = diagnostics_left_out(left_out.folds, p_value, labels)
         names = [problems.strata[number] for number in left_out.strata]
-        for number, each in zip(left_out.strata, of_strata, strict=True):
-            each["distance"] = np.nan if between is None else between(number)
+        for number, figures in zip(left_out.strata, of_strata, strict=True):
+            figures["distance"] = np.nan if between is None else between(number)
         by_name = dict(zip(names, of_strata, strict=True))
         word, reason = _word(figures, by_name, NEXT[problems.mode])
         if left_out.failure:
@@ -86,7 +86,7 @@ class UnseenStrata:
     @property
     def farthest(self) -> float:
         """Largest distance of a stratum to the others."""
-        return max(each["distance"] for each in self.strata.values())
+        return max(figures["distance"] for figures in self.strata.values())
 
     def word(self, distance: float) -> tuple[str, str]:
         """The word about a new stratum, and its reason.
@@ -146,8 +146,8 @@ class UnseenStrata:
         values = zip(*rows, strict=True) if rows else [[] for _ in columns]
         kinds = (str, np.int64, np.float32, str, str)
         return {
-            column: np.asarray(list(each), dtype=kind)
-            for column, each, kind in zip(columns, values, kinds, strict=True)
+            column: np.asarray(list(column_values), dtype=kind)
+            for column, column_values, kind in zip(columns, values, kinds, strict=True)
         }
 
     def to_json(self) -> dict[str, Any]:
@@ -181,7 +181,11 @@ def _word(figures: Report, strata: dict[str, Report], advice: str) -> tuple[str,
     if word == "no effect":
         return word, said
     # A stratum without an effect has nothing to be left.
-    share = {n: each["share_left"] for n, each in strata.items() if np.isfinite(each["share_left"])}
+    share = {
+        n: figures["share_left"]
+        for n, figures in strata.items()
+        if np.isfinite(figures["share_left"])
+    }
     worst = max(share, key=lambda name: share[name], default=None)
     if worst is None:
         return word, said

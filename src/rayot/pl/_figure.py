@@ -43,7 +43,7 @@ def row_of_axes(
             layout="constrained",
         )
         return list(grid[0])
-    axes = [_axes(each) for each in np.atleast_1d(np.asarray(ax, dtype=object)).ravel()]
+    axes = [_axes(axis) for axis in np.atleast_1d(np.asarray(ax, dtype=object)).ravel()]
     if len(axes) != count:
         raise ValueError(f"ax has {len(axes)} axes; this figure has {count} panels.")
     return axes

@@ -178,7 +178,7 @@ def _reduced(space: _Space) -> tuple[Points, Points]:
 
     components = min(N_COMPONENTS, len(space.observed) - 1)
     # Single precision halves the time, which every figure takes.
-    observed, predicted = (each.astype(np.float32) for each in (space.observed, space.predicted))
+    observed, predicted = (cells.astype(np.float32) for cells in (space.observed, space.predicted))
     pca = PCA(components, svd_solver="randomized", random_state=0).fit(observed)
     return pca.transform(observed), pca.transform(predicted)
 

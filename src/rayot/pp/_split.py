@@ -123,7 +123,7 @@ def _check_key(adata: AnnData, key: str) -> None:
 def _limits(limits: object) -> tuple[int, int]:
     """Limits of the number of test cells, checked to be two counts."""
     pair = tuple(limits) if isinstance(limits, Sequence) and not isinstance(limits, str) else ()
-    whole = all(isinstance(each, Integral) and not isinstance(each, bool) for each in pair)
+    whole = all(isinstance(number, Integral) and not isinstance(number, bool) for number in pair)
     if len(pair) != 2 or not whole or not 0 < pair[0] <= pair[1]:
         raise ValueError(f"test_limits must be two counts, the smaller first, found {limits!r}.")
     return int(pair[0]), int(pair[1])

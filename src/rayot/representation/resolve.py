@@ -16,7 +16,8 @@ from rayot.representation.pca import PCA
 from rayot.representation.scvi import SCVI
 
 KINDS: dict[str, type[Representation]] = {
-    each.kind: each for each in (Identity, PCA, Autoencoder, SCVI, Embedding)
+    representation.kind: representation
+    for representation in (Identity, PCA, Autoencoder, SCVI, Embedding)
 }
 """In the order in which a name is looked up: an embedding is what no other kind is."""
 

@@ -35,7 +35,7 @@ class Attributes:
     def join(cls, parts: Sequence[Self]) -> Self:
         """Attributes (P, n) and more as one, side by side."""
         tensors = zip(*(part.tensors() for part in parts), strict=True)
-        return cls(*(torch.cat(each, dim=1) for each in tensors))
+        return cls(*(torch.cat(of_parts, dim=1) for of_parts in tensors))
 
     def tensors(self) -> list[Tensor]:
         """All of them, in order."""

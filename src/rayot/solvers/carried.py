@@ -47,7 +47,7 @@ class CarriedCells:
         if not as_it_is and elements <= CACHE_ELEMENTS:
             chunks = population.positions().split(CHUNK_ROWS, dim=1)
             parts = [self._follow(chunk) for chunk in chunks]
-            self.table = [torch.cat(each, dim=1) for each in zip(*parts, strict=True)]
+            self.table = [torch.cat(of_parts, dim=1) for of_parts in zip(*parts, strict=True)]
 
     def take(self, positions: Tensor) -> tuple[Tensor, ...]:
         """Cells, and what else they carry, each (P, n, r), at positions (P, n)."""
@@ -57,8 +57,8 @@ class CarriedCells:
         # One flat selection is several times faster than indexing by problem and cell.
         flat = (within + self.problem * self.table[0].shape[1]).reshape(-1)
         return tuple(
-            each.flatten(0, 1).index_select(0, flat).view(*positions.shape, -1)
-            for each in self.table
+            column.flatten(0, 1).index_select(0, flat).view(*positions.shape, -1)
+            for column in self.table
         )
 
     @torch.no_grad()

@@ -107,7 +107,7 @@ class CinemaMap(DiscreteMap):
         ]
         for problem, pair in enumerate(zip(*samples, strict=True)):
             own = self.take([problem])
-            cells = [own.standardise(each[None])[0].numpy() for each, _ in pair]
+            cells = [own.standardise(cells[None])[0].numpy() for cells, _ in pair]
             self.unmixing[problem] = self._confounders(cells[0], cells[1], self.names[problem])
         super().fit(source, target)
 

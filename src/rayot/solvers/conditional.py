@@ -183,7 +183,8 @@ class ConditionalMap(Stack):
                 ("step.network", ray.step.parameters_in(own)),
             ):
                 values |= {
-                    f"rays.{number}.{part}.{name}": each for name, each in parameters.items()
+                    f"rays.{number}.{part}.{name}": parameter
+                    for name, parameter in parameters.items()
                 }
         maps.restore(values)
         return maps.train(self.training)

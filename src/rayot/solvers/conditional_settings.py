@@ -61,7 +61,7 @@ class ConditionalW1Settings(W1Settings):
     @property
     def plain(self) -> W1Settings:
         """Settings of the map of one condition."""
-        return W1Settings(**{each.name: getattr(self, each.name) for each in fields(W1Settings)})
+        return W1Settings(**{field.name: getattr(self, field.name) for field in fields(W1Settings)})
 
     def check(self) -> None:
         """Raise a ValueError that names the first setting out of range."""

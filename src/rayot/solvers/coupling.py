@@ -110,8 +110,8 @@ def exact_plan(
     Masses (P, n) and (P, m) sum to 1; None is uniform.
     """
     sides: list[Any] = [
-        [[]] * len(cost) if each is None else each.double().cpu().numpy()
-        for each in (source_masses, target_masses)
+        [[]] * len(cost) if of_side is None else of_side.double().cpu().numpy()
+        for of_side in (source_masses, target_masses)
     ]
     costs = cost.double().cpu().numpy()
     plans = [ot.emd(a, b, c, numItermax=1_000_000) for a, b, c in zip(*sides, costs, strict=True)]
@@ -148,10 +148,12 @@ def entropic_plan(
     n_problems, n, m = cost.shape
     if masses is None:
         masses = scaled.new_full((n_problems, n), 1 / n), scaled.new_full((n_problems, m), 1 / m)
-    first, second = (each.double() for each in masses)
+    first, second = (of_side.double() for of_side in masses)
     if tau_source == tau_target == 1:
         plans = zip(scaled, first, second, strict=True)
-        return torch.stack([_sinkhorn(each, a, b, epsilon, n_iterations) for each, a, b in plans])
+        return torch.stack(
+            [_sinkhorn(cost_matrix, a, b, epsilon, n_iterations) for cost_matrix, a, b in plans]
+        )
     taus = (tau_source, tau_target)
     return _unbalanced(scaled, first.log(), second.log(), epsilon, taus, n_iterations)
 
@@ -163,7 +165,7 @@ def _sinkhorn(cost: Tensor, a: Tensor, b: Tensor, epsilon: float, n_iterations: 
     (Thibault et al. 2021), and as long as his after the error grew. POT's stabilised kernel is no
     way around it: for more than 1000 cells it starts anew at each iteration, up to the last one.
     """
-    log_a, log_b = (each.clamp_min(SMALLEST_MASS).log() for each in (a, b))
+    log_a, log_b = (of_side.clamp_min(SMALLEST_MASS).log() for of_side in (a, b))
     f, g = _first_potentials(-cost / epsilon, log_a, log_b)
     kernel = (f[:, None] + g - cost / epsilon).exp()
     u, v = torch.zeros_like(f), torch.zeros_like(g)
@@ -247,7 +249,10 @@ def draw_pairs(
     flat = plan.flatten(1).clamp_min(0).cpu()
     ends = flat.cumsum(1)
     drawn = torch.stack(
-        [torch.rand(n * n_targets, generator=each, dtype=torch.float64) for each in generators]
+        [
+            torch.rand(n * n_targets, generator=generator, dtype=torch.float64)
+            for generator in generators
+        ]
     )
     pairs = torch.searchsorted(ends / ends[:, -1:], drawn, right=True).clamp_max(n * m - 1)
     pairs = pairs.to(plan.device)

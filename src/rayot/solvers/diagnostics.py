@@ -131,7 +131,7 @@ def diagnostics_left_out(
     own = zip(figures, strengths, strict=True)
     return (
         _report(figures, sum(strengths) / len(folds), p_value, MATCH_TYPES),
-        [_report([each], strength, p_value, MATCH_TYPES) for each, strength in own],
+        [_report([of_problem], strength, p_value, MATCH_TYPES) for of_problem, strength in own],
     )
 
 
@@ -170,7 +170,7 @@ def ensemble_report(reports: Sequence[Report]) -> Report:
         return worst(reports)
     rules: dict[str, Callable[[list[float]], float]] = {**RULES, "n_cells": min, "n_folds": max}
     means = {
-        name: rules.get(name, _mean_of_known)([cast(Any, each)[name] for each in reports])
+        name: rules.get(name, _mean_of_known)([cast(Any, report)[name] for report in reports])
         for name in reports[0]
         if name not in ("certificate", "reason")
     }
@@ -227,7 +227,7 @@ def _potential(transport: Map, first: "_Side", second: "_Side") -> dict[str, flo
 def _over_folds(of_folds: Sequence[dict[str, float]]) -> dict[str, float]:
     """Means over folds, of those that have the figure; what is no mean by its own rule."""
     return {
-        name: RULES.get(name, _mean_of_known)([each[name] for each in of_folds])
+        name: RULES.get(name, _mean_of_known)([report[name] for report in of_folds])
         for name in of_folds[0]
     }
 
@@ -276,7 +276,7 @@ class _Side:
             if self.weights is None
             else self.weights[0]
         )
-        return torch.cat([each / each.sum() for each in weights.split(self.sizes)])
+        return torch.cat([of_part / of_part.sum() for of_part in weights.split(self.sizes)])
 
 
 def _mean(distance: Distance, first: tuple[_Side, Tensor], second: tuple[_Side, Tensor]) -> float:
@@ -293,8 +293,8 @@ def _floor(side: _Side) -> float:
         if half < 2:
             continue
         pairs = (slice(0, half), slice(half, None))
-        shares = [None if weights is None else weights[:, each] for each in pairs]
-        floors.append(energy_distance(*(cells[:, each] for each in pairs), *shares))
+        shares = [None if weights is None else weights[:, pair] for pair in pairs]
+        floors.append(energy_distance(*(cells[:, pair] for pair in pairs), *shares))
     return float(torch.cat(floors).mean()) if floors else float("nan")
 
 
@@ -339,8 +339,10 @@ def _masses(side: _Side, chosen: Tensor, counts: list[int]) -> np.ndarray:
         if side.weights is None
         else side.weights[0, chosen]
     )
-    parts = [each if each.any() else torch.ones_like(each) for each in weights.split(counts)]
-    masses = torch.cat([each.double() / each.sum() for each in parts])
+    parts = [
+        of_part if of_part.any() else torch.ones_like(of_part) for of_part in weights.split(counts)
+    ]
+    masses = torch.cat([of_part.double() / of_part.sum() for of_part in parts])
     return (masses / masses.sum()).numpy()
 
 

@@ -114,7 +114,7 @@ class DiscreteMap(Stack):
         # Problems with fewer cells repeat their last one, which changes no nearest cell.
         rows = [torch.arange(n).clamp_max(len(anchors) - 1) for anchors, _ in of_problems]
         for name, part in (("anchors", 0), ("moves", 1)):
-            stacked = [each[part][row] for each, row in zip(of_problems, rows, strict=True)]
+            stacked = [parts[part][row] for parts, row in zip(of_problems, rows, strict=True)]
             self._buffers[name] = torch.stack(stacked)
 
     def _moves(self, source: Tensor, target: Tensor, v: Tensor, w: Tensor) -> Tensor:

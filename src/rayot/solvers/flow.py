@@ -81,7 +81,7 @@ def matching_loss(
 ) -> Tensor:
     """Mean squared error (P,) of the velocity at a random time of straight lines, per feature."""
     time = torch.stack(
-        [torch.rand(start.shape[1], 1, generator=each, dtype=torch.float32) for each in generators]
+        [torch.rand(start.shape[1], 1, generator=draw, dtype=torch.float32) for draw in generators]
     )
     time = time.to(start.device)
     predicted = velocity(time, torch.lerp(start, end, time), conditions)

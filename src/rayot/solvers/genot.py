@@ -153,7 +153,7 @@ class GenotMap(Stack):
         """Samples (n_samples, P, n, d) of p(y | x), in the units of ``cells`` (P, n, d)."""
         standardised = self.standardise(cells)
         moved = (self._sample(standardised, number) for number in range(n_samples))
-        return torch.stack([self.in_space(cells, each - standardised) for each in moved])
+        return torch.stack([self.in_space(cells, end - standardised) for end in moved])
 
     def mass(self, cells: Tensor, side: Literal["source", "target"]) -> Tensor:
         """Mass (P, n) with which cells (P, n, d) of a side are matched, 1 on average."""
@@ -200,18 +200,18 @@ class EntropicMatching(FlowMatching):
             self._coupled = first, second, plan
         self._steps += 1
         first, second, plan = self._coupled
-        repeated = [each for each in generators for _ in range(n_strata)]
+        repeated = [draw for draw in generators for _ in range(n_strata)]
         pairs = draw_pairs(plan, repeated, settings.n_targets)
         cells, ends = (
-            each.gather(1, at[..., None].expand(-1, -1, each.shape[-1])).reshape(
-                len(generators), -1, each.shape[-1]
+            side.gather(1, at[..., None].expand(-1, -1, side.shape[-1])).reshape(
+                len(generators), -1, side.shape[-1]
             )
-            for each, at in zip((first, second), pairs, strict=True)
+            for side, at in zip((first, second), pairs, strict=True)
         )
         noise = torch.stack(
             [
-                torch.randn(ends.shape[1:], generator=each, dtype=torch.float32)
-                for each in generators
+                torch.randn(ends.shape[1:], generator=draw, dtype=torch.float32)
+                for draw in generators
             ]
         ).to(ends.device)
         loss = matching_loss(self.stack.velocity, noise, ends, generators, cells)

@@ -196,10 +196,10 @@ def _starts(within: Pair) -> list[Plan]:
     all with all, and the others near cells, once both spaces lie along their leading axes: each
     axis may be turned round.
     """
-    masses = [np.full(len(each), 1 / len(each)) for each in within]
+    masses = [np.full(len(distances), 1 / len(distances)) for distances in within]
     levels = np.linspace(0, 1, QUANTILES)
-    profiles = [np.quantile(each, levels, axis=1).T for each in within]
-    axes = [_axes(each) for each in within]
+    profiles = [np.quantile(distances, levels, axis=1).T for distances in within]
+    axes = [_axes(distances) for distances in within]
     costs = [cdist(*profiles, metric="sqeuclidean")]
     for signs in product((1, -1), repeat=N_AXES):
         costs.append(cdist(axes[0] * signs, axes[1], metric="sqeuclidean"))
@@ -232,11 +232,13 @@ class _Gromov:
         self, within: Pair, cost: np.ndarray | None, settings: TranslationSettings
     ) -> None:
         self.within, self.cost, self.settings = within, cost, settings
-        self.masses = [np.full(len(each), 1 / len(each)) for each in within]
+        self.masses = [np.full(len(distances), 1 / len(distances)) for distances in within]
 
     def of(self, rows: Pair) -> _Gromov:
         """The same problem of some cells of each side."""
-        within = [each[np.ix_(at, at)] for each, at in zip(self.within, rows, strict=True)]
+        within = [
+            distances[np.ix_(at, at)] for distances, at in zip(self.within, rows, strict=True)
+        ]
         cost = None if self.cost is None else self.cost[np.ix_(*rows)]
         return _Gromov(within, cost, self.settings)
 
@@ -278,8 +280,8 @@ class _Gromov:
     def loss(self, plan: Plan) -> float:
         """Mean square of d(x, x') − e(y, y') over pairs of pairs, and the mean cost where fused."""
         squares = sum(
-            float(mass @ each**2 @ mass)
-            for each, mass in zip(self.within, self.masses, strict=True)
+            float(mass @ distances**2 @ mass)
+            for distances, mass in zip(self.within, self.masses, strict=True)
         )
         agree = float(((self.within[0] @ plan @ self.within[1]) * plan).sum())
         loss = max(squares - 2 * agree, 0.0)

@@ -93,10 +93,12 @@ class Maps(nn.Module, ABC):
         rows = list(problems)
         # What a deep copy has a copy of already: of these problems alone, and of nothing new.
         taken: dict[int, Any] = {
-            id(each): nn.Parameter(each.detach()[rows], requires_grad=each.requires_grad)
-            for each in self.parameters()
+            id(parameter): nn.Parameter(
+                parameter.detach()[rows], requires_grad=parameter.requires_grad
+            )
+            for parameter in self.parameters()
         }
-        taken |= {id(each): each.detach()[rows] for each in self.buffers()}
+        taken |= {id(buffer): buffer.detach()[rows] for buffer in self.buffers()}
         taken[id(self.settings)] = self.settings
         part = deepcopy(self, taken)
         part.names = [self.names[row] for row in rows]

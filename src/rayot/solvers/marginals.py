@@ -55,7 +55,7 @@ class Marginals:
         shares = None if alike else weights / weights.sum()
         wanted = levels(n_quantiles).to(torch.float64)
         genes = values.T.split(_block_size(values))
-        blocks = [cls._of_block(each.contiguous(), shares, wanted) for each in genes]
+        blocks = [cls._of_block(block.contiguous(), shares, wanted) for block in genes]
         return cls(*map(torch.cat, zip(*blocks, strict=True)))
 
     @staticmethod
@@ -152,9 +152,11 @@ class Marginals:
         """Distributions of so large a share (g,) of these cells, and of others for the rest."""
         parts, values = [], []
         shares = (share, 1 - share)
-        for each, weight in zip((self, other), shares, strict=True):
-            parts.append((weight * (1 - each.zero))[:, None] * _masses(each.quantiles.shape[1]))
-            values.append(each.quantiles)
+        for marginals, weight in zip((self, other), shares, strict=True):
+            parts.append(
+                (weight * (1 - marginals.zero))[:, None] * _masses(marginals.quantiles.shape[1])
+            )
+            values.append(marginals.quantiles)
         ordered, order = torch.cat(values, 1).sort(dim=1)
         passed = torch.cat(parts, 1).gather(1, order).cumsum(1)
         total = passed[:, -1:]

@@ -72,11 +72,13 @@ class Population:
         Either all have weights or none has.
         """
         first = populations[0]
-        sizes = torch.cat([each.group_sizes for each in populations])
-        weights = [each.weights for each in populations if each.weights is not None]
+        sizes = torch.cat([population.group_sizes for population in populations])
+        weights = [
+            population.weights for population in populations if population.weights is not None
+        ]
         return cls(
             first.cells,
-            torch.cat([each.rows for each in populations]),
+            torch.cat([population.rows for population in populations]),
             torch.cat([sizes.new_zeros(1), sizes.cumsum(0)]),
             first.n_strata,
             torch.cat(weights) if weights else None,
@@ -130,8 +132,8 @@ class Population:
         """
         uniform = torch.stack(
             [
-                torch.rand(self.n_strata, n, generator=each, dtype=torch.float64)
-                for each in generators
+                torch.rand(self.n_strata, n, generator=draw, dtype=torch.float64)
+                for draw in generators
             ]
         ).flatten(0, 1)
         offsets, sizes = self.offsets.to("cpu"), self.group_sizes.to("cpu")
@@ -159,7 +161,7 @@ class Population:
         assert self.weights is None, "Cells of some strata are drawn alike."
         shape = (*strata.shape[1:], n)
         uniform = torch.stack(
-            [torch.rand(shape, generator=each, dtype=torch.float64) for each in generators]
+            [torch.rand(shape, generator=draw, dtype=torch.float64) for draw in generators]
         )
         offsets, sizes = self.offsets.to("cpu"), self.group_sizes.to("cpu")
         groups = (strata + torch.arange(len(strata))[:, None, None] * self.n_strata)[..., None]
@@ -219,7 +221,9 @@ class Population:
             in place of the cells.
         """
         bounds = zip(self.offsets[:-1].tolist(), self.offsets[1:].tolist(), strict=True)
-        means = [self._mean(*each, group // self.n_strata, of) for group, each in enumerate(bounds)]
+        means = [
+            self._mean(*bound, group // self.n_strata, of) for group, bound in enumerate(bounds)
+        ]
         return torch.stack(means).view(self.n_problems, self.n_strata, -1)
 
     def _mean(
@@ -267,7 +271,7 @@ class Population:
             if by_stratum:
                 drawn += parts
                 continue
-            cells, masses = (torch.cat(each) for each in zip(*parts, strict=True))
+            cells, masses = (torch.cat(blocks) for blocks in zip(*parts, strict=True))
             drawn.append((cells, masses / masses.sum()))
         return drawn
 

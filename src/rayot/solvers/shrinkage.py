@@ -50,11 +50,11 @@ def shrink(transport: Stack, folds: Sequence[Sequence[Fold]], p_values: Tensor) 
 
 def _supported(folds: Sequence[list[tuple[Tensor, Tensor, Tensor]]]) -> float:
     """Strength that the held-out cells of folds support, whose strata have these energies."""
-    every_fold = [each for fold in folds for each in fold]
-    energies = torch.stack([each[0] for each in every_fold]).mean(0)
+    every_fold = [judged for fold in folds for judged in fold]
+    energies = torch.stack([judged[0] for judged in every_fold]).mean(0)
     best = int(energies.argmin())
     # Strata and folds are sampled apart, so the variances of their means add up.
-    variance = sum(_variance(each[1][-1] - each[1][best], each[2]) for each in every_fold)
+    variance = sum(_variance(judged[1][-1] - judged[1][best], judged[2]) for judged in every_fold)
     error = math.sqrt(variance) / len(every_fold)
     gain = float(energies[-1] - energies[best])
     return float(STRENGTHS[best] if gain > error else STRENGTHS[-1])

@@ -210,8 +210,8 @@ class PotentialPhase(RayPhase):
         cells = target.population
         firsts, sizes = cells.problem_offsets[:-1].tolist(), cells.sizes.tolist()
         positions = []
-        for first, size, each in zip(firsts, sizes, self.draws_of("start"), strict=True):
-            order = torch.randperm(size, generator=each)
+        for first, size, shuffle in zip(firsts, sizes, self.draws_of("start"), strict=True):
+            order = torch.randperm(size, generator=shuffle)
             positions.append(first + order[torch.arange(n) % size])
         self.module.start_at(target.take(torch.stack(positions).to(cells.rows.device))[0])
 

@@ -171,7 +171,7 @@ def _member_means(adata: AnnData, fitted: WrittenMap) -> dict[str, np.ndarray]:
 def _levels(levels: Sequence[float]) -> list[float]:
     """Levels, checked to be numbers between 0 and 1."""
     level = partial(number, low=0, high=1, open_low=True, open_high=True)
-    checked = [level("levels", each) for each in np.atleast_1d(np.asarray(levels, dtype=object))]
+    checked = [level("levels", one) for one in np.atleast_1d(np.asarray(levels, dtype=object))]
     if not checked:
         raise ValueError("levels must be numbers between 0 and 1, found none.")
     return checked
@@ -226,7 +226,7 @@ def _points(
             )
         members = np.average(values[:, groups], axis=1, weights=sizes[groups])
         genes = _positions(means, cells.features, fitted.key)
-        variances = [each.var(axis=0, ddof=1) / len(each) for each in (predicted, truth)]
+        variances = [cells.var(axis=0, ddof=1) / len(cells) for cells in (predicted, truth)]
         parts.append(
             _Points(
                 error=predicted.mean(0) - truth.mean(0),
@@ -239,4 +239,4 @@ def _points(
         for name in ("error", "spread", "sampling")
     ]
     varies = np.hypot(joined[1], joined[2]) > 0
-    return _Points(*(each[varies] for each in joined))
+    return _Points(*(genes[varies] for genes in joined))

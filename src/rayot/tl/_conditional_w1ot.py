@@ -207,7 +207,7 @@ def _description(model: ConditionalW1OT, groupby: str) -> dict[str, Any]:
         Key.conditional.groupby: groupby,
         Key.conditional.dose_key: model.conditions.dose_key,
         Key.conditional.covariate_keys: np.asarray(
-            [each.column for each in model.conditions.covariates], dtype=str
+            [column.column for column in model.conditions.covariates], dtype=str
         ),
         Key.conditional.table: table.set_index(table.index.astype(str)),
         Key.conditional.params: plain(model.parameters()),

@@ -123,7 +123,9 @@ def _description(name: str, method: type[Method], expected: Signature) -> str:
     assert method.__doc__ is not None
     parts = {
         "SUMMARY": cleandoc(method.__doc__).partition("\n\nParameters\n")[0],
-        "PARAMETERS": "\n".join(TEXTS[each] for each in expected.parameters if each in TEXTS),
+        "PARAMETERS": "\n".join(
+            TEXTS[keyword] for keyword in expected.parameters if keyword in TEXTS
+        ),
         "EXAMPLE": cleandoc(method._verb_example).replace("NAME", name),
     }
     text = DESCRIPTION.lstrip()
@@ -156,10 +158,10 @@ def fit(
     where = ("groupby", "layer", "split_key", "allow_counts", "strata_key", "weights_key")
     names = (*where, *method._verb_further)
     data, representation = described(
-        method, cells, use_rep, **{each: options.pop(each) for each in names}
+        method, cells, use_rep, **{keyword: options.pop(keyword) for keyword in names}
     )
     what = ("preset", "strata", "small_strata", "n_seeds", "seed")
-    chosen = {each: options.pop(each) for each in what}
+    chosen = {keyword: options.pop(keyword) for keyword in what}
     # Before anything is read for it.
     method.stack_type.settings_type.from_preset(chosen["preset"], **(plan_kwargs or {}))
     TrainingOptions.of(**options)

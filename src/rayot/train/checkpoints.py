@@ -125,7 +125,7 @@ def claimed(
 def _claim(folder: Path, fingerprint: dict[str, Any], phases: Sequence[str], resume: bool) -> None:
     path = folder / RUN_FILE
     folder.mkdir(parents=True, exist_ok=True)
-    others = (each for each in folder.iterdir() if each.name != LOCK and not is_partial(each))
+    others = (entry for entry in folder.iterdir() if entry.name != LOCK and not is_partial(entry))
     if not path.exists() and any(others):
         raise ValueError(
             f"checkpoint_dir {str(folder)!r} holds files that are no checkpoints of ours; name an "

@@ -90,7 +90,7 @@ def train_conditional(
         of_each = maps.of_conditions(maps.conditions[0], names, maps.strengths)
         apart = Fold.stack(of_each, *(replace(side, n_strata=1) for side in validation))
         p_values = p_values.repeat(source.n_problems)
-        report = diagnostics([[each] for each in apart], p_values, labels, MATCH_TYPES)
+        report = diagnostics([[report] for report in apart], p_values, labels, MATCH_TYPES)
     for problem, message in failures_of(phases).items():
         for figures in report[problem * len(names) : (problem + 1) * len(names)]:
             figures.update({"certificate": "poor", "reason": message})
@@ -130,7 +130,7 @@ def _p_values(
     """p-value (S,) of each condition's family, in which cells are compared within conditions."""
     p_values = torch.ones(len(names), dtype=torch.float32)
     for family in sorted(set(families)):
-        members = [number for number, each in enumerate(families) if each == family]
+        members = [number for number, own_family in enumerate(families) if own_family == family]
         first, second = (
             replace(side, n_strata=len(members)).select(
                 [torch.arange(*side.offsets[k : k + 2].tolist()) for k in members]

@@ -31,7 +31,7 @@ def average(tensors: Sequence[Tensor]) -> list[Tensor]:
     n_processes = process()[1]
     if n_processes == 1:
         return list(tensors)
-    flat = torch.cat([each.reshape(-1) for each in tensors])
+    flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
     torch.distributed.all_reduce(flat)
-    parts = (flat / n_processes).split([each.numel() for each in tensors])
-    return [part.view_as(each) for part, each in zip(parts, tensors, strict=True)]
+    parts = (flat / n_processes).split([tensor.numel() for tensor in tensors])
+    return [part.view_as(tensor) for part, tensor in zip(parts, tensors, strict=True)]

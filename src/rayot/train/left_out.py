@@ -85,7 +85,7 @@ def fit_without_strata(
     settings = replace(settings, batch_size=max(2 * n_strata, of_fit // len(strata)))
     names = [f"{stack.names[0]}, without stratum {number + 1}" for number in strata]
     maps = type(stack)(sides[0].cells.shape[1], names, settings, stack.seed)
-    others = [each for number in strata for each in range(n_strata) if each != number]
+    others = [other for number in strata for other in range(n_strata) if other != number]
     outside = [_only(side, others, n_strata - 1) for side in sides]
     inside = [_only(side, strata, 1) for side in sides]
     # Cells of a stratum that is to stay unseen say nothing about when to stop.
@@ -124,7 +124,7 @@ def combined_without_strata(stack: Stack, members: torch.Tensor, sides: Sides) -
     strata = _largest(source.sizes[members[0]], target.sizes[members[0]])
     folds: list[Fold | CombinedFold] = []
     for stratum in strata:
-        others = members[:, [each for each in range(n_strata) if each != stratum]]
+        others = members[:, [other for other in range(n_strata) if other != stratum]]
         combination = choose_combination(stack, others, source, target)
         number = int(members[0, stratum])
         folds.append(CombinedFold(stack, source, target, number, others, combination))

@@ -201,7 +201,7 @@ class TrainingOptions:
         }
 
 
-_OWN = {each.name: each.default for each in fields(TrainingOptions)}
+_OWN = {field.name: field.default for field in fields(TrainingOptions)}
 TRAINING: dict[str, Any] = {
     **{name: _OWN[name] for name in TrainingKeywords.__annotations__ if name in _OWN},
     "max_steps": None,

@@ -53,7 +53,10 @@ def _components(
     rows = [_rows(side, problem) for side in (source, target)]
     stride = 1 + sum(map(len, rows)) // LARGEST_SAMPLE
     cells = torch.cat(
-        [side.cells[each[::stride]] for side, each in zip((source, target), rows, strict=True)]
+        [
+            side.cells[rows_of_side[::stride]]
+            for side, rows_of_side in zip((source, target), rows, strict=True)
+        ]
     )
     return leading_components(cells - centre.to(cells.dtype), transport.n_features)
 

@@ -108,9 +108,9 @@ class Training(pl.LightningModule):
         """Bring the cells to the device and into the maps' coordinates, once for the phase."""
         sides = [self.source, self.target, *self.validation]
         # The four share their cells, which move once.
-        moved = {id(each.cells): each.cells.to(self.device) for each in sides}
+        moved = {id(side.cells): side.cells.to(self.device) for side in sides}
         self.source, self.target, *validation = (
-            each.on(self.device, moved[id(each.cells)]) for each in sides
+            side.on(self.device, moved[id(side.cells)]) for side in sides
         )
         self.validation = (validation[0], validation[1])
         optimizers = self.optimizers(use_pl_optimizer=False)
@@ -169,7 +169,7 @@ class Training(pl.LightningModule):
     def _strata(self, draws: Sequence[torch.Generator], n_batches: int, n_strata: int) -> Tensor:
         """Numbers of some strata for each batch, none twice: (P, T, G)."""
         shape = n_batches, self.source.n_strata
-        order = [torch.rand(shape, generator=each, dtype=torch.float32) for each in draws]
+        order = [torch.rand(shape, generator=draw, dtype=torch.float32) for draw in draws]
         return torch.stack(order).argsort(2)[..., :n_strata]
 
     def _draws(self, *what: str) -> list[torch.Generator]:
@@ -188,7 +188,7 @@ class Training(pl.LightningModule):
     ) -> Batch:
         stores = list(self.stores.values())
         source, (target,), *others = (
-            store.take(each) for store, each in zip(stores, positions, strict=True)
+            store.take(at) for store, at in zip(stores, positions, strict=True)
         )
         if strata is not None and self.phase.carries:
             with torch.no_grad():
@@ -196,11 +196,11 @@ class Training(pl.LightningModule):
         attributes = rows = None
         if self.source.attributes is not None:
             of_sides = [
-                s.population.attributes_at(each) for s, each in zip(stores, positions, strict=True)
+                s.population.attributes_at(at) for s, at in zip(stores, positions, strict=True)
             ]
-            attributes = Attributes.join([each for each in of_sides if each is not None])
+            attributes = Attributes.join([side for side in of_sides if side is not None])
             rows = torch.cat(
-                [s.population.rows[each] for s, each in zip(stores, positions, strict=True)], 1
+                [s.population.rows[at] for s, at in zip(stores, positions, strict=True)], 1
             )
         others_cells = others[0][0] if others else None
         return Batch(source, target, n_strata, strata, draws, others_cells, attributes, rows)

@@ -11,6 +11,20 @@ CELLS = 1000
 LEAST = 10
 
 
+def varying(cells: np.ndarray) -> np.ndarray:
+    """The half of the genes that varies most."""
+    variance = cells.var(0)
+    return variance > np.median(variance)
+
+
+def correlation_error(cells: np.ndarray, truth: np.ndarray) -> float:
+    """Mean error of the correlations of genes, among the half of them that vary most."""
+    varies = varying(truth)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        errors = np.corrcoef(cells[:, varies].T) - np.corrcoef(truth[:, varies].T)
+    return float(np.nanmean(np.abs(errors)))
+
+
 class Held:
     """Held-out cells as arrays, with their strata; ``group`` is the column that holds these.
 
@@ -61,8 +75,7 @@ class Held:
     def truth(self) -> tuple[np.ndarray, np.ndarray]:
         """Observed cells, and which of their genes are the half that varies most."""
         cells = self.genes(np.concatenate([self.observed, self.reference]))
-        variance = cells.var(0)
-        return cells, variance > np.median(variance)
+        return cells, varying(cells)
 
     def structure(self, cells: np.ndarray, rows: np.ndarray) -> dict[str, float]:
         """What distances of all genes over all cells hardly see, of predicted or observed cells.
@@ -77,9 +90,6 @@ class Held:
         if self.group:
             ends = self.within(identity, self.source), self.within(observed, self.observed)
             left = 1 - way(ends[0], self.within(cells, rows), ends[1])
-        truth, varies = self.truth()
-        with np.errstate(invalid="ignore", divide="ignore"):
-            errors = np.corrcoef(cells[:, varies].T) - np.corrcoef(truth[:, varies].T)
         theirs = self.in_components(self.genes(self.reference)[:CELLS])
         parts = [
             float(energy_distance(self.in_components(each[:CELLS]), theirs))
@@ -88,7 +98,7 @@ class Held:
         return {
             "left within": round(left, 4),
             "components": round(way(*parts), 4),
-            "correlations": round(float(np.nanmean(np.abs(errors))), 4),
+            "correlations": round(correlation_error(cells, self.truth()[0]), 4),
         }
 
     def found(self, cells: np.ndarray) -> set[str]:

@@ -109,9 +109,9 @@ def conditional() -> None:
     table = pd.read_csv(RESULTS / "conditional.csv")
     ways = ["way energy_distance", "way mean"]
     setting = ["task", "method"]
-    by_condition = table.groupby([*setting, "held_out"], sort=False)[ways].mean()
-    grouped = by_condition.groupby(level=setting, sort=False)
-    found = grouped.mean().round(3).join(grouped.min().round(3).add_prefix("worst "))
+    conditions = table.groupby([*setting, "held_out"], sort=False)
+    grouped = conditions[[*ways, *STRUCTURE[1:]]].mean().groupby(level=setting, sort=False)
+    found = grouped.mean().round(3).join(grouped[ways].min().round(3).add_prefix("worst "))
     of_setting = table.groupby(setting)
     # Conditions that one model predicts are fitted once.
     found["seconds"] = of_setting["seconds"].max().round(1)

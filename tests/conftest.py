@@ -41,6 +41,12 @@ def cells():
 
 
 @pytest.fixture
-def quick():
-    """Arguments that make a fit take a second."""
+def quick(quick_conditional):
+    """Arguments that make a fit take a second, or less."""
+    return quick_conditional | {"n_folds": 1}
+
+
+@pytest.fixture
+def quick_conditional():
+    """The same for models of many conditions, which have no folds."""
     return {"preset": "fast", "max_steps": 20, "batch_size": 32, "show_progress_bar": False}

@@ -18,6 +18,7 @@ from rayot.model.methods import METHODS
 
 SOURCE, TARGET = "control", "perturbed"
 QUICK = {"preset": "fast", "max_steps": 2, "batch_size": 16, "show_progress_bar": False}
+WITHOUT_FOLDS = {**QUICK, "n_folds": 1}
 
 
 def settings_of_the_process():
@@ -47,7 +48,7 @@ def fitted():
     labels = np.resize([SOURCE, "a", "b", "a+b"], adata.n_obs)
     adata.obs["combination"] = labels
     rt.pp.split(adata)
-    rt.tl.w1ot(adata, SOURCE, TARGET, n_seeds=2, **QUICK)
+    rt.tl.w1ot(adata, SOURCE, TARGET, n_seeds=2, **WITHOUT_FOLDS)
     adata.obsm["X_umap"] = np.asarray(adata.X[:, :2].toarray())
     return adata
 
@@ -58,11 +59,13 @@ def fit(name, adata, path):
     elif name in ("screen", "conditional_w1ot"):
         getattr(rt.tl, name)(adata, SOURCE, checkpoint_dir=path / "checkpoints", **QUICK)
     else:
-        getattr(rt.tl, name)(adata, SOURCE, TARGET, checkpoint_dir=path / "checkpoints", **QUICK)
+        getattr(rt.tl, name)(
+            adata, SOURCE, TARGET, checkpoint_dir=path / "checkpoints", **WITHOUT_FOLDS
+        )
 
 
 def save_and_load(adata, path):
-    model = rt.tl.w1ot(adata, SOURCE, TARGET, **QUICK)
+    model = rt.tl.w1ot(adata, SOURCE, TARGET, **WITHOUT_FOLDS)
     model.save(path / "model")
     rt.model.W1OT.load(path / "model").predict(adata, write=path / "cells.h5ad")
 
@@ -103,9 +106,9 @@ def test_modalities_leave_the_process_as_it_was(fitted):
     """mudata draws on Python's random numbers, and sets the root logger up."""
     both = mudata.MuData({"rna": fitted.copy(), "atac": fitted[:, :5].copy()})
     check(partial(rt.pp.split, both, modality="rna"))
-    check(partial(rt.tl.w1ot, both, SOURCE, TARGET, modality="rna", **QUICK))
+    check(partial(rt.tl.w1ot, both, SOURCE, TARGET, modality="rna", **WITHOUT_FOLDS))
     check(partial(rt.tl.translate, both, "rna", "atac", **QUICK))
-    check(partial(rt.tl.screen, both, SOURCE, modality="rna", **QUICK))
+    check(partial(rt.tl.screen, both, SOURCE, modality="rna", **WITHOUT_FOLDS))
 
 
 def test_checkpoints_are_written_without_a_remark_for_each(fitted, tmp_path, caplog, capfd):

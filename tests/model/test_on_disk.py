@@ -226,7 +226,6 @@ def test_a_file_holds_what_predict_returns(cells, quick, tmp_path, suffix, use_r
         strata_key="cell_type",
         strata="separate",
         n_seeds=2,
-        n_folds=1,
         leave_out_strata=False,
         **quick,
     )

@@ -16,8 +16,8 @@ import rayot as rt
 from rayot.model import Screen, chunk_fit, screen_fit
 from rayot.model.methods import METHODS
 
-QUICK = {"show_progress_bar": False, "max_steps": 60, "batch_size": 64}
-CHUNKED = {**QUICK, "max_memory": 0.001, "n_folds": 1}
+QUICK = {"show_progress_bar": False, "max_steps": 60, "batch_size": 64, "n_folds": 1}
+CHUNKED = {**QUICK, "max_memory": 0.001}
 """One map a chunk, which is not cross-fitted."""
 
 
@@ -250,7 +250,7 @@ def test_strata_may_differ_between_perturbations(cells, strata, caplog):
     first, second = cells.uns["active"][:2]
     lacking = (cells.obs["perturbation"] == second) & (cells.obs["cell_type"] == "type_0")
     adata = cells[~lacking.to_numpy()].copy()
-    options = {"strata_key": "cell_type", "strata": strata, "n_seeds": 2, "n_folds": 1, **QUICK}
+    options = {"strata_key": "cell_type", "strata": strata, "n_seeds": 2, **QUICK}
     found = rt.tl.screen(adata, "control", perturbations=[first, second], **options)
     assert "'type_0'" in caplog.text
     problems = found.problems.groupby("perturbation").size()
@@ -465,7 +465,7 @@ def test_an_embedding_without_a_decoder_is_screened_too(cells):
 def test_all_perturbations_stream_to_one_file(cells, tmp_path, suffix):
     adata = cells.copy()
     path = tmp_path / f"predictions.{suffix}"
-    options = {**QUICK, "n_folds": 1, "n_seeds": 2, "write": path}
+    options = {**QUICK, "n_seeds": 2, "write": path}
     found = rt.tl.screen(adata, "control", **options)
     read = ad.read_h5ad(path) if suffix == "h5ad" else ad.read_zarr(path)
     start = control(cells, 300)
@@ -513,7 +513,7 @@ def test_perturbations_with_one_and_with_several_maps_share_a_file(cells, tmp_pa
     chosen = cells.obs["perturbation"].isin(["control", *names])
     lacking = (cells.obs["perturbation"] == names[1]) & (cells.obs["cell_type"] != "type_0")
     adata = cells[(chosen & ~lacking).to_numpy()].copy()
-    options = {"strata_key": "cell_type", "strata": "separate", "fdr": None, "n_folds": 1, **QUICK}
+    options = {"strata_key": "cell_type", "strata": "separate", "fdr": None, **QUICK}
     found = rt.tl.screen(adata, "control", **options)
     assert found.problems.groupby("perturbation").size()[names].tolist() == [3, 1]
     start = control(cells)
@@ -545,7 +545,7 @@ def test_displacement_is_of_cells_drawn_at_random(cells, monkeypatch):
 
 
 def test_what_passes_a_wider_rate_may_move(cells, tmp_path):
-    options = {**QUICK, "n_folds": 1, "checkpoint_dir": tmp_path}
+    options = {**QUICK, "checkpoint_dir": tmp_path}
     found = rt.tl.screen(cells.copy(), "control", fdr=0.99, **options)
     table = found.table
     unsure = table.loc[table["detectable"] & (table["p_value"] > 0.05), "perturbation"]
@@ -554,7 +554,7 @@ def test_what_passes_a_wider_rate_may_move(cells, tmp_path):
     assert not found.table["reason"].str.startswith("There is no detectable").all()
     # What was fitted under another rate is not taken for it.
     again = rt.tl.screen(cells.copy(), "control", fdr=None, **options)
-    fresh = rt.tl.screen(cells.copy(), "control", fdr=None, n_folds=1, **QUICK)
+    fresh = rt.tl.screen(cells.copy(), "control", fdr=None, **QUICK)
     pd.testing.assert_frame_equal(again.problems, fresh.problems)
 
 

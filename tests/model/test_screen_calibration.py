@@ -8,7 +8,7 @@ import rayot as rt
 from rayot.data.matrix import dense
 from rayot.model import Screen
 
-QUICK = {"show_progress_bar": False, "max_steps": 60, "batch_size": 64}
+QUICK = {"show_progress_bar": False, "max_steps": 60, "batch_size": 64, "n_folds": 1}
 
 
 @pytest.fixture(scope="module")

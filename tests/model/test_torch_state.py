@@ -14,6 +14,7 @@ from rayot.model.methods import METHODS
 
 SOURCE, TARGET = "control", "perturbed"
 QUICK = {"preset": "fast", "max_steps": 3, "batch_size": 16, "show_progress_bar": False}
+WITHOUT_FOLDS = {**QUICK, "n_folds": 1}
 FACTORIES = {
     "arange", "empty", "eye", "full", "linspace", "logspace", "normal", "ones", "rand", "randn",
     "tensor", "zeros",
@@ -54,12 +55,12 @@ def fit(name, adata):
     if name == "conditional_w1ot":
         return rt.tl.conditional_w1ot(adata, SOURCE, target_key=TARGET, **QUICK)
     if name == "screen":
-        return rt.tl.screen(adata, SOURCE, fdr=None, **QUICK)
+        return rt.tl.screen(adata, SOURCE, fdr=None, **WITHOUT_FOLDS)
     if name == "autoencoder":
         return rt.pp.autoencoder(
             adata, n_latent=3, hidden=(8,), max_steps=100, show_progress_bar=False
         )
-    return getattr(rt.tl, name)(adata, SOURCE, TARGET, **QUICK)
+    return getattr(rt.tl, name)(adata, SOURCE, TARGET, **WITHOUT_FOLDS)
 
 
 def results(name, adata):
@@ -166,12 +167,12 @@ def test_another_precision_is_refused(prepared, name, precision):
         if name in ("screen", "conditional_w1ot"):
             getattr(rt.tl, name)(adata, SOURCE, precision=precision, **QUICK)
         else:
-            getattr(rt.tl, name)(adata, SOURCE, TARGET, precision=precision, **QUICK)
+            getattr(rt.tl, name)(adata, SOURCE, TARGET, precision=precision, **WITHOUT_FOLDS)
     assert name not in adata.uns
 
 
 @pytest.mark.parametrize("precision", [32, "32-true"])
 def test_single_precision_may_be_named(prepared, expected, precision):
     adata = prepared.copy()
-    rt.tl.w1ot(adata, SOURCE, TARGET, precision=precision, **QUICK)
+    rt.tl.w1ot(adata, SOURCE, TARGET, precision=precision, **WITHOUT_FOLDS)
     np.testing.assert_array_equal(adata.layers["w1ot"], expected("w1ot")["w1ot"])

@@ -45,16 +45,18 @@ def test_a_plus_that_joins_nothing_is_a_letter():
 
 
 @pytest.mark.parametrize("name", ["A+", "+A", "A++B", "Ca2+", "A + ", "/", "a.b", "é", "a b"])
-def test_perturbations_of_any_name_are_fitted_and_written(cells, quick, name, tmp_path):
+def test_perturbations_of_any_name_are_fitted_and_written(
+    cells, quick, quick_conditional, name, tmp_path
+):
     labels = np.where(cells.obs["perturbation"] == SOURCE, SOURCE, name)
     cells.obs["perturbation"] = pd.Categorical(labels)
-    conditional = rt.tl.conditional_w1ot(cells, SOURCE, target_key=name, **quick)
+    conditional = rt.tl.conditional_w1ot(cells, SOURCE, target_key=name, **quick_conditional)
     found = conditional.predict(cells[:3].copy(), name).to_df()
     assert np.isfinite(found).all(axis=None)
     conditional.save(tmp_path / "conditional")
     again = rt.model.ConditionalW1OT.load(tmp_path / "conditional")
     pd.testing.assert_frame_equal(again.predict(cells[:3].copy(), name).to_df(), found)
-    screen = rt.tl.screen(cells, SOURCE, fdr=None, n_folds=1, **quick)
+    screen = rt.tl.screen(cells, SOURCE, fdr=None, **quick)
     assert list(screen) == [name]
     screen.save(tmp_path / "screen")
     loaded = rt.model.Screen.load(tmp_path / "screen")
@@ -71,7 +73,7 @@ def test_perturbations_of_any_name_are_fitted_and_written(cells, quick, name, tm
 
 @pytest.mark.parametrize("verb", ["cpa", "biolord", "conditional_w1ot", "w1ot", "screen"])
 @pytest.mark.parametrize("argument", ["covariate_keys", "dose_key", "strata_key", "weights_key"])
-def test_one_column_has_one_meaning(cells, quick, verb, argument):
+def test_one_column_has_one_meaning(cells, quick_conditional, verb, argument):
     function = getattr(rt.tl, verb)
     of_one = ("cpa", "biolord", "w1ot")
     if argument not in inspect.signature(function).parameters:
@@ -80,7 +82,9 @@ def test_one_column_has_one_meaning(cells, quick, verb, argument):
         return
     value = ["perturbation"] if argument == "covariate_keys" else "perturbation"
     with pytest.raises(ValueError, match="perturbation"):
-        function(cells, SOURCE, *[TARGET] * (verb in of_one), **{argument: value}, **quick)
+        function(
+            cells, SOURCE, *[TARGET] * (verb in of_one), **{argument: value}, **quick_conditional
+        )
     assert verb not in cells.uns
 
 

@@ -8,6 +8,7 @@ import pytest
 import rayot as rt
 
 QUICK = {"max_steps": 5, "show_progress_bar": False}
+WITHOUT_FOLDS = {**QUICK, "n_folds": 1}
 READ = {"h5ad": ad.read_h5ad, "zarr": ad.read_zarr}
 
 
@@ -25,7 +26,9 @@ OF_A_PAIR = {
 OF_A_SCREEN = {
     "figure": lambda adata: rt.pl.screen(adata, show=False),
     "similarity": lambda adata: rt.tl.similarity(adata),
-    "a screen": lambda adata: rt.tl.screen(adata, "control", key_added="again", **QUICK).table,
+    "a screen": lambda adata: (
+        rt.tl.screen(adata, "control", key_added="again", **WITHOUT_FOLDS).table
+    ),
     "a fit": lambda adata: predicted(
         rt.tl.conditional_w1ot,
         adata,
@@ -45,8 +48,8 @@ def predicted(verb, adata, *conditions, of=None, **options):
 def fitted():
     adata = rt.datasets.simulated(150, 40)
     rt.pp.split(adata, stratify="cell_type")
-    rt.tl.w1ot(adata, "control", "perturbed", n_seeds=2, strata_key="cell_type", **QUICK)
-    rt.tl.scgen(adata, "control", "perturbed", **QUICK)
+    rt.tl.w1ot(adata, "control", "perturbed", n_seeds=2, strata_key="cell_type", **WITHOUT_FOLDS)
+    rt.tl.scgen(adata, "control", "perturbed", **WITHOUT_FOLDS)
     rt.tl.mean_shift(adata, "control", "perturbed")
     return adata
 
@@ -55,7 +58,7 @@ def fitted():
 def screened():
     adata = rt.datasets.simulated_screen(4, n_cells=60, n_genes=30, doses=[1.0, 10.0])
     rt.pp.split(adata)
-    rt.tl.screen(adata, "control", **QUICK)
+    rt.tl.screen(adata, "control", **WITHOUT_FOLDS)
     rt.tl.conditional_w1ot(adata, "control", dose_key="dose", **QUICK)
     return adata
 

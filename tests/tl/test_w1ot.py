@@ -150,10 +150,10 @@ def test_copy_leaves_the_original_alone_and_warns(cells, quick):
     assert "w1ot" in cells.layers
 
 
-def test_verbs_of_many_conditions_warn_of_copy_too(cells, quick):
+def test_verbs_of_many_conditions_warn_of_copy_too(cells, quick_conditional):
     for fit in (rt.tl.screen, rt.tl.conditional_w1ot):
         with pytest.warns(FutureWarning, match="copy= will be removed"):
-            model = fit(cells, SOURCE, copy=True, **quick)
+            model = fit(cells, SOURCE, copy=True, **quick_conditional)
         assert set(model.adata.uns) - set(cells.uns)
 
 

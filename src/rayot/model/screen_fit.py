@@ -175,7 +175,7 @@ def fit_chunks(
     done: list[tuple[list[str], FittedChunk]] = []
 
     def calls() -> Iterator[Any]:
-        announced = False
+        is_first = True
         for chunk in chunks:
             of_chunk = None
             if p_values is not None:
@@ -190,13 +190,13 @@ def fit_chunks(
                     raise FileExistsError(refusal)
                 inner = str(folder / f"running-{digest}")
                 options = replace(chunk.options, checkpoint_dir=inner, resume=resume, lock=False)
-            if not announced:
+            if is_first:
                 n_done = sum(len(names) for names, _ in done)
                 _announce(chunk, of_chunk, (bar.total or 0) - n_done, n_jobs, bar)
-                announced = True
             if folder is not None:
                 chunk = replace(chunk, options=options)
-            yield joblib.delayed(_named)(chunk, of_chunk)
+            yield joblib.delayed(_named)(chunk, of_chunk, is_first)
+            is_first = False
 
     for names, fitted in _as_they_end(calls(), n_jobs):
         if folder is not None:
@@ -258,11 +258,14 @@ def _as_they_end(calls: Iterator[Any], n_jobs: int | None) -> Iterator[Any]:
         yield from parallel(calls)
 
 
-def _named(chunk: Chunk, p_values: Sequence[float] | None) -> tuple[list[str], FittedChunk]:
-    fitted = fit_chunk(chunk, p_values)
-    # Trainer and module hold each other, and memory would grow until Python happens to look.
-    gc.collect()
-    return chunk.names, fitted
+def _named(
+    chunk: Chunk, p_values: Sequence[float] | None, is_first: bool
+) -> tuple[list[str], FittedChunk]:
+    if not is_first:
+        # Trainer and module of the chunk before hold each other, and memory would grow until Python
+        # happens to look.
+        gc.collect()
+    return chunk.names, fit_chunk(chunk, p_values)
 
 
 def _remove(folder: Path) -> None:

@@ -122,6 +122,9 @@ def cross_fit(
     settings = replace(stack.settings, batch_size=min(stack.settings.batch_size, BATCH))
     names = stack.names
     for number, problems in enumerate(stacks, 1):
+        if number > 1:
+            # Trainer and module hold each other, and the networks of the stack before.
+            gc.collect()
         owners = [problem for problem in problems for _ in range(counts[problem])]
         of_stack = [f"{names[p]}, fold {k + 1}" for p in problems for k in range(counts[p])]
         outside, inside = _divided(names, problems, counts, (source, target), stack.seed)
@@ -171,13 +174,8 @@ def fit_folds(
     if settings.standardise or maps.basis is not None:
         standardise(maps, *outside)
     phases = phases_of(maps, outside, inside, options)
-    try:
-        folds = fit_phases(maps, phases, outside, inside, folder, options, bar)
-        return folds, failures_of(phases)
-    finally:
-        del phases
-        # Trainer and module hold each other and the cells on the device.
-        gc.collect()
+    folds = fit_phases(maps, phases, outside, inside, folder, options, bar)
+    return folds, failures_of(phases)
 
 
 def _divided(

@@ -78,6 +78,8 @@ def fit_phases(
         validation = phases[-1].validation
     # Cells themselves need not come back from the device.
     apart = [side.on("cpu", cells) for side, cells in zip(validation, stores, strict=True)]
+    for phase in phases:
+        phase.let_go()
     return Fold.stack(stack, *apart)
 
 

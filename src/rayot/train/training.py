@@ -286,6 +286,10 @@ class Training(pl.LightningModule):
     def on_fit_end(self) -> None:
         """Let go of what only this phase needs."""
         del self.stores, self.held_out
+
+    def let_go(self) -> None:
+        """Forget the cells on the device: trainer and module hold each other until Python looks."""
+        del self.source, self.target, self.validation
         self.phase.end()
 
     def on_save_checkpoint(self, checkpoint: dict) -> None:

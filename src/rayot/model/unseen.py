@@ -70,8 +70,8 @@ class UnseenStrata:
         p_value = float(fitted.diagnostics[0]["p_value"])
         figures, of_strata = diagnostics_left_out(left_out.folds, p_value, labels)
         names = [problems.strata[number] for number in left_out.strata]
-        for number, figures in zip(left_out.strata, of_strata, strict=True):
-            figures["distance"] = np.nan if between is None else between(number)
+        for number, of_stratum in zip(left_out.strata, of_strata, strict=True):
+            of_stratum["distance"] = np.nan if between is None else between(number)
         by_name = dict(zip(names, of_strata, strict=True))
         word, reason = _word(figures, by_name, NEXT[problems.mode])
         if left_out.failure:

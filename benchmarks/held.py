@@ -29,10 +29,18 @@ class Held:
     """Held-out cells as arrays, with their strata; ``group`` is the column that holds these.
 
     Observed treated cells come in halves: ``observed``, a row of its own, and ``reference``, which
-    all rows are compared with. Of control cells as many are predicted, so that sizes agree.
+    all rows are compared with. Of control cells as many are predicted, so that sizes agree: of test
+    cells, or of those that ``predicted`` marks.
     """
 
-    def __init__(self, adata: AnnData, target: str, group: str | None, seed: int) -> None:
+    def __init__(
+        self,
+        adata: AnnData,
+        target: str,
+        group: str | None,
+        seed: int,
+        predicted: np.ndarray | None = None,
+    ) -> None:
         names = np.asarray(adata.obs["perturbation"].astype(str))
         is_test = np.asarray(adata.obs["split"] == "test")
         self.adata, self.group = adata, group
@@ -41,9 +49,10 @@ class Held:
         rng = np.random.default_rng(seed)
         halves = rng.permutation(np.flatnonzero(is_test & (names == target)))
         self.observed, self.reference = halves[::2], halves[1::2]
-        source = rng.permutation(np.flatnonzero(is_test & (names == "control")))
+        is_source = is_test if predicted is None else predicted
+        source = rng.permutation(np.flatnonzero(is_source & (names == "control")))
         self.source = np.sort(source[: len(self.observed)])
-        self.spare = rng.permutation(np.flatnonzero(~is_test & (names == "control")))
+        self.spare = rng.permutation(np.flatnonzero(~is_source & (names == "control")))
         self.strata = np.asarray(adata.obs[group].astype(str)) if group else np.full(len(names), "")
 
     def genes(self, rows: np.ndarray, layer: str | None = None) -> np.ndarray:

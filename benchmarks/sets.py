@@ -43,17 +43,13 @@ def prepare(
 ) -> AnnData:
     """Cells of one set: ``obs["split"]``, and ``obsm["X_pca"]`` where the space is ``"pca"``.
 
-    ``unseen`` holds a group out, control cells too, but for half of them ``with_controls``.
+    ``unseen`` holds a group out, control cells too but for ``with_controls``.
     ``inner`` splits the training cells again and drops the test cells: what settings are chosen on.
     """
     of = SETS[name]
     adata = getattr(rt.datasets, of.loader)()
     adata = adata[adata.obs["perturbation"].isin(["control", of.target])].copy()
-    split(adata, of, seed, unseen)
-    if with_controls:
-        of_group = (adata.obs[of.group] == unseen) & (adata.obs["perturbation"] == "control")
-        rows = np.random.default_rng(seed).permutation(np.flatnonzero(of_group))
-        adata.obs.iloc[rows[::2], adata.obs.columns.get_loc("split")] = "train"
+    split(adata, of, seed, unseen, with_controls)
     if inner:
         adata = adata[adata.obs["split"] == "train"].copy()
         split(adata, of, seed + 100, "")
@@ -75,8 +71,9 @@ def embed(adata: AnnData) -> None:
     adata.obsm["X_pca"] = np.asarray(adata.X @ loadings - mean @ loadings, dtype=np.float32)
 
 
-def split(adata: AnnData, of: Set, seed: int, unseen: str) -> None:
+def split(adata: AnnData, of: Set, seed: int, unseen: str, with_controls: bool = False) -> None:
     if unseen:
-        rt.pp.split(adata, holdout={of.group: [unseen]})
+        control = "control" if with_controls else None
+        rt.pp.split(adata, holdout={of.group: [unseen]}, control=control)
     else:
         rt.pp.split(adata, stratify=of.group, seed=seed)

@@ -23,7 +23,7 @@ def nothing_is_loaded(monkeypatch):
     monkeypatch.setattr(cli, "_load", refuse)
 
 
-@pytest.mark.parametrize("data", ["moons", "pbmc_perturbed"])
+@pytest.mark.parametrize("data", ["moons", pytest.param("pbmc_perturbed", marks=pytest.mark.slow)])
 def test_the_demonstration_leaves_cells_scores_model_and_figures(tmp_path, capsys, data):
     arguments = ["demo", "--data", data, "--out", str(tmp_path / "demo"), "--max-steps", "3"]
     assert main(arguments) == 0

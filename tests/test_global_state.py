@@ -120,7 +120,8 @@ def test_checkpoints_are_written_without_a_remark_for_each(fitted, tmp_path, cap
             TARGET,
             checkpoint_dir=tmp_path,
             checkpoint_every=100,
-            **{**QUICK, "max_steps": 500},
+            n_seeds=1,
+            **{**WITHOUT_FOLDS, "max_steps": 300},
         )
     said = [str(each.message) for each in caught] + caplog.messages + [*capfd.readouterr()]
     assert not any("weights_only" in each for each in said)

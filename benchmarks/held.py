@@ -30,7 +30,7 @@ class Held:
 
     Observed treated cells come in halves: ``observed``, a row of its own, and ``reference``, which
     all rows are compared with. Of control cells as many are predicted, so that sizes agree: of test
-    cells, or of those that ``predicted`` marks.
+    cells, or of those that ``is_source`` marks.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Held:
         target: str,
         group: str | None,
         seed: int,
-        predicted: np.ndarray | None = None,
+        is_source: np.ndarray | None = None,
     ) -> None:
         names = np.asarray(adata.obs["perturbation"].astype(str))
         is_test = np.asarray(adata.obs["split"] == "test")
@@ -49,7 +49,7 @@ class Held:
         rng = np.random.default_rng(seed)
         halves = rng.permutation(np.flatnonzero(is_test & (names == target)))
         self.observed, self.reference = halves[::2], halves[1::2]
-        is_source = is_test if predicted is None else predicted
+        is_source = is_test if is_source is None else is_source
         source = rng.permutation(np.flatnonzero(is_source & (names == "control")))
         self.source = np.sort(source[: len(self.observed)])
         self.spare = rng.permutation(np.flatnonzero(~is_source & (names == "control")))

@@ -60,7 +60,11 @@ def fit(name, adata, path):
         getattr(rt.tl, name)(adata, SOURCE, checkpoint_dir=path / "checkpoints", **QUICK)
     else:
         getattr(rt.tl, name)(
-            adata, SOURCE, TARGET, checkpoint_dir=path / "checkpoints", **WITHOUT_FOLDS
+            adata,
+            SOURCE,
+            TARGET,
+            checkpoint_dir=path / "checkpoints",
+            **(QUICK if name == "w1ot" else WITHOUT_FOLDS),
         )
 
 

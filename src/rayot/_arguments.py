@@ -132,8 +132,8 @@ def texts(name: str, value: object) -> list[str]:
         return [text(name, value)]
     if isinstance(value, Iterable) and not isinstance(value, Mapping | bytes):
         names = list(value)
-        if all(isinstance(name, str) for name in names):
-            return [str(name) for name in names]
+        if all(isinstance(element, str) for element in names):
+            return [str(element) for element in names]
     raise refused(name, "a list of texts", value)
 
 

@@ -49,6 +49,15 @@ def test_the_way_back_of_w2ot_undoes_its_map(cells, quick):
     assert (model.source_key, model.target_key) == (SOURCE, TARGET)
 
 
+@pytest.mark.parametrize("name", ["biolord", "cpa", "genot", "otcfm", "scgen", "w2ot"])
+def test_a_finished_fit_is_read_back_without_training(name, cells, quick, tmp_path):
+    first = fit(name, cells, quick, checkpoint_dir=tmp_path)
+    written = cells.layers[name].copy()
+    second = fit(name, cells, quick, checkpoint_dir=tmp_path)
+    np.testing.assert_array_equal(cells.layers[name], written)
+    assert first.history.keys() == second.history.keys()
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_strata_and_ensembles(name, cells, quick):
     cells.obs["patient"] = np.resize(["a", "b"], cells.n_obs)

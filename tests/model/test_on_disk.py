@@ -77,7 +77,7 @@ def test_source_cells_are_read_twice_and_target_cells_once(cells, quick, use_rep
     expression = DataSpec.expression
 
     def counted(spec, adata, rows):
-        if adata.n_obs == cells.n_obs:
+        if adata.n_obs == cells.n_obs and len(rows) > 20:
             np.add.at(n_reads, rows, 1)
         return expression(spec, adata, rows)
 
@@ -86,10 +86,9 @@ def test_source_cells_are_read_twice_and_target_cells_once(cells, quick, use_rep
     rt.tl.w1ot(cells, SOURCE, TARGET, use_rep=use_rep, **options)
     source = (cells.obs["perturbation"] == SOURCE).to_numpy()
     held_out = (cells.obs["split"] != "train").to_numpy()
-    assert np.median(n_reads[source]) == 2
-    assert np.median(n_reads[~source & ~held_out]) == 1
-    assert n_reads[~source & held_out].sum() == 0
-    assert n_reads.sum() - 2 * source.sum() - (~source & ~held_out).sum() < 60
+    assert (n_reads[source] == 2).all()
+    assert (n_reads[~source & ~held_out] == 1).all()
+    assert (n_reads[~source & held_out] == 0).all()
 
 
 @pytest.mark.parametrize("zarr_format", [2, 3])

@@ -55,12 +55,13 @@ def fit(name, adata):
     if name == "conditional_w1ot":
         return rt.tl.conditional_w1ot(adata, SOURCE, target_key=TARGET, **QUICK)
     if name == "screen":
-        return rt.tl.screen(adata, SOURCE, fdr=None, **WITHOUT_FOLDS)
+        return rt.tl.screen(adata, SOURCE, fdr=None, **QUICK)
     if name == "autoencoder":
         return rt.pp.autoencoder(
             adata, n_latent=3, hidden=(8,), max_steps=100, show_progress_bar=False
         )
-    return getattr(rt.tl, name)(adata, SOURCE, TARGET, **WITHOUT_FOLDS)
+    options = QUICK if name == "w1ot" else WITHOUT_FOLDS
+    return getattr(rt.tl, name)(adata, SOURCE, TARGET, **options)
 
 
 def results(name, adata):

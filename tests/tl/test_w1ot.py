@@ -251,19 +251,36 @@ def test_too_few_training_cells_are_counted(cells, quick):
 @pytest.mark.parametrize(
     ("split", "condition"), [("train", SOURCE), ("train", TARGET), ("test", SOURCE)]
 )
+@pytest.mark.parametrize("value", [np.nan, np.inf])
 @pytest.mark.parametrize("kind", ["dense", "sparse"])
-def test_values_that_are_not_finite(cells, quick, split, condition, kind, use_rep, monkeypatch):
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_values_that_are_not_finite(
+    cells, quick, split, condition, value, kind, use_rep, monkeypatch
+):
     if use_rep == "coordinates":
         monkeypatch.setattr("rayot.model.components.DENSE_ELEMENTS", 100)
         quick, use_rep = quick | {"plan_kwargs": {"n_components": 10}}, None
     values = cells.X.toarray()
     row = np.nonzero((cells.obs["split"] == split) & (cells.obs["perturbation"] == condition))[0][3]
-    values[row, 4] = np.nan
+    values[row, 4] = value
     cells.X = values if kind == "dense" else sparse.csr_matrix(values)
     before = snapshot(cells)
     with pytest.raises(ValueError, match=rf"1 NaN or infinite values.*{cells.var_names[4]!r}"):
         rt.tl.w1ot(cells, SOURCE, TARGET, use_rep=use_rep, **quick)
     unchanged(before, cells)
+
+
+def test_all_values_that_are_not_finite_are_counted(cells, quick):
+    """Wherever they are found first: of cells to transport, of a sample, or of training cells."""
+    values = cells.X.toarray()
+    rows = np.flatnonzero(cells.obs["perturbation"] == SOURCE)
+    assert cells.obs["split"].iloc[rows].nunique() == 2
+    values[rows, 7] = np.nan
+    values[rows[0], 3] = np.nan
+    cells.X = values
+    for use_rep in (None, "X_pca"):
+        with pytest.raises(ValueError, match=f"{len(rows) + 1} NaN.*first in 'gene_3'"):
+            rt.tl.w1ot(cells, SOURCE, TARGET, use_rep=use_rep, **quick)
 
 
 def test_integers_are_taken_if_they_are_allowed(cells, quick):

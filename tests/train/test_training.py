@@ -167,11 +167,13 @@ class Stop(pl.Callback):
     [
         *(("paper", *where) for where in BLOCKS),
         *(("fast", *where) for where in BLOCKS),
+        ("fast", "ray 1 potential", 2),
         ("adversarial", "ray 1 step", 1),
     ],
 )
 def test_an_interrupted_fit_resumes_bit_for_bit(tmp_path, preset, phase, block):
-    settings = W1Settings.from_preset(preset, **QUICK)
+    steps = {"potential_steps": 300, "step_steps": 300} if preset == "fast" else {}
+    settings = W1Settings.from_preset(preset, **(QUICK | steps))
     plain, expected = fit(settings)
     folder = tmp_path / "run"
     options = {"progress": False, "checkpoint_dir": folder, "checkpoint_every": 100}
@@ -187,8 +189,9 @@ def test_an_interrupted_fit_resumes_bit_for_bit(tmp_path, preset, phase, block):
             assert np.array_equal(values, found.history[name][column]), (name, column)
 
 
-def test_a_finished_fit_is_read_back_without_training(tmp_path):
-    settings = W1Settings.from_preset("fast", **QUICK)
+@pytest.mark.parametrize("preset", ["fast", "adversarial"])
+def test_a_finished_fit_is_read_back_without_training(tmp_path, preset):
+    settings = W1Settings.from_preset(preset, **QUICK)
     options = TrainingOptions(progress=False, checkpoint_dir=tmp_path)
     first, _ = fit(settings, options=options)
     trained = []

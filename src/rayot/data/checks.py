@@ -1,4 +1,4 @@
-"""What is checked before anything is computed, each failure one sentence."""
+"""What is checked of cells, each failure one sentence."""
 
 from __future__ import annotations
 
@@ -194,6 +194,10 @@ def enough_cells(n_cells: int, what: str) -> None:
         )
 
 
+class NotFinite(ValueError):
+    """Raised where values cannot be computed with."""
+
+
 class Finite:
     """Looks at blocks of rows for values that cannot be computed with.
 
@@ -227,14 +231,14 @@ class Finite:
             self._largest = max(self._largest, float(values.max()), -float(values.min()))
 
     def check(self) -> None:
-        """Raise a ValueError if a block had such values."""
+        """Raise :class:`NotFinite` if a block had such values."""
         if self._n_bad:
-            raise ValueError(
+            raise NotFinite(
                 f"{self.where} has {self._n_bad} NaN or infinite values, the first in "
                 f"{self.names[self._first]!r}; remove or impute them."
             )
         if self._largest and not SMALLEST_SCALE <= self._largest <= LARGEST_SCALE:
-            raise ValueError(
+            raise NotFinite(
                 f"{self.where} has values of at most {self._largest:.3g} in size, whose squares "
                 "single precision does not hold; give them in a unit that makes them about 1."
             )
@@ -243,7 +247,7 @@ class Finite:
 def finite(
     blocks: Iterable[np.ndarray | sparse.csr_matrix], names: Sequence[str], where: str
 ) -> None:
-    """Raise a ValueError if blocks of rows have values that cannot be computed with.
+    """Raise :class:`NotFinite` if blocks of rows have values that cannot be computed with.
 
     Parameters
     ----------

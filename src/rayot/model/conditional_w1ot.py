@@ -37,11 +37,10 @@ from rayot.model.life_cycle import LOADED, words_of
 from rayot.model.moves import Moves, moves_of
 from rayot.model.problems import Problems, check_count
 from rayot.model.stack_model import SAVED, Fitted, StackModel
-from rayot.model.training_cells import training_cells
+from rayot.model.training_cells import checked_expression, training_cells
 from rayot.model.training_sample import may_calibrate
 from rayot.model.w1ot import W1OT
 from rayot.representation import Representation, representation_of
-from rayot.representation.resolve import has_decoder
 from rayot.solvers import ConditionalMap, ConditionalW1Settings, Settings, W1Map, worst
 from rayot.solvers.report import Report
 from rayot.train import TRAINING, TrainingKeywords, TrainingOptions, train_conditional
@@ -169,29 +168,26 @@ class ConditionalW1OT(StackModel):
         groups: dict[Condition, tuple[np.ndarray, np.ndarray]],
         conditions: Conditions,
     ) -> None:
-        """Take the training cells out of an AnnData, once all of them are checked."""
+        """Take the training cells out of an AnnData, and check them."""
         n_cells = [len(target) for _, target in groups.values()]
-        rows = np.unique(np.concatenate([rows for pair in groups.values() for rows in pair]))
+        rows = np.unique(np.concatenate([side for pair in groups.values() for side in pair]))
         with unchanged(cells):
-            # As a fit of a pair does.
-            in_pass = representation is None and has_decoder(cells, data.use_rep)
-            if in_pass:
-                data.check_counts(cells, rows)
-            data = data.with_scale_of(cells, rows)
-            representation = representation_of(cells, data, rows, representation)
-            if not in_pass:
-                check_cells(representation, cells, rows, data=data)
-            self._describe(data, representation, conditions, list(groups), n_cells)
-            taken = training_cells(
-                cells,
-                [list(pair) for pair in groups.values()],
-                self.problems,
-                partial(encoded, representation, data=data),
-                None,
-                self.settings,
-                self.seed,
-                unchecked=data if in_pass else None,
-            )
+            with checked_expression(cells, data, rows, rows, representation) as unchecked:
+                data = data.with_scale_of(cells, rows)
+                representation = representation_of(cells, data, rows, representation)
+                if unchecked is None:
+                    check_cells(representation, cells, rows, data=data)
+                self._describe(data, representation, conditions, list(groups), n_cells)
+                taken = training_cells(
+                    cells,
+                    [list(pair) for pair in groups.values()],
+                    self.problems,
+                    partial(encoded, representation, data=data),
+                    None,
+                    self.settings,
+                    self.seed,
+                    unchecked=unchecked,
+                )
             if may_calibrate(self.settings.decode, taken.nonnegative, representation):
                 sample = CellsOfPerturbations(
                     cells, data, representation, by_exposure(groups), self.seed
@@ -460,9 +456,9 @@ class ConditionalW1OT(StackModel):
         """Those of training in which cells were exposed to the same."""
         parts, dose = self._parts(condition), condition.dose
         return [
-            condition
-            for condition in self.training_conditions
-            if condition.dose == dose and self._parts(condition) == parts
+            seen
+            for seen in self.training_conditions
+            if seen.dose == dose and self._parts(seen) == parts
         ]
 
     def _uncalibrated(self, exposure: Condition) -> W1OT:

@@ -29,12 +29,11 @@ from rayot.model.life_cycle import LOADED
 from rayot.model.methods import class_of
 from rayot.model.problems import Problems, check_count, problems_of
 from rayot.model.stack_model import SAVED, Fitted
-from rayot.model.training_cells import training_cells
+from rayot.model.training_cells import checked_expression, training_cells
 from rayot.model.training_distance import TrainingDistance
 from rayot.model.training_sample import TrainingSample, may_calibrate
 from rayot.model.unseen import UnseenStrata
 from rayot.representation import Representation, representation_of
-from rayot.representation.resolve import has_decoder
 from rayot.solvers import Attributes, Settings, Stack
 from rayot.train import TrainingOptions
 
@@ -132,7 +131,7 @@ class Method(FittedMap):
         of_strata: Callable[[tuple[str, ...]], Problems],
         small_strata: str,
     ) -> None:
-        """Take the training cells out of an AnnData, once all of them are checked.
+        """Take the training cells out of an AnnData, and check them and those to transport.
 
         Parameters
         ----------
@@ -158,32 +157,28 @@ class Method(FittedMap):
         training = np.concatenate([rows for group in groups for rows in group])
         others = self._further_rows(cells, data, by_condition)
         # Every cell that will be fitted or transported.
-        rows = np.union1d(np.concatenate([training, others]), data.rows(cells, self.source_key))
+        fitted = np.concatenate([training, others])
+        rows = np.union1d(fitted, data.rows(cells, self.source_key))
         with unchanged(cells):
-            # Training cells are checked in the one pass that takes them; other spaces may fail on
-            # cells that cannot be computed with, so these are checked before.
-            in_pass = representation is None and has_decoder(cells, data.use_rep)
-            if in_pass:
-                data.check_counts(cells, rows)
-                data.check_finite(cells, np.setdiff1d(rows, np.concatenate([training, others])))
-            data = data.with_scale_of(cells, training)
-            representation = representation_of(cells, data, training, representation)
-            self.settings = self._adapted(self.settings, representation)
-            self._describe(data, representation, problems)
-            if not in_pass:
-                self._check_cells(cells, rows)
-            taken = training_cells(
-                cells,
-                groups,
-                problems,
-                self._encode,
-                data.weights_key,
-                self.settings,
-                self.seed,
-                others=others,
-                attributes_of=self._attributes_in_training,
-                unchecked=data if in_pass else None,
-            )
+            with checked_expression(cells, data, rows, fitted, representation) as unchecked:
+                data = data.with_scale_of(cells, training)
+                representation = representation_of(cells, data, training, representation)
+                self.settings = self._adapted(self.settings, representation)
+                self._describe(data, representation, problems)
+                if unchecked is None:
+                    self._check_cells(cells, rows)
+                taken = training_cells(
+                    cells,
+                    groups,
+                    problems,
+                    self._encode,
+                    data.weights_key,
+                    self.settings,
+                    self.seed,
+                    others=others,
+                    attributes_of=self._attributes_in_training,
+                    unchecked=unchecked,
+                )
             self.training_distance = TrainingDistance.of(
                 [group[0] for group in groups],
                 lambda rows: dense(self._encode(cells, rows)[0]),
@@ -194,7 +189,7 @@ class Method(FittedMap):
                 self._sample = sample if sample.calibrates(self.settings.decode) else None
         self._sides, self._labels = (taken.source, taken.target), taken.labels
         self._components = taken.components
-        self.training_cells = names_kept(cells, np.concatenate([training, others]))
+        self.training_cells = names_kept(cells, fitted)
         self.data = replace(data, nonnegative=taken.nonnegative)
 
     def _describe(self, data: DataSpec, representation: Representation, problems: Problems) -> None:

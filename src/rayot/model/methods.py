@@ -54,5 +54,5 @@ def stack_of(name: str) -> type[Stack]:
 
 def verb_of(kind: type) -> str:
     """Name of the verb of a class, or of the first of its parents that has one."""
-    names = {path: name for name, path in METHODS.items()}
+    names = {of_class: name for name, of_class in METHODS.items()}
     return next(names[base.__name__] for base in kind.__mro__ if base.__name__ in names)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,8 @@ from rayot.data.strata import weights_of
 from rayot.model.components import Components, in_components
 from rayot.model.encoding import Block, Encode, held
 from rayot.model.problems import Problems
+from rayot.representation import Representation
+from rayot.representation.resolve import has_decoder
 from rayot.solvers import Attributes, Population, Settings
 
 
@@ -42,6 +45,54 @@ class TrainingCells:
     labels: torch.Tensor | None
     nonnegative: bool
     components: Components | None
+
+
+@contextmanager
+def checked_expression(
+    adata: AnnData,
+    data: DataSpec,
+    rows: np.ndarray,
+    training: np.ndarray,
+    passed: Representation | None,
+) -> Iterator[DataSpec | None]:
+    """Check expression, that of training cells in the one pass which :func:`training_cells` makes.
+
+    Spaces that an AnnData does not hold may fail on cells that cannot be computed with; these have
+    to be checked before.
+
+    Parameters
+    ----------
+    adata, data
+        Where the expression is.
+    rows
+        Cells that will be fitted or transported.
+    training
+        Those that will be fitted.
+    passed
+        A representation that is no entry of the AnnData.
+
+    Yields
+    ------
+    What :func:`training_cells` takes as ``unchecked``; None where all have to be checked yet.
+
+    Raises
+    ------
+    ValueError
+        If the expression is raw counts, or has values that cannot be computed with.
+    """
+    if passed is not None or not has_decoder(adata, data.use_rep):
+        yield None
+        return
+    data.check_counts(adata, rows)
+    try:
+        # What the values are multiplied by says nothing new of those that are infinite.
+        with np.errstate(invalid="ignore", over="ignore"):
+            data.check_finite(adata, np.setdiff1d(rows, training))
+            yield data
+    except checks.NotFinite:
+        # The sentence counts all of them.
+        data.check_finite(adata, rows)
+        raise
 
 
 def training_cells(
@@ -80,7 +131,7 @@ def training_cells(
     attributes_of
         Attributes of cells, where the method asks for them.
     unchecked
-        Says where the expression is, if it still has to be checked.
+        Says where the expression is, if it still has to be checked; of :func:`checked_expression`.
 
     Raises
     ------

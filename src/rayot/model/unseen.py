@@ -182,9 +182,9 @@ def _word(figures: Report, strata: dict[str, Report], advice: str) -> tuple[str,
         return word, said
     # A stratum without an effect has nothing to be left.
     share = {
-        n: figures["share_left"]
-        for n, figures in strata.items()
-        if np.isfinite(figures["share_left"])
+        name: of_stratum["share_left"]
+        for name, of_stratum in strata.items()
+        if np.isfinite(of_stratum["share_left"])
     }
     worst = max(share, key=lambda name: share[name], default=None)
     if worst is None:

@@ -63,7 +63,7 @@ class ConvexNetwork(nn.Module):
             return nn.Parameter(drawn.detach().abs()) if positive else drawn
 
         self.direct = nn.ParameterList(weights(n_features, n_out, positive) for n_out in sizes)
-        self.convex = nn.ParameterList(weights(*size, True) for size in pairwise(sizes))
+        self.convex = nn.ParameterList(weights(*shape, True) for shape in pairwise(sizes))
         self.bias = nn.ParameterList(
             nn.Parameter(torch.zeros(len(generators), 1, n_out, dtype=torch.float32))
             for n_out in sizes[:-1]

@@ -88,8 +88,8 @@ class Codes(nn.Module):
     def start(self, n_cells: int, generators: Sequence[torch.Generator], scale: float) -> None:
         """Draw codes of so many cells, normal with this standard deviation."""
         drawn = [
-            torch.randn(n_cells, self.n_latent, generator=draw, dtype=torch.float32)
-            for draw in generators
+            torch.randn(n_cells, self.n_latent, generator=stream, dtype=torch.float32)
+            for stream in generators
         ]
         self.values = nn.Parameter(scale * torch.stack(drawn))
 
@@ -204,8 +204,8 @@ class LatentOptimisation(JointPhase):
         codes = stack.codes(rows)
         noise = torch.stack(
             [
-                torch.randn(codes.shape[1:], generator=draw, dtype=torch.float32)
-                for draw in batch.draws
+                torch.randn(codes.shape[1:], generator=stream, dtype=torch.float32)
+                for stream in batch.draws
             ]
         )
         noisy = codes + settings.noise * noise.to(codes.device)

@@ -292,9 +292,9 @@ def _floor(side: _Side) -> float:
         half = cells.shape[1] // 2
         if half < 2:
             continue
-        pairs = (slice(0, half), slice(half, None))
-        shares = [None if weights is None else weights[:, pair] for pair in pairs]
-        floors.append(energy_distance(*(cells[:, pair] for pair in pairs), *shares))
+        parts = (slice(0, half), slice(half, None))
+        shares = [None if weights is None else weights[:, part] for part in parts]
+        floors.append(energy_distance(*(cells[:, part] for part in parts), *shares))
     return float(torch.cat(floors).mean()) if floors else float("nan")
 
 

@@ -81,7 +81,10 @@ def matching_loss(
 ) -> Tensor:
     """Mean squared error (P,) of the velocity at a random time of straight lines, per feature."""
     time = torch.stack(
-        [torch.rand(start.shape[1], 1, generator=draw, dtype=torch.float32) for draw in generators]
+        [
+            torch.rand(start.shape[1], 1, generator=stream, dtype=torch.float32)
+            for stream in generators
+        ]
     )
     time = time.to(start.device)
     predicted = velocity(time, torch.lerp(start, end, time), conditions)

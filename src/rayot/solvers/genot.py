@@ -200,7 +200,7 @@ class EntropicMatching(FlowMatching):
             self._coupled = first, second, plan
         self._steps += 1
         first, second, plan = self._coupled
-        repeated = [draw for draw in generators for _ in range(n_strata)]
+        repeated = [stream for stream in generators for _ in range(n_strata)]
         pairs = draw_pairs(plan, repeated, settings.n_targets)
         cells, ends = (
             side.gather(1, at[..., None].expand(-1, -1, side.shape[-1])).reshape(
@@ -210,8 +210,8 @@ class EntropicMatching(FlowMatching):
         )
         noise = torch.stack(
             [
-                torch.randn(ends.shape[1:], generator=draw, dtype=torch.float32)
-                for draw in generators
+                torch.randn(ends.shape[1:], generator=stream, dtype=torch.float32)
+                for stream in generators
             ]
         ).to(ends.device)
         loss = matching_loss(self.stack.velocity, noise, ends, generators, cells)

@@ -164,8 +164,8 @@ class Autoencoding(Phase):
         mean, log_variance = self.stack.posterior(cells)
         noise = torch.stack(
             [
-                torch.randn(mean.shape[1:], generator=draw, dtype=torch.float32)
-                for draw in batch.draws
+                torch.randn(mean.shape[1:], generator=stream, dtype=torch.float32)
+                for stream in batch.draws
             ]
         )
         codes = mean + (log_variance / 2).exp() * noise.to(mean.device)

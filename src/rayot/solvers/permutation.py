@@ -64,18 +64,18 @@ def permutation_test(
     limit = max(2, LIMIT // n_strata)
     rows = [side.rows.split(side.group_sizes.tolist()) for side in (source, target)]
     energies, p_values = [], []
-    for problem, draw in enumerate(generators):
+    for problem, stream in enumerate(generators):
         observed, permuted = (
             torch.zeros((), dtype=torch.float32),
             torch.zeros(n_permutations, dtype=torch.float32),
         )
         for group in range(problem * n_strata, (problem + 1) * n_strata):
             first, second = (
-                side[group][torch.randperm(len(side[group]), generator=draw)[:limit]]
+                side[group][torch.randperm(len(side[group]), generator=stream)[:limit]]
                 for side in rows
             )
             statistics = _statistics(
-                source.cells[first], target.cells[second], draw, n_permutations
+                source.cells[first], target.cells[second], stream, n_permutations
             )
             observed, permuted = observed + statistics[0], permuted + statistics[1:]
         energies.append(observed / n_strata)

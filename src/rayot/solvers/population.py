@@ -132,8 +132,8 @@ class Population:
         """
         uniform = torch.stack(
             [
-                torch.rand(self.n_strata, n, generator=draw, dtype=torch.float64)
-                for draw in generators
+                torch.rand(self.n_strata, n, generator=stream, dtype=torch.float64)
+                for stream in generators
             ]
         ).flatten(0, 1)
         offsets, sizes = self.offsets.to("cpu"), self.group_sizes.to("cpu")
@@ -161,7 +161,7 @@ class Population:
         assert self.weights is None, "Cells of some strata are drawn alike."
         shape = (*strata.shape[1:], n)
         uniform = torch.stack(
-            [torch.rand(shape, generator=draw, dtype=torch.float64) for draw in generators]
+            [torch.rand(shape, generator=stream, dtype=torch.float64) for stream in generators]
         )
         offsets, sizes = self.offsets.to("cpu"), self.group_sizes.to("cpu")
         groups = (strata + torch.arange(len(strata))[:, None, None] * self.n_strata)[..., None]

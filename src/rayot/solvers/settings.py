@@ -190,7 +190,7 @@ def _rates(name: str, value: Any) -> tuple[float, float]:  # noqa: ANN401
     """Adam's decay rates."""
     if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != 2:
         raise refused(name, "two numbers of at least 0 and below 1", value)
-    first, second = (number(name, bound, 0, 1, open_high=True) for bound in value)
+    first, second = (number(name, rate, 0, 1, open_high=True) for rate in value)
     return first, second
 
 

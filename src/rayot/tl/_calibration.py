@@ -226,7 +226,7 @@ def _points(
             )
         members = np.average(values[:, groups], axis=1, weights=sizes[groups])
         genes = _positions(means, cells.features, fitted.key)
-        variances = [cells.var(axis=0, ddof=1) / len(cells) for cells in (predicted, truth)]
+        variances = [side.var(axis=0, ddof=1) / len(side) for side in (predicted, truth)]
         parts.append(
             _Points(
                 error=predicted.mean(0) - truth.mean(0),
@@ -239,4 +239,4 @@ def _points(
         for name in ("error", "spread", "sampling")
     ]
     varies = np.hypot(joined[1], joined[2]) > 0
-    return _Points(*(genes[varies] for genes in joined))
+    return _Points(*(figure[varies] for figure in joined))

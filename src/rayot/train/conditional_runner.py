@@ -90,7 +90,7 @@ def train_conditional(
         of_each = maps.of_conditions(maps.conditions[0], names, maps.strengths)
         apart = Fold.stack(of_each, *(replace(side, n_strata=1) for side in validation))
         p_values = p_values.repeat(source.n_problems)
-        report = diagnostics([[report] for report in apart], p_values, labels, MATCH_TYPES)
+        report = diagnostics([[fold] for fold in apart], p_values, labels, MATCH_TYPES)
     for problem, message in failures_of(phases).items():
         for figures in report[problem * len(names) : (problem + 1) * len(names)]:
             figures.update({"certificate": "poor", "reason": message})

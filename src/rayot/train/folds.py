@@ -123,7 +123,7 @@ def cross_fit(
     names = stack.names
     for number, problems in enumerate(stacks, 1):
         if number > 1:
-            # Trainer and module hold each other, and the networks of the stack before.
+            # Trainer and module of the stack before hold each other, and its networks.
             gc.collect()
         owners = [problem for problem in problems for _ in range(counts[problem])]
         of_stack = [f"{names[p]}, fold {k + 1}" for p in problems for k in range(counts[p])]

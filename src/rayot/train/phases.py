@@ -65,21 +65,23 @@ def fit_phases(
     """
     stack.fit(*training)
     stores = [side.cells for side in validation]
-    for number, phase in enumerate(phases):
-        _fit(phase, folder, options, bar)
-        # Lightning has taken the maps back to the CPU, and the cells are still on the device.
-        stack.to(phase.source.rows.device)
-        rest = phase.phase.finish((phase.source, phase.target), phase.validation)
-        for later in phases[number + 1 :]:
-            (later.source, later.target), later.validation = rest
+    try:
+        for number, phase in enumerate(phases):
+            _fit(phase, folder, options, bar)
+            # Lightning has taken the maps back to the CPU, and the cells are still on the device.
+            stack.to(phase.source.rows.device)
+            rest = phase.phase.finish((phase.source, phase.target), phase.validation)
+            for later in phases[number + 1 :]:
+                (later.source, later.target), later.validation = rest
+        if phases:
+            validation = phases[-1].validation
+    finally:
+        for phase in phases:
+            phase.let_go()
     stack.to("cpu")
     stack.finish(*training)
-    if phases:
-        validation = phases[-1].validation
     # Cells themselves need not come back from the device.
     apart = [side.on("cpu", cells) for side, cells in zip(validation, stores, strict=True)]
-    for phase in phases:
-        phase.let_go()
     return Fold.stack(stack, *apart)
 
 

@@ -169,7 +169,7 @@ class Training(pl.LightningModule):
     def _strata(self, draws: Sequence[torch.Generator], n_batches: int, n_strata: int) -> Tensor:
         """Numbers of some strata for each batch, none twice: (P, T, G)."""
         shape = n_batches, self.source.n_strata
-        order = [torch.rand(shape, generator=draw, dtype=torch.float32) for draw in draws]
+        order = [torch.rand(shape, generator=stream, dtype=torch.float32) for stream in draws]
         return torch.stack(order).argsort(2)[..., :n_strata]
 
     def _draws(self, *what: str) -> list[torch.Generator]:
@@ -198,7 +198,7 @@ class Training(pl.LightningModule):
             of_sides = [
                 s.population.attributes_at(at) for s, at in zip(stores, positions, strict=True)
             ]
-            attributes = Attributes.join([side for side in of_sides if side is not None])
+            attributes = Attributes.join([known for known in of_sides if known is not None])
             rows = torch.cat(
                 [s.population.rows[at] for s, at in zip(stores, positions, strict=True)], 1
             )
@@ -286,11 +286,11 @@ class Training(pl.LightningModule):
     def on_fit_end(self) -> None:
         """Let go of what only this phase needs."""
         del self.stores, self.held_out
+        self.phase.end()
 
     def let_go(self) -> None:
         """Forget the cells on the device: trainer and module hold each other until Python looks."""
         del self.source, self.target, self.validation
-        self.phase.end()
 
     def on_save_checkpoint(self, checkpoint: dict) -> None:
         """Add the block counter and the history, as plain values."""

@@ -161,6 +161,7 @@ def measure(data: str, n: int, seed: int, method: str, decode: str) -> dict:
     if method in METHODS:
         fitted = screen(data, n, seed, method, "calibrated" if decode == "calibrated" else "delta")
     group = SETS[data].group if data in SETS else None
+    hows = [None, "PCs", *([group] if group else [])]
     distances, correlations = [], []
     for name in perturbations_of(adata):
         control, observed, reference = test_cells(adata, name, seed)
@@ -168,7 +169,7 @@ def measure(data: str, n: int, seed: int, method: str, decode: str) -> dict:
         if found is None:
             found = fitted.predict(control, name, clip="auto" if decode == "clipped" else False)
         parts = control, found, observed
-        distances.append([of_parts(parts, reference, how) for how in (None, "PCs", group)])
+        distances.append([of_parts(parts, reference, how) for how in hows])
         correlations.append(correlation_error(dense(found), dense(reference)))
     start, end, least = np.array(distances, dtype=float).transpose(2, 1, 0)
     order = (least - start)[0].argsort()

@@ -56,6 +56,7 @@ BY_NAME: dict[str, Check] = {
     "seed": partial(arguments.whole_number, least=0, most=arguments.LARGEST_SEED),
     "size": _above_zero,
     "source_key": arguments.condition,
+    "stratum": arguments.condition,
     "target": arguments.condition,
     "target_dose": _above_zero,
     "target_key": arguments.condition,

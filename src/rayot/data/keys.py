@@ -182,6 +182,7 @@ class Key:
         share_clipped = "share_clipped"
         strata = "strata"
         unseen_strata = "unseen_strata"
+        adapted_strata = "adapted_strata"
         member_means = "member_means"
         scale = "scale"
         split = "split"

@@ -236,28 +236,36 @@ class Calibration:
         check_array(shape, "calibration.shape", (1 + len(strata), genes.size))
         if ((shape < 0) | (shape > 1)).any():
             raise ValueError("the array 'calibration.shape' has shares that are not from 0 to 1.")
+        n_tables = 1 + len(strata)
         sides = [
-            _checked_tables(groups[side], side, (1 + len(strata), genes.size)) for side in SIDES
+            checked_tables(groups[side], f"calibration.{side}", (n_tables, genes.size))
+            for side in SIDES
         ]
         if mixed[0] and not strata:
             raise ValueError("the array 'calibration.mixed' asks for strata, and there are none.")
         return cls(tuple(strata), bool(mixed[0]), genes, shape, sides[0], sides[1], seed)
 
 
-def _checked_tables(arrays: Arrays, side: str, shape: tuple[int, int]) -> tuple[Marginals, ...]:
-    """Distributions of so many tables and genes, from saved arrays."""
+def checked_tables(arrays: Arrays, where: str, shape: tuple[int, int]) -> tuple[Marginals, ...]:
+    """Distributions of so many tables and features, from saved arrays.
+
+    Raises
+    ------
+    ValueError
+        If they are not whole, or no distributions.
+    """
     names = [field.name for field in fields(Marginals)]
-    check_names(arrays, names, f"the {side} distributions")
+    check_names(arrays, names, f"the arrays of {where}")
     quantiles = arrays["quantiles"]
     n_quantiles = quantiles.shape[-1] if quantiles.ndim == 3 else 0
     for name in names:
         further = (max(2, n_quantiles),) if name == "quantiles" else ()
-        check_array(arrays[name], f"calibration.{side}.{name}", (*shape, *further))
+        check_array(arrays[name], f"{where}.{name}", (*shape, *further))
     if (np.diff(quantiles) < 0).any():
-        raise ValueError(f"the array 'calibration.{side}.quantiles' is not ascending.")
+        raise ValueError(f"the array '{where}.quantiles' is not ascending.")
     negative, zero = arrays["negative"], arrays["zero"]
     if ((negative < -1e-5) | (zero < -1e-5) | (negative + zero > 1 + 1e-5)).any():
-        raise ValueError(f"the shares of calibration.{side} are not from 0 to 1.")
+        raise ValueError(f"the shares of {where} are not from 0 to 1.")
     columns = zip(*(torch.from_numpy(arrays[name]) for name in names), strict=True)
     return tuple(Marginals(*column) for column in columns)
 

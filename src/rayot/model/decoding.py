@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -11,6 +11,7 @@ from anndata import AnnData
 from scipy import sparse
 
 from rayot.data.matrix import dense
+from rayot.model.adaptation import GENES, Adaptation, adapted
 from rayot.model.calibration import Calibration
 from rayot.model.moves import Moves
 from rayot.representation import Representation
@@ -38,9 +39,13 @@ class Decoder:
         What gives genes their observed distributions, one for each term of a move; none where they
         are not calibrated.
     strata
-        (n,) stratum of each cell, for the calibration; None where it is not known.
+        (n,) stratum of each cell, for calibrations and adaptations; None where it is not known.
     nearness
         Shares (n, S) of the strata of the fit that are near to cells (n, d); None weighs alike.
+    adaptations
+        What treated cells of further strata say, by stratum.
+    seed
+        Keys the draws of these.
     """
 
     representation: Representation
@@ -53,6 +58,8 @@ class Decoder:
     calibrations: tuple[Calibration, ...] = ()
     strata: np.ndarray | None = None
     nearness: Callable[[np.ndarray], np.ndarray] | None = None
+    adaptations: Mapping[str, Adaptation] = field(default_factory=dict)
+    seed: int = 0
 
     @cached_property
     def _decoded_start(self) -> np.ndarray:
@@ -80,10 +87,17 @@ class Decoder:
         else:
             # The cell's own genes plus the decoded change keep what the representation lost.
             genes = self.change(moved) + dense(self.expression)
-        if not self.at_zero:
-            return genes, 0
-        n_clipped = int((genes < 0).sum())
-        return np.maximum(genes, 0, out=genes), n_clipped
+        n_clipped = 0
+        if self.at_zero:
+            n_clipped = int((genes < 0).sum())
+            genes = np.maximum(genes, 0, out=genes)
+        genes = adapted(self.adaptations, GENES, genes, self.strata, *self._names, self.seed)
+        return genes, n_clipped
+
+    @property
+    def _names(self) -> tuple[np.ndarray, np.ndarray]:
+        """Of the cells (n,) and of the genes, which key draws."""
+        return self.adata.obs_names.to_numpy()[self.rows], self.adata.var_names.to_numpy()
 
     def change(self, moved: np.ndarray) -> np.ndarray:
         """Change (n, genes) float32 of the expression of cells that move to (n, d)."""
@@ -96,13 +110,12 @@ class Decoder:
     def _calibrated(self, terms: np.ndarray) -> np.ndarray:
         """Expression with the distributions that each term gives it, or all of their changes."""
         own = dense(self.expression)
-        names = self.adata.obs_names.to_numpy()[self.rows], self.adata.var_names.to_numpy()
         shares = self.nearness
         nearness = None if shares is None else lambda rows: shares(self.start[rows])
         changes = []
         for turn, (calibration, move) in enumerate(zip(self.calibrations, terms, strict=True)):
             moved = self.start + move
-            genes = calibration(own, self.change(moved), *names, self.strata, turn, nearness)
+            genes = calibration(own, self.change(moved), *self._names, self.strata, turn, nearness)
             # What does not move keeps its expression: no effect is no change.
             still = (moved == self.start).all(axis=1)
             genes[still] = own[still]

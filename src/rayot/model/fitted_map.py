@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -21,8 +22,17 @@ from rayot.data.files import check_new_file, unchanged
 from rayot.data.keys import Key
 from rayot.data.matrix import chunk_rows, dense, row_chunks
 from rayot.data.modality import modality_of
-from rayot.data.split import Split
+from rayot.data.split import Split, names_kept
 from rayot.data.strata import strata_of
+from rayot.model.adaptation import (
+    GENES,
+    REPRESENTATION,
+    Adaptation,
+    adapted,
+    adapted_strata,
+    drawn_of,
+    rows_to_adapt_with,
+)
 from rayot.model.calibration import Calibration
 from rayot.model.decoding import Decoder
 from rayot.model.encoding import check_cells, encoded
@@ -57,8 +67,12 @@ class FittedMap(StackModel):
 
     def _state(self) -> str:
         figures = self.diagnostics
+        adaptations = "".join(
+            f"adapted to {stratum!r} by {of_stratum.n_cells} treated cells\n"
+            for stratum, of_stratum in self.adaptations.items()
+        )
         return (
-            f"{figures['certificate']}: {figures['reason']}\n"
+            f"{figures['certificate']}: {figures['reason']}\n{adaptations}"
             "next: predict(cells), save(folder); all figures are in diagnostics"
         )
 
@@ -163,7 +177,7 @@ class FittedMap(StackModel):
         size = min(BLOCK_ROWS, chunk_rows(widest * len(self.problems)))
         for chunk in row_chunks(rows, size):
             start, moves, decoder = self.move(adata, chunk, clip)
-            moved = start + moves.mean.numpy()
+            moved, step = self._moved(adata, chunk, start, moves)
             further: dict[str, Any] = {}
             if self.training_distance is not None:
                 further["distance"] = self.training_distance(start)
@@ -180,11 +194,24 @@ class FittedMap(StackModel):
                     further["genes_sd"] = sparse.csr_matrix(spread) if decoder.is_sparse else spread
             yield Prediction(
                 representation=moved if write_representation else None,
-                step=moves.mean.norm(dim=1).numpy(),
+                step=step,
                 potential=None if moves.potential is None else moves.potential.numpy(),
                 combined=moves.combined,
                 **further,
             )
+
+    def _moved(
+        self, adata: AnnData, rows: np.ndarray, start: np.ndarray, moves: Moves
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Cells (n, d) where they end, in the space of the map, and how far that is (n,)."""
+        moved, step = start + moves.mean.numpy(), moves.mean.norm(dim=1).numpy()
+        strata = self._strata(adata, rows) if self.adaptations else None
+        if strata is not None:
+            names = adata.obs_names.to_numpy()[rows], np.arange(moved.shape[1]).astype(str)
+            moved = adapted(self.adaptations, REPRESENTATION, moved, strata, *names, self.seed)
+            own = np.isin(strata, list(self.adaptations))
+            step[own] = np.linalg.norm(moved[own] - start[own], axis=1)
+        return moved, step
 
     @torch.no_grad()
     def move(
@@ -209,8 +236,10 @@ class FittedMap(StackModel):
             expression,
             at_zero,
             self._calibrations_by_term,
-            self._strata(adata, rows) if self._calibrations_by_term else None,
+            self._strata(adata, rows) if self._calibrations_by_term or self.adaptations else None,
             None if self.training_distance is None else self.training_distance.nearness,
+            self.adaptations,
+            self.seed,
         )
         return start, moves, decoder
 
@@ -369,8 +398,10 @@ class FittedMap(StackModel):
         ``layers[key + "_sd"]``; with separate strata ``uns[key]["strata"]`` says by which rule, and
         for how many cells, the maps of all strata were combined. Of strata that the fit has not
         seen, ``uns[key]["unseen_strata"]`` says how far they are and what is to be expected of the
-        map there; where that is not good, a warning says so. ``adata`` is not changed. With
-        ``write`` the same from the file: backed (``.h5ad``) or lazy (``.zarr``).
+        map there; where that is not good, a warning says so. Of those that the model was adapted
+        to, ``uns[key]["adapted_strata"]`` says by how many treated cells, and with which share
+        these count. ``adata`` is not changed. With ``write`` the same from the file: backed
+        (``.h5ad``) or lazy (``.zarr``).
 
         Raises
         ------
@@ -412,6 +443,120 @@ class FittedMap(StackModel):
         predicted.uns.update(self._result(cells, rows, prediction, key))
         return predicted
 
+    @public()
+    @shared
+    def adapt(self, adata: AnnData | MuData, stratum: str, *, modality: str | None = None) -> Self:
+        """Adapt to a stratum that the fit has not seen, by a few treated cells of it.
+
+        The map stays as it is. What it predicts of the stratum's control cells is compared with its
+        treated cells, feature by feature: predicted distributions become mixtures of both, and a
+        cell keeps its rank in each. The fewer the cells, and the better the map was for strata that
+        were left out of the fit, the less they count, see Notes.
+
+        Parameters
+        ----------
+        {adata}
+            It has control cells of the stratum, 10 at least, and treated cells, one at least, in
+            the columns of the fit (``groupby``, ``strata_key``). All of them are taken, whatever a
+            split says, so pass those alone that are not to be tested on. Cells of other strata are
+            not looked at.
+        stratum
+            Name of the stratum, such as a patient or a cell type.
+        {modality}
+
+        Returns
+        -------
+        A model of its own, whose predictions of cells of the stratum are adapted: expression,
+        ``obsm["X_" + key]`` and ``obs[key + "_step"]``. ``uns[key]["adapted_strata"]`` of a
+        prediction says by how many cells, and with which share they count. The potential, spreads
+        between maps and figures of the fit stay those of the map. Adapting to a further stratum
+        keeps earlier ones; adapting to one again takes the place of what was. This model and
+        ``adata`` are not changed.
+
+        Raises
+        ------
+        RuntimeError
+            If the model is not trained.
+        KeyError
+            If ``adata`` lacks a column.
+        ValueError
+            If the model has no strata, the fit has seen this one, its cells are too few, genes are
+            missing, or values are NaN or raw counts.
+
+        Notes
+        -----
+        Energy distance is a squared distance of distributions. That of a mixture with a share w of
+        n cells from the truth is (1 − w)² D + w² V / n on average, where D is the distance of the
+        prediction and V the mean distance between two cells; it is least with w = n / (n + V / D).
+        D is the mean over the strata that were left out of the fit; without these V / D is 20.
+
+        References
+        ----------
+        Székely GJ, Rizzo ML. J Stat Plan Inference 143:1249-1272 (2013), energy distance.
+
+        Examples
+        --------
+        >>> import rayot as rt
+        >>> adata = rt.datasets.simulated(n_cells=400, n_genes=50)
+        >>> adata.obs["patient"] = ["P1", "P2", "P3", "P4"] * 200
+        >>> rt.pp.split(adata, holdout={"patient": ["P4"]})
+        >>> model = rt.tl.w1ot(
+        ...     adata,
+        ...     "control",
+        ...     "perturbed",
+        ...     strata_key="patient",
+        ...     preset="fast",
+        ...     max_steps=10,
+        ...     show_progress_bar=False,
+        ... )
+        >>> new = adata[adata.obs["patient"] == "P4"]
+        >>> control = new[new.obs["perturbation"] == "control"]
+        >>> treated = new[new.obs["perturbation"] == "perturbed"]
+        >>> few = new[[*control.obs_names, *treated.obs_names[:30]]]
+        >>> model.adapt(few, "P4").predict(control).uns["w1ot"]["adapted_strata"]["n_cells"]
+        array([30])
+        """
+        self._check_trained("Train the model before it is adapted.")
+        cells, data, stratum = modality_of(adata, modality), self.data, str(stratum)
+        rows = rows_to_adapt_with(
+            cells, data, self.source_key, self.target_key, stratum, self.problems.strata
+        )
+        source, target = (drawn_of(side, len(data.var_names), self.seed) for side in rows)
+        model = copy.copy(self)
+        others = {name: of for name, of in self.adaptations.items() if name != stratum}
+        model.adaptations = others
+        with unchanged(cells):
+            self._check_cells(cells, np.concatenate([source, target]))
+            predicted = model._predicted_in_spaces(cells, source)
+            encoded, expression = self._encode(cells, target)
+        observed = {REPRESENTATION: dense(encoded)}
+        if expression is not None:
+            observed[GENES] = dense(expression)
+        error = None if self.unseen is None else self.unseen.figures["residual_energy_distance"]
+        model.adaptations = {
+            **others,
+            stratum: Adaptation.of(
+                predicted,
+                observed,
+                (data.weights(cells, source), data.weights(cells, target)),
+                error,
+            ),
+        }
+        known = [] if self.training_cells is None else [self.training_cells]
+        model.training_cells = np.unique(np.concatenate([*known, names_kept(cells, target)]))
+        return model
+
+    def _predicted_in_spaces(self, adata: AnnData, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """Predicted cells (n, d) in the space of the map, and of genes where it has a decoder."""
+        blocks: dict[str, list[np.ndarray]] = {REPRESENTATION: []}
+        for chunk in row_chunks(rows, BLOCK_ROWS):
+            start, moves, decoder = self.move(adata, chunk, "auto")
+            blocks[REPRESENTATION].append(start + moves.mean.numpy())
+            if decoder is not None:
+                genes = decoder.genes(moves.in_terms("mean"))[0]
+                blocks.setdefault(GENES, []).append(genes)
+        return {space: np.concatenate(of_space) for space, of_space in blocks.items()}
+
     def _new_file(
         self,
         adata: AnnData,
@@ -449,6 +594,8 @@ class FittedMap(StackModel):
         new = self.new_strata(adata, rows, prediction)
         if len(new.get("names", ())):
             result[Key.result.unseen_strata] = new
+        if self.adaptations:
+            result[Key.result.adapted_strata] = adapted_strata(self.adaptations)
         return {Key.uns.result(key): result} if result else {}
 
     def new_strata(
@@ -468,7 +615,8 @@ class FittedMap(StackModel):
         strata, distance = self._strata(adata, rows), prediction.distance
         if self.unseen is None or strata is None or distance is None:
             return {}
-        return self.unseen.of_cells(strata, self.problems.strata, distance)
+        known = (*self.problems.strata, *self.adaptations)
+        return self.unseen.of_cells(strata, known, distance)
 
     def strata_summary(self, combined: np.ndarray) -> dict[str, Any]:
         """How strata entered a prediction, as plain values for ``uns``.

@@ -142,6 +142,7 @@ class JointMethod(Method):
             model.module = copy.deepcopy(self.module)
             # Its cells are those of the pair that was fitted.
             model.calibration = model._sample = None
+            model.adaptations = {}
             model.target_key = target
             model.problems = replace(self.problems, target=target)
             model.module.towards = self.settings.conditions.index(target)

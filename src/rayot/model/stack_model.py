@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, Self, Unpack
 
 import numpy as np
@@ -14,7 +16,8 @@ from rayot._docs import shared
 from rayot._keywords import takes
 from rayot._public import public
 from rayot.data.spec import DataSpec
-from rayot.model import saved
+from rayot.model import adaptation, saved
+from rayot.model.adaptation import Adaptation
 from rayot.model.calibration import Calibration
 from rayot.model.components import Components
 from rayot.model.life_cycle import NO_CELLS, Model, history_arrays
@@ -38,6 +41,7 @@ class SavedStrata:
     n_seeds: int
     unseen: dict[str, Any] | None = None
     spread_of_genes: bool = True
+    adapted: adaptation.SAVED | None = None
 
 
 SAVED = {
@@ -60,6 +64,7 @@ GROUPS = (
     "module",
     "representation",
     "calibration",
+    "adaptation",
     "training_distance",
     "combination",
     "history",
@@ -103,6 +108,8 @@ class StackModel(Model):
         How far cells are from those of the fit.
     unseen
         What the fit says of strata that it has not seen.
+    adaptations
+        What treated cells of further strata say, by stratum.
     spread_of_genes
         Whether the spread of genes between maps is predicted.
     training_cells
@@ -122,6 +129,7 @@ class StackModel(Model):
     calibration: Calibration | None = None
     training_distance: TrainingDistance | None = None
     unseen: UnseenStrata | None = None
+    adaptations: Mapping[str, Adaptation] = MappingProxyType({})
     spread_of_genes: bool = True
     training_cells: np.ndarray | None = None
     training_: dict[str, Any]
@@ -175,6 +183,7 @@ class StackModel(Model):
         self._is_trained = False
         fit, self.module = fitted.fit, fitted.module.eval()
         self.combination, self.unseen = fitted.combination, fitted.unseen
+        self.adaptations = {}
         self._history = {
             phase: pd.DataFrame(columns).set_index("step") for phase, columns in fit.history.items()
         }
@@ -223,6 +232,7 @@ class StackModel(Model):
             "module": state,
             "representation": self.representation.arrays(),
             "calibration": self._calibration_arrays(),
+            "adaptation": adaptation.to_arrays(self.adaptations),
             "history": curves,
         }
         if self.training_distance is not None:
@@ -244,6 +254,7 @@ class StackModel(Model):
                 "n_seeds": self.problems.n_seeds,
                 "unseen": self.unseen and self.unseen.to_json(),
                 "spread_of_genes": self.spread_of_genes,
+                "adapted": adaptation.to_json(self.adaptations),
             },
             "combination": self.combination and self.combination.to_json(),
             "data": self.data.to_json(),
@@ -292,6 +303,12 @@ class StackModel(Model):
                 groups["training_distance"], n_strata, n_features
             )
         model.unseen = UnseenStrata.from_json(values["strata"].get("unseen"), problems.strata)
+        sizes = {adaptation.REPRESENTATION: n_features}
+        if representation.has_decoder:
+            sizes[adaptation.GENES] = len(data.var_names)
+        model.adaptations = adaptation.from_saved(
+            values["strata"].get("adapted") or [], groups["adaptation"], problems.strata, sizes
+        )
         model.spread_of_genes = values["strata"].get("spread_of_genes", True)
         model._history = saved.history_of(values["history"], groups["history"])
         model.training_, model.training_cells = values["training"], training_cells

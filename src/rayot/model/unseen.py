@@ -18,8 +18,8 @@ from rayot.solvers.report import Report
 from rayot.train.runner import Fit
 
 NEXT = {
-    "balanced": "Try strata='separate', more strata, or a few treated cells of the new stratum.",
-    "separate": "Try more strata, or a few treated cells of the new stratum.",
+    "balanced": "Try strata='separate', more strata, or model.adapt with a few treated cells.",
+    "separate": "Try more strata, or model.adapt with a few treated cells.",
 }
 """What helps where strata differ, by how they are fitted."""
 
@@ -101,7 +101,7 @@ class UnseenStrata:
             return "check", (
                 f"Its cells are farther from those of the fit ({distance:.2f}) than cells of any "
                 f"stratum are from those of the others (up to {self.farthest:.2f}), so "
-                "nothing says how good the map is there. Try a few treated cells of it."
+                "nothing says how good the map is there. Try model.adapt with a few treated cells."
             )
         return word, reason
 

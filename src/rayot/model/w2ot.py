@@ -70,6 +70,7 @@ class W2OT(Method):
         module.strength.fill_(1.0)
         model._sides = model._sample = model.calibration = None
         model.training_distance = model.unseen = None
+        model.adaptations = {}
         reason = (
             "The fit was judged by the way from source to target. Try cells of the source: "
             "rayot.tl.evaluate scores the way back by them."

@@ -292,8 +292,8 @@ def _warn_of_training_cells(fitted: WrittenMap, trained: NDArray[np.bool_]) -> N
     if trained.any():
         warn(
             f"{int(trained.sum())} cells with {Key.obs.test!r} in obs[{fitted.split_key!r}] are "
-            f"training cells of the map {fitted.key!r}: the split was drawn anew after the fit. "
-            "They are left out of the scores; fit again to use this split."
+            f"training cells of the map {fitted.key!r}: it was adapted with them, or the split was "
+            "drawn anew after the fit. They are left out of the scores."
         )
 
 

@@ -46,6 +46,7 @@ DECODE = ("plain", "clipped", "calibrated")
 N_CELLS = (30, 60, 100, 200, 400, 1000)
 N_FOLDS = 3
 LARGEST_TEST, MOST_PERTURBATIONS = 300, 12
+FEW = 100
 FIGURES = ("perturbations", "strong", "weak", "left within", "components", "correlations")
 
 
@@ -217,6 +218,12 @@ def summary() -> None:
         )
         means.columns = [f"{data}, {n}" for data, n in means.columns]
         means.dropna(axis=1).round(3).to_csv(RESULTS / f"few_cells_{figure}.csv")
+    few = np.where(table["n"] <= FEW, f"up to {FEW} cells", "more")
+    structure = table.pivot_table(
+        index=["method", "decode"], columns=few, values=list(FIGURES[3:]), sort=False
+    )
+    structure.columns = [f"{figure}, {cells}" for figure, cells in structure.columns]
+    structure.round(3).to_csv(RESULTS / "few_cells_structure.csv")
     groups = table.groupby(["data", "n"], sort=False)
     inner = pd.read_csv(RESULTS / "few_cells_inner.csv").dropna()
     deficits = pd.DataFrame([{"data": d, "n": n, **deficit(of, inner)} for (d, n), of in groups])

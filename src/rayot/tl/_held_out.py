@@ -242,7 +242,7 @@ def _split(
         if trained_on is not None:
             held_out += ", not in the fit,"
             _warn_of_training_cells(
-                fitted, is_test & trained_on & (is_source | is_target) & ~member
+                fitted, scored & is_test & trained_on & (is_source | is_target) & ~member
             )
             is_test &= ~trained_on
         truth = scored & is_target & is_test

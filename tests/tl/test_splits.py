@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 import rayot as rt
+from rayot.tl._held_out import read_held_out, read_maps
 
 GENES = 25
 
@@ -239,3 +240,64 @@ def test_strata_of_one_condition_each_say_what_to_do(strata, verb):
     with pytest.raises(ValueError, match=message):
         getattr(rt.tl, verb)(adata, "control", *targets, strata_key="mouse", strata=strata, **quick)
     assert verb not in adata.uns
+
+
+HELD_OUT = ("pp", "pp, control named", "own", "own, controls apart")
+
+
+def drugs(how, n_genes=4):
+    """Two drugs that add up, and both together, which are held out whole."""
+    rng = np.random.default_rng(0)
+    moves = {"control": (0, 0), "A": (3, 0), "B": (0, 3), "A+B": (3, 3)}
+    cells, obs = [], []
+    for name, move in moves.items():
+        cells.append(rng.normal(5, 1, (80, n_genes)) + np.r_[move, np.zeros(n_genes - 2)])
+        obs += [name] * 80
+    adata = ad.AnnData(np.concatenate(cells).astype(np.float32))
+    adata.obs["perturbation"] = obs
+    if how.startswith("pp"):
+        control = "control" if "named" in how else None
+        rt.pp.split(adata, holdout={"perturbation": ["A+B"]}, control=control)
+    else:
+        apart = (adata.obs["perturbation"] == "control") & (np.arange(adata.n_obs) % 2 == 0)
+        test = (adata.obs["perturbation"] == "A+B") | (apart & ("apart" in how))
+        adata.obs["split"] = np.where(test, "test", "train")
+    return adata
+
+
+@pytest.mark.parametrize("how", HELD_OUT)
+@pytest.mark.parametrize("verb", ["additive", "nearest", "ridge"])
+def test_a_perturbation_that_was_held_out_is_scored(how, verb):
+    adata = drugs(how)
+    model = getattr(rt.tl, verb)(adata, "control", "A+B")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        by_name = rt.tl.evaluate(adata, verb)
+        by_model = rt.tl.evaluate(adata, model)
+    pd.testing.assert_frame_equal(by_name, by_model)
+    n_cells = 40
+    assert (by_name["n_cells"] == n_cells).all()
+    assert by_name.loc["observed", "way_energy_distance"] == 1
+    # The mean of the perturbed of training goes half of the way.
+    assert 0.4 < by_name.loc["mean shift", "way_energy_distance"] < 0.9
+    if verb == "additive":
+        assert by_name.loc["additive", "way_energy_distance"] > 0.95
+    changes = rt.tl.log_fold_change(adata, verb)
+    assert np.isfinite(changes.select_dtypes("number").to_numpy()).all()
+
+
+@pytest.mark.parametrize("how", HELD_OUT)
+def test_a_condition_that_was_held_out_is_scored(how):
+    adata = drugs(how)
+    model = rt.tl.conditional_w1ot(adata, "control", max_steps=100, show_progress_bar=False)
+    table = rt.tl.evaluate(adata, model.at("A+B"))
+    assert table["way_energy_distance"].iloc[0] > 0.5
+
+
+def test_genes_of_a_held_out_perturbation_come_from_training():
+    adata = drugs("pp", n_genes=120)
+    rt.tl.additive(adata, "control", "A+B")
+    # Were its own cells looked at, the last gene would be among the first two.
+    adata.X[np.flatnonzero(adata.obs["perturbation"] == "A+B"), 119] += 100
+    cells = read_held_out(adata, read_maps(adata, "additive"), n_top_genes=2)
+    assert list(cells.features) == ["0", "1"]

@@ -55,8 +55,9 @@ def evaluate(
     same target cells. Without a column of train and test cells all cells are used, with a warning,
     and the target cells are halved: one half is the truth, the other the row ``observed``. A map to
     a dose is compared with target cells of that dose, or, with a warning, of all doses where no
-    cell has it. Of a dose whose cells are all for testing, half is the truth and half ``observed``;
-    genes and mean shift come from the doses of training.
+    cell has it. Of a dose or a perturbation whose cells are all for testing, half is the truth and
+    half ``observed``; genes and mean shift come from training cells of its other doses, or of all
+    other perturbations. If no source cell is for testing then, those of training are transported.
 
     Parameters
     ----------

@@ -228,49 +228,32 @@ def _split(
         )
     scored = _mask(adata, cell_mask)
     transported = transported & is_source
-    trained_on = fitted.split.is_trained_on(adata)
-    labels, learned = None, is_target
     if fitted.split_key is not None and fitted.split_key in adata.obs.columns:
-        labels = checks.labels(adata, fitted.split_key)
-    if labels is not None:
-        is_train, is_test = labels == Key.obs.train, labels == Key.obs.test
+        masks = _by_column(adata, fitted, is_source, is_target, scored)
         held_out = f"with {Key.obs.test!r} in obs[{fitted.split_key!r}]"
-        member = np.zeros(adata.n_obs, dtype=bool)
-        if fitted.split.control == fitted.source:
-            # Training has seen these source cells, but not what becomes of their group.
-            member = is_source & fitted.split.is_known_control(adata, fitted.groupby, is_test)
-        if trained_on is not None:
+        if fitted.split.is_trained_on(adata) is not None:
             held_out += ", not in the fit,"
-            _warn_of_training_cells(
-                fitted, scored & is_test & trained_on & (is_source | is_target) & ~member
-            )
-            is_test &= ~trained_on
-        truth = scored & is_target & is_test
-        observed = scored & is_target & is_train
-        is_left_out = fitted.dose is not None and not (is_target & is_train).any()
-        if is_left_out:
-            learned = fitted.is_target_at_any_dose(adata)
-        if fitted.split.holdout or is_left_out:
-            # Training has no target cells of a group or a dose that was held out whole.
-            truth, observed = _halves(truth, generator)
-        is_test, is_train = is_test | member, is_train & ~member
     else:
         warn(
             f"The map {fitted.key!r} has no column of train and test cells, so it is scored on "
             "cells that it was fitted on; split the cells first to see how it generalises."
         )
-        is_train = is_test = np.ones(adata.n_obs, dtype=bool)
+        everything = np.ones(adata.n_obs, dtype=bool)
+        masks = _Masks(everything, everything, is_target, scored & is_target, None)
         held_out = "in adata"
-        truth, observed = _halves(scored & is_target, generator)
+    source_train, source_test = is_source & masks.source_train, is_source & masks.source_test
+    truth, observed = masks.truth, masks.observed
+    if observed is None:
+        truth, observed = _halves(truth, generator)
     split = _Split(
-        source_train=np.flatnonzero(is_source & is_train),
-        target_train=np.flatnonzero(learned & is_train),
-        source_test=np.flatnonzero(scored & transported & is_test),
+        source_train=np.flatnonzero(source_train),
+        target_train=np.flatnonzero(masks.target_train),
+        source_test=np.flatnonzero(scored & transported & source_test),
         truth=np.flatnonzero(truth),
         # A single other cell is no population.
         observed=np.flatnonzero(observed) if observed.sum() > 1 else np.empty(0, dtype=np.intp),
     )
-    n_missing = int((scored & is_source & is_test).sum()) - len(split.source_test)
+    n_missing = int((scored & source_test).sum()) - len(split.source_test)
     if n_missing:
         warn(
             f"{n_missing} cells of {fitted.source!r} {held_out} were not transported (their rows "
@@ -285,6 +268,78 @@ def _split(
         if len(rows) < 2:
             raise ValueError(f"There are {len(rows)} {what} to score with; at least 2 are needed.")
     return split
+
+
+@dataclass(frozen=True)
+class _Masks:
+    """Which cells are of each kind, (n_obs,) bool.
+
+    Attributes
+    ----------
+    source_train, source_test
+        Where source cells are for training, and to be transported.
+    target_train
+        Cells that genes and the mean shift come from.
+    truth
+        Target cells to be compared with.
+    observed
+        Those of training; None where there are none, as what is predicted was held out whole.
+    """
+
+    source_train: NDArray[np.bool_]
+    source_test: NDArray[np.bool_]
+    target_train: NDArray[np.bool_]
+    truth: NDArray[np.bool_]
+    observed: NDArray[np.bool_] | None
+
+
+def _by_column(
+    adata: AnnData,
+    fitted: WrittenMap,
+    is_source: NDArray[np.bool_],
+    is_target: NDArray[np.bool_],
+    scored: NDArray[np.bool_],
+) -> _Masks:
+    """By the column of train and test cells, and by what the map was fitted on."""
+    assert fitted.split_key is not None
+    labels = checks.labels(adata, fitted.split_key)
+    is_train, is_test = labels == Key.obs.train, labels == Key.obs.test
+    known_control = np.zeros(adata.n_obs, dtype=bool)
+    if fitted.split.control == fitted.source:
+        # Training has seen these source cells, but not what becomes of their group.
+        known_control = is_source & fitted.split.is_known_control(adata, fitted.groupby, is_test)
+    trained_on = fitted.split.is_trained_on(adata)
+    if trained_on is not None:
+        candidates = scored & is_test & (is_source | is_target) & ~known_control
+        _warn_of_training_cells(fitted, candidates & trained_on)
+        is_test &= ~trained_on
+    truth = scored & is_target & is_test
+    if not (is_target & is_train).any():
+        # The same holds of all source cells where a condition is left out, if none is for testing.
+        own = is_source & is_test & ~known_control
+        source_test = own if own.any() else is_source & (is_train | is_test | known_control)
+        learned = _learned_instead(adata, fitted, is_train)
+        return _Masks(is_train, source_test, learned & is_train, truth, None)
+    return _Masks(
+        is_train & ~known_control,
+        is_test | known_control,
+        is_target & is_train & ~known_control,
+        truth,
+        None if fitted.split.holdout else scored & is_target & is_train,
+    )
+
+
+def _learned_instead(
+    adata: AnnData, fitted: WrittenMap, is_train: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Cells that stand for a target of which training has none: (n_obs,) bool.
+
+    Those of its other doses, or those of all other perturbations.
+    """
+    at_any_dose = fitted.is_target_at_any_dose(adata)
+    if (at_any_dose & is_train).any():
+        return at_any_dose
+    return ~fitted.is_source(adata) & (checks.labels(adata, fitted.groupby) != "")
 
 
 def _warn_of_training_cells(fitted: WrittenMap, trained: NDArray[np.bool_]) -> None:

@@ -88,7 +88,7 @@ def test_a_combination_adds_what_its_parts_change(doses, control):
         rows = np.arange(control.n_obs)
         _, moves, decoder = doses.at(name, dose=100).move(control, rows, clip=False)
         change = decoder.change(decoder.start + moves.mean.numpy())
-        calibration = doses.calibrations[f"{name} / 100"]
+        calibration = doses.part_calibrations[f"{name} / 100"]
         changes.append(calibration(own, change, cells, genes, None, turn) - own)
     np.testing.assert_allclose(both, np.maximum(own + sum(changes), 0), atol=1e-5)
     assert zeros(both).mean() > 0.5 * zeros(own).mean()
@@ -142,7 +142,7 @@ def test_combinations_of_training_are_found_by_their_parts(cells, control):
     assert model.at("drug_000").diagnostics["n_cells"] > 1
 
 
-def test_a_part_without_effect_changes_nothing(cells, control):
+def test_a_part_without_effect_changes_little(cells, control):
     adata = cells.copy()
     still = adata[(adata.obs["perturbation"] == "control").to_numpy()][::2].copy()
     still.obs["perturbation"], still.obs_names = (
@@ -151,9 +151,62 @@ def test_a_part_without_effect_changes_nothing(cells, control):
     )
     adata = ad.concat([adata, still])
     model = rt.tl.conditional_w1ot(adata, "control", **QUICK)
-    both = values(model.predict(control, "drug_000+nothing"))
-    np.testing.assert_allclose(both, values(model.predict(control, "drug_000")), rtol=1e-5)
+    both, alone = (model.predict(control, name) for name in ("drug_000+nothing", "drug_000"))
+    step = [each.obs["conditional_w1ot_step"] for each in (both, alone)]
+    np.testing.assert_allclose(*step, rtol=1e-4)
     np.testing.assert_array_equal(values(model.predict(control, "nothing")), dense(control.X))
+    # Less than what its cells differ by, all of which is noise.
+    own, names = dense(control.X), (control.obs_names.to_numpy(), control.var_names.to_numpy())
+    changed = model.part_calibrations["nothing"](own, np.zeros_like(own), *names, None) - own
+    noise = dense(still.X).mean(0) - own.mean(0)
+    assert np.linalg.norm(changed.mean(0)) < 0.8 * np.linalg.norm(noise)
+    assert (changed == 0).mean() > 0.5
+
+
+def weak_parts(n=60, n_genes=40, effect=0.6, seed=0):
+    """Two drugs that change ten genes each, too little to be told from so few cells."""
+    rng = np.random.default_rng(seed)
+    changed = {"control": [], "A": range(10), "B": range(10, 20), "A+B": range(20)}
+    cells, names = [], []
+    for name, genes in changed.items():
+        mean = np.full(n_genes, 0.5)
+        mean[list(genes)] += effect
+        size = 10 * n if name == "A+B" else n
+        cells.append(np.maximum(rng.normal(mean, 1.0, (size, n_genes)), 0))
+        names += [name] * size
+    adata = ad.AnnData(sparse.csr_matrix(np.concatenate(cells), dtype=np.float32))
+    adata.obs["perturbation"] = names
+    adata.obs_names = [f"cell_{k}" for k in range(adata.n_obs)]
+    return adata
+
+
+def test_weak_parts_add_up():
+    adata = weak_parts()
+    names = adata.obs["perturbation"]
+    model = rt.tl.conditional_w1ot(adata[names != "A+B"].copy(), "control", **QUICK)
+    start = adata[names == "control"].copy()
+    found = values(model.predict(start, "A+B")).mean(0) - dense(start.X).mean(0)
+    expected = of(adata, "A+B").mean(0) - of(adata, "control").mean(0)
+    assert found[:20].mean() > 0.5 * expected[:20].mean()
+    # Of a single drug, what is not certain stays.
+    single = values(model.predict(start, "A")).mean(0) - dense(start.X).mean(0)
+    assert np.abs(single[10:]).mean() < 0.5 * np.abs(found[20:]).mean() + 0.05
+
+
+def test_a_gene_goes_as_far_as_its_effect_stands_out():
+    adata = weak_parts(n=200)
+    model = rt.tl.conditional_w1ot(
+        adata[adata.obs["perturbation"] != "A+B"].copy(), "control", **QUICK
+    )
+    part = model.part_calibrations["A"]
+    source, target = of(adata, "control").astype(float), of(adata, "A").astype(float)
+    error = source.var(0) / len(source) + target.var(0) / len(target)
+    share = np.clip(1 - 0.75 * error / np.square(target.mean(0) - source.mean(0)), 0, 1)
+    np.testing.assert_array_equal(part.genes, np.flatnonzero(share >= 0.05))
+    # Mixtures of both sides' distributions: so many of their zeros.
+    chosen = share[part.genes]
+    zeros_of = chosen * zeros(target)[part.genes] + (1 - chosen) * zeros(source)[part.genes]
+    np.testing.assert_allclose(part.observed[0].zero.numpy(), zeros_of, atol=1e-3)
 
 
 def test_covariates_are_strata(cells, control, tmp_path):
@@ -199,7 +252,7 @@ def test_what_is_kept_of_the_cells_is_bounded(cells, monkeypatch):
 def test_an_interrupted_calibration_leaves_no_fit(cells, control, monkeypatch):
     model = rt.tl.conditional_w1ot(cells.copy(), "control", dose_key="dose", **QUICK)
 
-    def interrupted(*_):
+    def interrupted(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("rayot.model.calibrating.calibrate", interrupted)

@@ -89,7 +89,7 @@ def test_strata_are_what_goes_first(cells):
 
 
 def test_an_interrupted_screen_is_none(cells, monkeypatch):
-    def interrupted(*_):
+    def interrupted(*_, **__):
         raise KeyboardInterrupt
 
     spec = rt.model.W1OT.setup_anndata(cells, use_rep="X_pca")

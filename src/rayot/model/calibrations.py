@@ -101,11 +101,13 @@ class CellsOfPerturbations:
         model_of: Callable[[str], FittedMap],
         bar: tqdm,
         n_jobs: int | None = None,
+        *,
+        largest: int | None = None,
+        parts_of_others: bool = False,
     ) -> Iterator[tuple[str, Calibration]]:
         """The calibration of each perturbation whose genes are to be calibrated.
 
-        Control cells are read once for all perturbations that share them. Together they take no
-        more than :data:`rayot.model.calibration.LARGEST` bytes. The bar is moved by each.
+        Control cells are read once for all perturbations that share them. The bar is moved by each.
 
         Parameters
         ----------
@@ -117,7 +119,14 @@ class CellsOfPerturbations:
             Of progress.
         n_jobs
             Threads, as joblib counts them; None is one.
+        largest
+            Bytes that they take together, at most; None is
+            :data:`rayot.model.calibration.LARGEST`.
+        parts_of_others
+            Whether the perturbations are parts of combinations, see
+            :func:`rayot.model.calibrating.calibrate`.
         """
+        largest = LARGEST if largest is None else largest
         bar.set_description("calibrating", refresh=False)
         bar.set_postfix_str("", refresh=False)
         bar.reset(len(self.groups))
@@ -125,8 +134,10 @@ class CellsOfPerturbations:
         def calibration(name: str, sample: TrainingSample) -> tuple[str, Calibration | None, int]:
             if not sample.calibrates(decode):
                 return name, None, 0
-            of_perturbation = calibrating.calibrate(model_of(name), sample)
-            within = of_perturbation.within(LARGEST // len(self.groups))
+            of_perturbation = calibrating.calibrate(
+                model_of(name), sample, part_of_others=parts_of_others
+            )
+            within = of_perturbation.within(largest // len(self.groups))
             return name, within, len(of_perturbation.genes) - len(within.genes)
 
         parallel = joblib.Parallel(
@@ -146,7 +157,7 @@ class CellsOfPerturbations:
                 "Distributions of genes are kept in %d MB. In %d of %d conditions those that "
                 "change least certainly keep their values, up to %d genes of %r; fit fewer genes "
                 "or conditions to have all.",
-                LARGEST // 1_000_000,
+                largest // 1_000_000,
                 np.count_nonzero(list(left_out.values())),
                 len(self.groups),
                 n_most,

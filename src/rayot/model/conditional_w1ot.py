@@ -45,6 +45,9 @@ from rayot.solvers import ConditionalMap, ConditionalW1Settings, Settings, W1Map
 from rayot.solvers.report import Report
 from rayot.train import TRAINING, TrainingKeywords, TrainingOptions, train_conditional
 
+OF_CONDITIONS, OF_PARTS = "conditions", "parts"
+"""First parts of the names of saved distributions."""
+
 UNSEEN: Report = {
     "certificate": "check",
     "reason": "This condition was not in training, so no cells say how good its map is. Try some "
@@ -117,6 +120,8 @@ class ConditionalW1OT(StackModel):
     """Of each of them."""
     calibrations: dict[str, Calibration]
     """Distributions of genes by what cells were exposed to, where genes are calibrated."""
+    part_calibrations: dict[str, Calibration]
+    """The same of perturbations that may be parts of new combinations."""
     _sample: CellsOfPerturbations | None = None
     """Training cells that genes are calibrated by."""
 
@@ -142,7 +147,8 @@ class ConditionalW1OT(StackModel):
         self.settings = ConditionalW1Settings.from_preset(preset, **plan_kwargs)
         self.preset, self.n_seeds, self.seed = preset, n_seeds, seed
         self.source_key, self.target_key = str(control), "conditions"
-        self.training_, self.diagnostics_, self.calibrations = {}, [], {}
+        self.training_, self.diagnostics_ = {}, []
+        self.calibrations, self.part_calibrations = {}, {}
         if adata is LOADED:
             return
         cells = modality_of(adata, modality)
@@ -296,18 +302,33 @@ class ConditionalW1OT(StackModel):
         return Fitted(maps, fit)
 
     def _calibrate(self, options: TrainingOptions) -> None:
-        self.calibrations = {}
+        self.calibrations, self.part_calibrations = {}, {}
         if self._sample is None:
             return
         exposures = {
             condition.exposure.name: condition.exposure for condition in self.training_conditions
         }
-        with tqdm(unit="map", disable=not options.progress) as bar:
-            self.calibrations = dict(
-                self._sample.calibrations(
-                    self.settings.decode, lambda name: self._uncalibrated(exposures[name]), bar
-                )
+        parts = {
+            name: self._sample.groups[name]
+            for name, exposure in exposures.items()
+            if len(self._parts(exposure)) == 1
+        }
+        has_parts = self.settings.combination == "moves" and len(parts) > 1
+
+        def calibrated(sample: CellsOfPerturbations, of_parts: bool) -> dict[str, Calibration]:
+            of_each = sample.calibrations(
+                self.settings.decode,
+                lambda name: self._uncalibrated(exposures[name]),
+                bar,
+                largest=calibrations.LARGEST // (2 if has_parts else 1),
+                parts_of_others=of_parts,
             )
+            return dict(of_each)
+
+        with tqdm(unit="map", disable=not options.progress) as bar:
+            self.calibrations = calibrated(self._sample, False)
+            if has_parts:
+                self.part_calibrations = calibrated(replace(self._sample, groups=parts), True)
 
     def _subject(self) -> str:
         return (
@@ -439,18 +460,21 @@ class ConditionalW1OT(StackModel):
         exposure = Condition(str(target), dose, ())
         model = self._uncalibrated(exposure)
         if isinstance(model, MapOfCondition):
-            of_terms = [self._calibration_of(term) for term in model.terms]
+            known = self.part_calibrations if len(model.terms) > 1 else self.calibrations
+            of_terms = [self._calibration_of(term, known) for term in model.terms]
             if all(calibration is not None for calibration in of_terms):
                 model.calibrations = tuple(filter(None, of_terms))
         else:
-            model.calibration = self._calibration_of(exposure)
+            model.calibration = self._calibration_of(exposure, self.calibrations)
         model._is_trained = True
         return model
 
-    def _calibration_of(self, condition: Condition) -> Calibration | None:
+    def _calibration_of(
+        self, condition: Condition, known: Mapping[str, Calibration]
+    ) -> Calibration | None:
         """Distributions of genes of cells that were exposed so; None where there are none."""
         seen = self._seen(condition)
-        return self.calibrations.get(seen[0].exposure.name) if seen else None
+        return known.get(seen[0].exposure.name) if seen else None
 
     def _seen(self, condition: Condition) -> list[Condition]:
         """Those of training in which cells were exposed to the same."""
@@ -550,7 +574,12 @@ class ConditionalW1OT(StackModel):
         }
 
     def _calibration_arrays(self) -> saved.Arrays:
-        return calibrations.to_arrays(self.calibrations)
+        kinds = {OF_CONDITIONS: self.calibrations, OF_PARTS: self.part_calibrations}
+        return {
+            f"{kind}/{name}": values
+            for kind, of_kind in kinds.items()
+            for name, values in calibrations.to_arrays(of_kind).items()
+        }
 
     def _restore_calibration(self, arrays: saved.Arrays) -> None:
         strata: dict[str, list[str]] = {}
@@ -558,7 +587,11 @@ class ConditionalW1OT(StackModel):
             of_cells = [covariates_name(condition.covariates)] if condition.covariates else []
             strata.setdefault(condition.exposure.name, []).extend(of_cells)
         n_genes = len(self.data.var_names)
-        self.calibrations = calibrations.from_arrays(arrays, strata, n_genes, self.seed)
+        kinds = saved.grouped(arrays, "/", (OF_CONDITIONS, OF_PARTS))
+        self.calibrations, self.part_calibrations = (
+            calibrations.from_arrays(of_kind, strata, n_genes, self.seed)
+            for of_kind in kinds.values()
+        )
 
     @classmethod
     def _saved_fields(cls) -> Any:  # noqa: ANN401

@@ -116,10 +116,11 @@ class Decoder:
         for turn, (calibration, move) in enumerate(zip(self.calibrations, terms, strict=True)):
             moved = self.start + move
             genes = calibration(own, self.change(moved), *self._names, self.strata, turn, nearness)
-            # What does not move keeps its expression: no effect is no change.
-            still = (moved == self.start).all(axis=1)
-            genes[still] = own[still]
             if len(terms) == 1:
+                # What does not move keeps its expression: no effect is no change. Parts of a
+                # combination may change too little to be told alone.
+                still = (moved == self.start).all(axis=1)
+                genes[still] = own[still]
                 return genes
             changes.append(genes - own)
         # What two terms both take away may leave less than nothing, which is clipped as ever.

@@ -97,6 +97,18 @@ class SampledCells:
             ),
         ]
 
+    def moments(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Means and variances (1 + S, g) of expression, in all cells, then in each stratum.
+
+        A stratum without weight has those of all cells.
+        """
+        values = self.expression.astype(np.float64)
+        groups = [weights, *(weights * (self.strata == n) for n in range(len(self.names)))]
+        shares = np.stack([of_group if of_group.sum() > 0 else weights for of_group in groups])
+        shares = shares / shares.sum(1, keepdims=True)
+        means = shares @ values
+        return means, (shares @ np.square(values) - np.square(means)).clip(0)
+
     def counts(self, weights: np.ndarray) -> np.ndarray:
         """How many cells of equal weight say as much (Kish 1965), in all and in each stratum."""
         groups = [weights, *(weights * (self.strata == n) for n in range(len(self.names)))]

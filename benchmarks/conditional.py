@@ -10,7 +10,8 @@ same in energy distance in the principal components, of all genes. ``correlation
 the correlations of genes, see held.py. All figures are within one group. Control cells are
 predicted: where the group is unseen its own, else all. Rows named ``delta`` are not calibrated; and
 ``quantile map`` moves each gene by itself. Controls: ``untouched`` cells, and ``observed`` ones,
-half of the held-out cells beside the other half.
+half of the held-out cells beside the other half. ``mmd``, of the same genes: the share of the way
+from untouched to observed cells, as many of each beside the other half.
 """
 
 import argparse
@@ -30,6 +31,7 @@ from rows import run
 from sets import DELTA, SETS, embed, prepare
 
 import rayot as rt
+from rayot.metrics import mmd
 from rayot.solvers import energy_distance
 
 N_GENES = 50
@@ -220,7 +222,11 @@ ONLY = {
 
 
 def score(
-    start: np.ndarray, predicted: np.ndarray, truth: np.ndarray, loadings: np.ndarray
+    start: np.ndarray,
+    predicted: np.ndarray,
+    truth: np.ndarray,
+    loadings: np.ndarray,
+    halves: tuple[np.ndarray, np.ndarray],
 ) -> dict[str, float]:
     """Distances to ``truth``, of the prediction and of the cells it started from."""
     spread = np.sqrt(start.var(0) / len(start) + truth.var(0) / len(truth)) + 1e-6
@@ -239,6 +245,19 @@ def score(
         "identity energy_distance": float(energy_distance(a[None], c[None])),
         "mean": float((b.mean(0) - c.mean(0)).norm()),
         "identity mean": float((a.mean(0) - c.mean(0)).norm()),
+        **of_halves(start[:, genes], predicted[:, genes], *(half[:, genes] for half in halves)),
+    }
+
+
+def of_halves(
+    start: np.ndarray, predicted: np.ndarray, observed: np.ndarray, reference: np.ndarray
+) -> dict[str, float]:
+    """MMD to one half of the cells, which is biased, so that all have as many cells."""
+    parts = {"identity mmd": start, "mmd": predicted, "observed mmd": observed}
+    size = min(map(len, parts.values()))
+    draw = np.random.default_rng(0)
+    return {
+        name: mmd(draw.permutation(part)[:size], reference[:size]) for name, part in parts.items()
     }
 
 
@@ -249,7 +268,9 @@ def ways(found: list[dict[str, float]]) -> dict[str, float]:
         name: round(1 - total[name] / total[f"identity {name}"], 4)
         for name in ("energy_distance", "mean", "components")
     }
+    gap = total["identity mmd"] - total["observed mmd"]
     return {
+        "way mmd": round((total["identity mmd"] - total["mmd"]) / gap, 4),
         "way energy_distance": of["energy_distance"],
         "way mean": of["mean"],
         "components": of["components"],
@@ -266,11 +287,12 @@ def measure(task: str, held_out: str | float, seed: int, method: str) -> dict:
     start, found = time.process_time(), []
     for what in targets(task, held_out):
         truth = adata[(name == what[0]) & test].X.toarray()
+        halves = truth[::2], truth[1::2]
         if method == "observed":
-            predicted, truth = truth[::2], truth[1::2]
+            predicted, truth = halves
         elif (predict := METHODS[method]) is not None:
             predicted = predict(task, adata, source, what, seed)
-        found.append(score(source.X.toarray(), predicted, truth, adata.varm["PCs"]))
+        found.append(score(source.X.toarray(), predicted, truth, adata.varm["PCs"], halves))
     figures = ways(found)
     if method == "observed":
         # Half as many cells have a larger error, whatever they are.

@@ -1,10 +1,13 @@
 """Cell types and patients that training never saw: python benchmarks/unseen.py [--methods NAMES].
 
-Each cell type of kang18 and each patient of gbm in turn: none of its treated cells are in training,
-and of its control cells, which are predicted, none ("unseen") or all ("seen").
-50 principal components, scored in gene space on the top 50 differentially expressed genes.
+Each cell type of kang18, each patient of gbm and, with ``--patients FILE``, each of the 8 patients
+of Bodenmiller et al. (2012, BCR/FcR-XL) in turn: none of its treated cells are in training, and of
+its control cells, which are predicted, none ("unseen") or all ("seen").
+50 principal components (of the 8 patients the 24 proteins themselves), scored in gene space on the
+top 50 differentially expressed genes.
 "balanced" and "separate" are the two ways of ``strata_key``. Predictions are clipped at zero, or
 calibrated: gene by gene with distributions of training, as the default is for sparse expression.
+"mean of shifts" moves all cells by the mean of the groups' mean shifts.
 held.py explains ``components`` and ``correlations``; all figures are within one group.
 """
 
@@ -17,20 +20,24 @@ import time
 from collections.abc import Callable
 from functools import lru_cache
 
+import anndata as ad
+import numpy as np
 import rivals
 import torch
 from anndata import AnnData
 from held import Held
 from pairs import METRICS, ours, rival
 from rows import run
-from sets import DELTA, SETS, prepare
+from sets import DELTA, SETS, Set, prepare, split
 
 import rayot as rt
 
 GROUPS = {
     "kang18": ["B", "CD14+Mono", "CD4T", "CD8T", "Dendritic", "FCGR3A+Mono", "NK"],
     "gbm": ["PW030", "PW032", "PW034", "PW036", "PW040"],
+    "patients": [f"patient{number}" for number in range(1, 9)],
 }
+PATIENTS = Set("", "BCR/FcR-XL", "patient")
 CONTROLS = ("unseen", "seen")
 
 
@@ -42,11 +49,41 @@ def fast(**options: object) -> Callable[..., None]:
     )
 
 
-def of(fit: Callable) -> Callable[..., None]:
+def moved_by(fit: Callable) -> Callable[..., None]:
     return lambda *cells, group: rival(*cells, fit=fit, decode="delta")
 
 
 CALIBRATED = {"plan_kwargs": {"decode": "calibrated"}}
+
+
+def by(verb: str) -> Callable[..., None]:
+    """Another method, its genes clipped as before and its cells matched within groups."""
+
+    def fit(adata: AnnData, target: str, use_rep: str | None, seed: int, *, group: str) -> None:
+        options = {"strata_key": group, "key_added": "map", "seed": seed, "use_rep": use_rep}
+        options |= {"plan_kwargs": DELTA["plan_kwargs"], "show_progress_bar": False}
+        getattr(rt.tl, verb)(adata, "control", target, **options)
+
+    return fit
+
+
+def mean_of_shifts(
+    adata: AnnData, target: str, use_rep: str | None, seed: int, *, group: str
+) -> None:
+    """The mean of the groups' own mean shifts, clipped at zero."""
+    cells = adata.X.toarray() if hasattr(adata.X, "toarray") else np.asarray(adata.X)
+    training = (adata.obs["split"] == "train").to_numpy()
+    control = (adata.obs["perturbation"] == "control").to_numpy()
+    groups = adata.obs[group].astype(str).to_numpy()
+    shifts = [
+        cells[own & ~control].mean(0) - cells[own & control].mean(0)
+        for name in sorted(set(groups[training & ~control]))
+        if (own := training & (groups == name)).any()
+    ]
+    moved = cells + np.mean(shifts, axis=0)
+    adata.layers["map"] = np.maximum(moved, 0) if cells.min() >= 0 else moved
+    names = {"source": "control", "target": target, "groupby": "perturbation"}
+    adata.uns["map"] = {**names, "split_key": "split"}
 
 
 def quantile_map(adata: AnnData, target: str, use_rep: str, seed: int, *, group: str) -> None:
@@ -64,29 +101,37 @@ METHODS: dict[str, Callable[..., None]] = {
     "separate": fast(strata="separate"),
     "separate, calibrated": fast(strata="separate", **CALIBRATED),
     "quantile map": quantile_map,
-    "nearest control": of(rivals.nearest_control),
-    "flow matching": of(rivals.flow_matching),
+    "mean of shifts": mean_of_shifts,
+    "cell type shift": by("celltype_shift"),
+    "cinemaot": by("cinemaot"),
+    "nearest control": moved_by(rivals.nearest_control),
+    "flow matching": moved_by(rivals.flow_matching),
 }
 
 
 @lru_cache(maxsize=1)
 def cells(data: str, unseen: str, controls: str, seed: int) -> AnnData:
-    return prepare(data, "pca", seed, unseen=unseen, with_controls=controls == "seen")
+    if data != "patients":
+        return prepare(data, "pca", seed, unseen=unseen, with_controls=controls == "seen")
+    adata = ad.read_h5ad(PATIENTS_FILE)
+    split(adata, PATIENTS, seed, unseen, controls == "seen")
+    return adata
 
 
 def measure(data: str, unseen: str, controls: str, seed: int, method: str) -> dict:
-    adata = cells(data, unseen, controls, seed).copy()
+    adata, of = cells(data, unseen, controls, seed).copy(), SETS.get(data, PATIENTS)
     torch.set_num_threads(1)
     start = time.process_time()
-    METHODS[method](adata, SETS[data].target, "X_pca", seed, group=SETS[data].group)
+    use_rep = "X_pca" if data in SETS else None
+    METHODS[method](adata, of.target, use_rep, seed, group=of.group)
     seconds = time.process_time() - start
     table = rt.tl.evaluate(adata, "map", metrics=METRICS, seed=seed)
     row: dict = {"seconds": round(seconds, 2)}
     for name, prefix in (("map", ""), ("mean shift", "mean shift ")):
         for metric in METRICS:
             row[f"{prefix}way {metric}"] = round(float(table.loc[name, f"way_{metric}"]), 4)
-    of_group = (adata.obs[SETS[data].group] == unseen).to_numpy()
-    held = Held(adata, SETS[data].target, None, seed, of_group)
+    of_group = (adata.obs[of.group] == unseen).to_numpy()
+    held = Held(adata, of.target, None, seed, of_group)
     structure = held.structure(held.genes(held.source, "map"), held.source)
     return row | {name: structure[name] for name in ("components", "correlations")}
 
@@ -96,8 +141,10 @@ if __name__ == "__main__":
     parser.add_argument("--methods", default=",".join(METHODS).replace(", ", "; "))
     parser.add_argument("--controls", default=",".join(CONTROLS))
     parser.add_argument("--sets", default=",".join(GROUPS))
+    parser.add_argument("--patients", default="")
     parser.add_argument("--seeds", default="0,1,2")
     options = parser.parse_args()
+    PATIENTS_FILE = options.patients
     cases = [
         {
             "data": data,
@@ -109,6 +156,7 @@ if __name__ == "__main__":
         for seed in map(int, options.seeds.split(","))
         for controls in options.controls.split(",")
         for data in options.sets.split(",")
+        if data != "patients" or PATIENTS_FILE
         for group in GROUPS[data]
         for method in options.methods.split(",")
     ]

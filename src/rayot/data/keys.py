@@ -183,6 +183,7 @@ class Key:
         strata = "strata"
         unseen_strata = "unseen_strata"
         adapted_strata = "adapted_strata"
+        stands_on = "stands_on"
         member_means = "member_means"
         scale = "scale"
         split = "split"

@@ -37,6 +37,7 @@ from rayot.model.life_cycle import LOADED, words_of
 from rayot.model.moves import Moves, moves_of
 from rayot.model.problems import Problems, check_count
 from rayot.model.stack_model import SAVED, Fitted, StackModel
+from rayot.model.stands_on import StandsOn
 from rayot.model.training_cells import checked_expression, training_cells
 from rayot.model.training_sample import may_calibrate
 from rayot.model.w1ot import W1OT
@@ -48,12 +49,11 @@ from rayot.train import TRAINING, TrainingKeywords, TrainingOptions, train_condi
 OF_CONDITIONS, OF_PARTS = "conditions", "parts"
 """First parts of the names of saved distributions."""
 
-UNSEEN: Report = {
-    "certificate": "check",
-    "reason": "This condition was not in training, so no cells say how good its map is. Try some "
-    "of its own: rayot.tl.evaluate scores the map by them.",
-}
-"""Diagnostics of a condition that training never saw."""
+UNSEEN = (
+    "This condition was not in training, so no cells say how good its map is. {stands_on} Try some "
+    "of its own: rayot.tl.evaluate scores the map by them."
+)
+"""What is said of a condition that training never saw."""
 
 
 @shared
@@ -459,6 +459,7 @@ class ConditionalW1OT(StackModel):
         dose = None if dose is None else dose_of(dose, "dose")
         exposure = Condition(str(target), dose, ())
         model = self._uncalibrated(exposure)
+        self._check_range(exposure)
         if isinstance(model, MapOfCondition):
             known = self.part_calibrations if len(model.terms) > 1 else self.calibrations
             of_terms = [self._calibration_of(term, known) for term in model.terms]
@@ -509,10 +510,44 @@ class ConditionalW1OT(StackModel):
             model.conditions, model.maps_of = self.conditions, self._maps_of
             model.condition, model.terms = condition, parts
         model.module = maps
-        model.diagnostics_ = [report for one in seen for report in self._reports(one)] or [UNSEEN]
+        model.diagnostics_ = [report for one in seen for report in self._reports(one)]
+        if not seen:
+            stands_on = model.stands_on = self._stands_on(condition, parts)
+            reason = UNSEEN.format(stands_on=stands_on.sentence)
+            model.diagnostics_ = [{"certificate": "check", "reason": reason}]
         model._history, model.training_ = self._history, dict(self.training_)
         model.training_cells = self.training_cells
         return model
+
+    def _stands_on(self, condition: Condition, parts: Sequence[Condition]) -> StandsOn:
+        """What a condition stands on that was not in training, whichever cells it is of."""
+        if len(parts) > 1 and all(map(self._seen, parts)):
+            return StandsOn.parts([part.exposure.name for part in parts])
+        known = {
+            seen.exposure.name: self._exposure_vector(seen) for seen in self.training_conditions
+        }
+        vector = self._exposure_vector(condition)
+        return StandsOn.nearest(vector, list(known), np.stack(list(known.values())))
+
+    def _exposure_vector(self, condition: Condition) -> np.ndarray:
+        """Vector of a perturbation and its dose."""
+        size = self.conditions.perturbations.size + (self.conditions.dose_key is not None)
+        return self.conditions.vector(condition)[:size].astype(np.float64)
+
+    def _check_range(self, condition: Condition) -> None:
+        """Warn of a dose that is outside those of training."""
+        parts = set(self._parts(condition))
+        doses = [
+            seen.dose
+            for seen in self.training_conditions
+            if seen.dose is not None and parts & set(self._parts(seen))
+        ]
+        if condition.dose is None or not doses or min(doses) <= condition.dose <= max(doses):
+            return
+        warn(
+            f"Dose {condition.dose:g} of {condition.perturbation!r} is outside the doses of "
+            f"training, {min(doses):g} to {max(doses):g}; what is predicted there is a guess."
+        )
 
     @renamed(perturbation="target")
     @public(key=result_name)

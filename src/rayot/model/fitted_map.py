@@ -38,9 +38,10 @@ from rayot.model.decoding import Decoder
 from rayot.model.encoding import check_cells, encoded
 from rayot.model.methods import verb_of
 from rayot.model.moves import Moves, moves_of, of_own_stratum
-from rayot.model.prediction import Prediction, predicted_obs
+from rayot.model.prediction import Prediction, predicted_obs, warn_of_treated
 from rayot.model.prediction_file import write_predictions
 from rayot.model.stack_model import StackModel
+from rayot.model.stands_on import StandsOn
 from rayot.solvers import Attributes, ensemble_report, worst
 from rayot.solvers.report import Report
 from rayot.train.threads import threads_for
@@ -75,6 +76,9 @@ class FittedMap(StackModel):
             f"{figures['certificate']}: {figures['reason']}\n{adaptations}"
             "next: predict(cells), save(folder); all figures are in diagnostics"
         )
+
+    stands_on: StandsOn | None = None
+    """What a condition stands on that was not in training."""
 
     @property
     def method(self) -> str:
@@ -400,8 +404,10 @@ class FittedMap(StackModel):
         seen, ``uns[key]["unseen_strata"]`` says how far they are and what is to be expected of the
         map there; where that is not good, a warning says so. Of those that the model was adapted
         to, ``uns[key]["adapted_strata"]`` says by how many treated cells, and with which share
-        these count. ``adata`` is not changed. With ``write`` the same from the file: backed
-        (``.h5ad``) or lazy (``.zarr``).
+        these count. Of a condition that was not in training, ``uns[key]["stands_on"]`` says which
+        ones it is made of or nearest to. A warning says so where cells are of another condition
+        than the map starts from. ``adata`` is not changed. With ``write`` the same from the file:
+        backed (``.h5ad``) or lazy (``.zarr``).
 
         Raises
         ------
@@ -425,6 +431,7 @@ class FittedMap(StackModel):
             path = self._new_file(cells, write, overwrite, write_genes, cells.n_obs)
         with unchanged(cells):
             self._check_cells(cells, rows)
+        warn_of_treated(cells, rows, self.data.groupby, self.source_key)
         obs = predicted_obs(cells, rows, key, self.data.groupby, self.target_key)
         if path is not None:
             represented, var_names = self._written(write_genes)
@@ -596,6 +603,8 @@ class FittedMap(StackModel):
             result[Key.result.unseen_strata] = new
         if self.adaptations:
             result[Key.result.adapted_strata] = adapted_strata(self.adaptations)
+        if self.stands_on is not None:
+            result[Key.result.stands_on] = self.stands_on.columns()
         return {Key.uns.result(key): result} if result else {}
 
     def new_strata(

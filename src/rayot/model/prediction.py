@@ -11,6 +11,7 @@ import pandas as pd
 from anndata import AnnData
 from scipy import sparse
 
+from rayot._public import warn
 from rayot.data import checks
 from rayot.data.keys import Key
 
@@ -158,6 +159,21 @@ def _stacked(parts: Sequence[Any]) -> Any:  # noqa: ANN401
     if any(map(sparse.issparse, parts)):
         return sparse.vstack(parts, format="csr")
     return np.concatenate(parts)
+
+
+def warn_of_treated(adata: AnnData, rows: np.ndarray, groupby: str | None, source: str) -> None:
+    """Say so if cells to predict are of another condition than the map starts from."""
+    if groupby is None or groupby not in adata.obs.columns:
+        return
+    labels = checks.labels(adata, groupby, rows)
+    treated = (labels != "") & (labels != source)
+    if treated.any():
+        shown = ", ".join(map(repr, sorted(set(labels[treated]))[:3]))
+        warn(
+            f"{int(treated.sum())} of {len(labels)} cells are of {shown} in adata.obs[{groupby!r}],"
+            f" and the map starts from {source!r}: it has learned nothing of cells that are treated"
+            " already."
+        )
 
 
 def predicted_obs(

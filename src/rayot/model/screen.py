@@ -35,7 +35,7 @@ from rayot.model.fitted_map import summary_of
 from rayot.model.life_cycle import LOADED, Model, words_of
 from rayot.model.method import Method, method_of
 from rayot.model.methods import stack_of
-from rayot.model.prediction import Prediction, predicted_obs
+from rayot.model.prediction import Prediction, predicted_obs, warn_of_treated
 from rayot.model.prediction_file import by_perturbation, write_predictions
 from rayot.model.problems import Problems, check_names
 from rayot.model.screen_cells import ScreenCells
@@ -577,6 +577,7 @@ class Screen(Model, Mapping[str, Method]):
         path = first._new_file(cells, path, overwrite, write_genes, len(rows) * len(names))
         check_cells(self.representation, cells, rows, data=self.data)
         assert self.data.groupby is not None
+        warn_of_treated(cells, rows, self.data.groupby, self.control)
         obs = predicted_obs(cells, rows, key, self.data.groupby, names[0])
         represented, var_names = first._written(write_genes)
 

@@ -128,3 +128,19 @@ def test_a_description_of_data_without_a_split(cells):
     assert DataSpec.from_anndata(cells).split_key is None
     with pytest.raises(KeyError, match="no column 'fold'"):
         DataSpec.from_anndata(cells, split_key="fold")
+
+
+@pytest.mark.parametrize(
+    ("here", "wanted", "hint"),
+    [
+        (["ENSG00000187634", "ENSG00000188976"], ["SAMD11", "NOC2L"], "Here genes have Ensembl"),
+        (["SAMD11", "NOC2L"], ["ENSG00000187634.13"], "Here genes have symbols and in the model"),
+        (["ENSG00000187634"], ["ENSG00000187634.13"], "differ in the version after the point"),
+        (["ENSMUSG00000051951.6"], ["ENSMUSG00000051951.5"], "differ in the version"),
+        (["SAMD11", "NOC2L"], ["SAMD11", "KLHL17"], r"fitted on: KLHL17\.$"),
+        (["HLA-DRB1"], ["HLA-DRB1.1"], "differ in the version"),
+    ],
+)
+def test_genes_by_other_names_are_told(here, wanted, hint):
+    with pytest.raises(ValueError, match=hint):
+        checks.aligned_genes(pd.Index(here), wanted)

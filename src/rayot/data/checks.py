@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 
@@ -14,6 +15,9 @@ from rayot.data.matrix import stored_values
 
 MIN_CELLS = 20
 """Training cells that each of the two conditions needs."""
+
+ENSEMBL, VERSION = re.compile(r"ENS[A-Z]*G\d{6,}"), re.compile(r"(?<=\d)\.\d+$")
+"""Identifiers of genes, and what may follow them."""
 
 SMALLEST_SCALE, LARGEST_SCALE = 1e-12, 1e15
 """Sizes of the largest value of a matrix, whose squares, summed, single precision holds."""
@@ -327,6 +331,22 @@ def aligned_genes(genes: pd.Index, wanted: Sequence[str], where: str = "These ce
         shown = ", ".join(missing[:10]) + (", …" if len(missing) > 10 else "")
         raise ValueError(
             f"{where} lack {len(missing)} of the {len(wanted)} genes the model was fitted on: "
-            f"{shown}."
+            f"{shown}.{_naming_hint(genes, missing)}"
         )
     return positions
+
+
+def _naming_hint(genes: pd.Index, missing: Sequence[str]) -> str:
+    """What to do where genes are there by names of another kind; empty otherwise."""
+    names = list(map(str, genes))
+    without_version = {VERSION.sub("", name) for name in names}
+    if all(VERSION.sub("", str(name)) in without_version for name in missing):
+        return " They differ in the version after the point; remove it from both."
+    kinds = [
+        sum(bool(ENSEMBL.match(str(name))) for name in of_side) > len(of_side) / 2
+        for of_side in (names, missing)
+    ]
+    if kinds[0] == kinds[1]:
+        return ""
+    here, there = ("Ensembl identifiers", "symbols")[:: 1 if kinds[0] else -1]
+    return f" Here genes have {here} and in the model {there}; name them alike."

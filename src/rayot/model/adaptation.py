@@ -12,7 +12,7 @@ from anndata import AnnData
 
 from rayot.data import checks
 from rayot.data.spec import DataSpec
-from rayot.data.strata import MIN_STRATUM_CELLS, strata_of
+from rayot.data.strata import MIN_STRATUM_CELLS
 from rayot.model.calibration import SIDES, TURN, checked_tables, uniform
 from rayot.model.saved import Arrays, check, grouped
 from rayot.solvers import Marginals, monotone_map
@@ -182,14 +182,7 @@ def rows_to_adapt_with(
             f"The fit has seen cells of {stratum!r}; adapt to a stratum that it has not seen, or "
             "fit again with the further cells."
         )
-    labels = strata_of(adata, data.strata_key, np.arange(adata.n_obs))
-    own = labels == stratum
-    if not own.any():
-        found = ", ".join(map(repr, sorted(set(labels) - {""})[:10])) or "none"
-        raise ValueError(
-            f"adata.obs[{data.strata_key!r}] has no cells of {stratum!r}, which the model is to be "
-            f"adapted to; strata found: {found}."
-        )
+    own = checks.in_category(adata, data.strata_key, stratum)
     conditions = checks.labels(adata, data.groupby)
     treated = conditions == target
     has_doses = data.dose is not None and data.dose_key in adata.obs.columns

@@ -244,7 +244,8 @@ seed
     Entry of ``uns`` with a vector for each category of ``groupby``: a dictionary, or a DataFrame
     with a row each (fingerprints of drugs, embeddings of genes). Categories with a vector can be
     predicted unseen. A dictionary names the entry of several columns, among them those of
-    ``covariate_keys``. Columns without have a learned embedding of each category.""",
+    ``covariate_keys``. Columns without have a learned embedding of each category. A vector of
+    zeros, other than the control's, is an error, and so are vectors that are all the same.""",
     "min_condition_cells": """min_cells
     Training cells that a condition needs, and its control; conditions with fewer are left out, with
     a warning that names them.""",

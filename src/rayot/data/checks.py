@@ -34,6 +34,11 @@ def _hint(name: str, choices: Collection[str]) -> str:
     return f"{f'Did you mean {close[0]!r}? ' if close else ''}It has: {shown or 'nothing'}."
 
 
+def listed(names: Sequence[str], most: int = 10) -> str:
+    """The first of some names, for messages."""
+    return ", ".join(map(repr, names[:most])) + (", …" if len(names) > most else "")
+
+
 def column(adata: AnnData, name: str) -> pd.Series:
     """A column of ``adata.obs``, read into memory where it is lazy.
 

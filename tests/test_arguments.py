@@ -119,6 +119,8 @@ BY_NAME = {
     "write": ["", 5, "x.csv", "absent/x.h5ad"],
     "dir_path": ["", 5, None],
     "names": [5, [5], "nonsense"],
+    "smiles": [None, 5, "", "nonsense", [], ["CCO"]],
+    "source": [None, 5, "", "nonsense", np.eye(2), pd.DataFrame([[1.0]], index=["nonsense"])],
 }
 """Values that an argument of this name does not take, whatever its type."""
 
@@ -155,6 +157,8 @@ def fitted():
     labels = labels.astype(object)
     labels[other[::3]], labels[other[1::3]] = "perturbed+other", "other"
     adata.obs["combination"] = pd.Categorical(labels)
+    genes = np.where(labels == SOURCE, SOURCE, np.resize(["gene_0", "gene_1"], len(labels)))
+    adata.obs["knocked_out"] = pd.Categorical(genes)
     adata.uns["screen"]["displacement"] = np.ones((2, 4, 30), np.float32)
     adata.uns["screen"]["table"] = pd.concat([adata.uns["screen"]["table"]] * 2)
     rt.tl.similarity(adata)
@@ -212,6 +216,11 @@ def calls(adata, models):
         "tl.similarity": (rt.tl.similarity, {"adata": adata, "key": "screen"}),
         "pp.split": (rt.pp.split, {"adata": adata}),
         "pp.autoencoder": (rt.pp.autoencoder, {"adata": adata, "show_progress_bar": False}),
+        "pp.fingerprints": (rt.pp.fingerprints, {"adata": adata, "smiles": {"perturbed": "CCO"}}),
+        "pp.gene_vectors": (
+            rt.pp.gene_vectors,
+            {"adata": adata, "groupby": "knocked_out", "n_components": 2},
+        ),
         "get.predicted": (rt.get.predicted, {"adata": adata, "key": "w1ot"}),
         "pl.evaluate": (rt.pl.evaluate, {"table": scores, **drawn}),
         "pl.calibration": (rt.pl.calibration, {"table": rt.tl.calibration(adata, "w1ot"), **drawn}),
@@ -382,6 +391,7 @@ def test_a_column_of_the_mudata_alone_is_named(cells):
     message = r"mdata.obs has the column 'treatment'.*mdata.push_obs\(\['treatment'\]\)"
     for call in (
         partial(rt.pp.split, groupby="treatment"),
+        partial(rt.pp.fingerprints, smiles="treatment"),
         partial(rt.tl.w1ot, source_key=SOURCE, target_key=TARGET, groupby="treatment"),
         partial(rt.tl.cpa, source_key=SOURCE, target_key=TARGET, covariate_keys="treatment"),
         partial(rt.tl.screen, control=SOURCE, strata_key="treatment"),

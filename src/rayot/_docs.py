@@ -242,9 +242,12 @@ seed
     cells as alike.""",
     "embedding_key": """embedding_key
     Entry of ``uns`` with a vector for each category of ``groupby``: a dictionary, or a DataFrame
-    with a row each (fingerprints of drugs, embeddings of genes). Categories with a vector can be
-    predicted unseen. A dictionary names the entry of several columns, among them those of
-    ``covariate_keys``. Columns without have a learned embedding of each category.""",
+    with a row each, as :func:`rayot.pp.fingerprints` writes it of drugs and
+    :func:`rayot.pp.gene_vectors` of genes. Categories with a vector can be predicted unseen. A
+    combination needs none, as its parts have theirs. A dictionary names the entry of several
+    columns, among them those of ``covariate_keys``. Columns without have a learned embedding of
+    each category. A vector of zeros, other than the control's, is an error, and so are vectors
+    that are all the same.""",
     "min_condition_cells": """min_cells
     Training cells that a condition needs, and its control; conditions with fewer are left out, with
     a warning that names them.""",

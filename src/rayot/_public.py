@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial, wraps
 from inspect import Parameter, Signature, signature
@@ -75,6 +75,7 @@ COLUMNS = (
     "covariate_keys",
     "dose_key",
     "stratify",
+    "smiles",
     "holdout",
     "color",
 )
@@ -257,7 +258,8 @@ def _check_columns(bound: Mapping[str, Any], expected: Signature) -> None:
     for name in COLUMNS:
         default = expected.parameters[name].default if name in expected.parameters else None
         value = bound.get(name, None if default is EMPTY else default)
-        for column in [value] if isinstance(value, str) else value or ():
+        names = value if isinstance(value, Iterable) else ()
+        for column in [value] if isinstance(value, str) else names:
             if column not in modality.obs and column in cells.obs:
                 raise KeyError(
                     f"mdata.obs has the column {column!r}, and the modality "

@@ -105,3 +105,45 @@ def test_vectors_are_read_from_dictionaries_and_tables(adata):
         vectors_of(adata, "table")
     with pytest.raises(KeyError, match="no 'other'"):
         vectors_of(adata, "other")
+
+
+def test_a_vector_that_says_nothing_is_refused_by_name(adata):
+    def refused(table, message):
+        adata.uns["table"] = table
+        with pytest.raises(ValueError, match=message):
+            vectors_of(adata, "table", "control")
+
+    bad = {"A": [1, np.nan], "B": [1, 2], "C": [np.inf, 1], "D": [1e300, 1]}
+    refused(bad, r"The vector of 'A', 'C', 'D' in adata.uns\['table'\] has NaN or infinite values")
+    zeros = pd.DataFrame([[0, 0], [1, 0], [0, 0]], index=["A", "B", "C"])
+    refused(zeros, r"The vector of 'A', 'C' in .* is all zeros, which says nothing")
+    equal = {"A": [1, 2], "B": [1, 2], "control": [0, 1]}
+    refused(equal, "the same vector of all 2 categories")
+    refused(pd.DataFrame([[1], [2]], index=["A", "A"]), "several rows of 'A'")
+    refused({1: [1], "1": [2]}, "several vectors of '1'")
+    refused(pd.DataFrame(), "not empty, found DataFrame")
+    refused({"A": ["x", 1]}, r"'A' in .* must hold real numbers")
+
+
+def test_zeros_may_stand_for_the_control_and_for_a_number(adata):
+    adata.uns["table"] = {"control": [0, 0], "A": [0, 1]}
+    assert not vectors_of(adata, "table", "control")["control"].any()
+    with pytest.raises(ValueError, match=r"'control' in .* is all zeros"):
+        vectors_of(adata, "table")
+    adata.uns["table"] = {"A": [0], "B": [1]}
+    assert vectors_of(adata, "table")["A"] == 0
+    adata.uns["table"] = {"A": [0, 1]}
+    assert list(vectors_of(adata, "table")) == ["A"]
+
+
+def test_a_table_in_a_file_is_read_where_it_is_lazy(adata, tmp_path):
+    adata.uns["table"] = pd.DataFrame(
+        [[1, 2], [3, 4]], index=["A", "B"], columns=["x", "y"], dtype=np.float32
+    )
+    adata.write_h5ad(tmp_path / "cells.h5ad")
+    for read in (ad.read_h5ad, ad.experimental.read_lazy):
+        found = vectors_of(read(tmp_path / "cells.h5ad"), "table")
+        assert {name: vector.tolist() for name, vector in found.items()} == {
+            "A": [1, 2],
+            "B": [3, 4],
+        }

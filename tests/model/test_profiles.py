@@ -57,6 +57,19 @@ def test_vectors_decide_what_is_near(combinations):
     np.testing.assert_allclose(found, mean_of(combinations, "A"), atol=1e-4)
 
 
+@pytest.mark.parametrize("name", ["nearest", "ridge"])
+def test_a_combination_without_a_vector_has_the_sum_of_its_parts(combinations, name):
+    parts = pd.DataFrame([[1, 0.5], [0.2, 1], [-1, 1]], index=list("ABC"), columns=["x", "y"])
+    combinations.uns["parts"] = parts
+    whole = {n: np.sum([parts.loc[part] for part in n.split("+")], axis=0) for n in NAMES[1:]}
+    combinations.uns["whole"] = whole
+    model, expected = (
+        getattr(rt.tl, name)(combinations, "control", "A+B", plan_kwargs={"embedding_key": key})
+        for key in ("parts", "whole")
+    )
+    np.testing.assert_array_equal(model.module.shift, expected.module.shift)
+
+
 def test_ridge_finds_effects_that_add_up():
     rng = np.random.default_rng(0)
     names = ["A", "B", "C", "D", "A+B", "C+D", "B+C", "A+D"]
@@ -96,13 +109,20 @@ def test_ridge_is_two_regressions_of_sklearn():
         ("ridge", "D", {}, "in common with 'D'"),
         ("ridge", "A+B", {"embedding_key": "none"}, "adata.uns has no 'none'"),
         ("ridge", "A+B", {"embedding_key": "uneven"}, "equally long"),
-        ("ridge", "A+B", {"embedding_key": "few"}, "no vector"),
+        (
+            "ridge",
+            "A+D",
+            {"embedding_key": "few"},
+            "no vector of 'C', 'D'; it has those of 'A', 'B'",
+        ),
+        ("nearest", "A+B", {"embedding_key": "zeros"}, "'C' in .* is all zeros"),
         ("ridge", "A+B", {"embedding_key": "nan"}, "finite"),
     ],
 )
 def test_bad_input(combinations, name, target, options, message):
     combinations.uns["uneven"] = {name: [1.0] * (1 + (name == "B")) for name in NAMES}
     combinations.uns["nan"] = {name: [1.0, np.nan] for name in NAMES}
+    combinations.uns["zeros"] = {name: [0, name != "C"] for name in NAMES}
     combinations.uns["few"] = {"A": [1.0], "B": [2.0]}
     with pytest.raises((KeyError, ValueError), match=message):
         getattr(rt.tl, name)(combinations, "control", target, plan_kwargs=options)

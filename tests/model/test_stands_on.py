@@ -23,11 +23,11 @@ def cells():
         dict(zip(sorted(set(names) - {"control"}), "ABC", strict=True))
     )
     found.uns["vectors"] = {
-        "A": [0.0, 0, 0],
-        "B": [1.0, 0, 0],
-        "C": [0.0, 1, 0],
-        "mixed": [0.5, 0.4, 0],
-        "other": [0.3, 0.3, 2],
+        "A": [0.0, 0, 1],
+        "B": [1.0, 0, 1],
+        "C": [0.0, 1, 1],
+        "mixed": [0.5, 0.4, 1],
+        "other": [0.3, 0.3, 3],
     }
     return found
 

@@ -34,6 +34,20 @@ def _hint(name: str, choices: Collection[str]) -> str:
     return f"{f'Did you mean {close[0]!r}? ' if close else ''}It has: {shown or 'nothing'}."
 
 
+def listed(names: Sequence[str], most: int = 10) -> str:
+    """The first of some names, for messages."""
+    return ", ".join(map(repr, names[:most])) + (", …" if len(names) > most else "")
+
+
+def writable(adata: AnnData) -> None:
+    """Raise a ValueError if nothing can be written to ``adata``."""
+    if adata.isbacked and adata.is_view:
+        raise ValueError(
+            "adata is a view of an object on disk, which cannot be written to; pass "
+            "adata.to_memory()."
+        )
+
+
 def column(adata: AnnData, name: str) -> pd.Series:
     """A column of ``adata.obs``, read into memory where it is lazy.
 
@@ -331,13 +345,23 @@ def aligned_genes(genes: pd.Index, wanted: Sequence[str], where: str = "These ce
         shown = ", ".join(missing[:10]) + (", …" if len(missing) > 10 else "")
         raise ValueError(
             f"{where} lack {len(missing)} of the {len(wanted)} genes the model was fitted on: "
-            f"{shown}.{_naming_hint(genes, missing)}"
+            f"{shown}.{naming_hint(genes, missing, 'in the model')}"
         )
     return positions
 
 
-def _naming_hint(genes: pd.Index, missing: Sequence[str]) -> str:
-    """What to do where genes are there by names of another kind; empty otherwise."""
+def naming_hint(genes: pd.Index, missing: Sequence[str], elsewhere: str) -> str:
+    """What to do where genes are there by names of another kind; empty otherwise.
+
+    Parameters
+    ----------
+    genes
+        That are there.
+    missing
+        That are not.
+    elsewhere
+        Where these are from, for messages.
+    """
     names = list(map(str, genes))
     without_version = {VERSION.sub("", name) for name in names}
     if all(VERSION.sub("", str(name)) in without_version for name in missing):
@@ -349,4 +373,4 @@ def _naming_hint(genes: pd.Index, missing: Sequence[str]) -> str:
     if kinds[0] == kinds[1]:
         return ""
     here, there = ("Ensembl identifiers", "symbols")[:: 1 if kinds[0] else -1]
-    return f" Here genes have {here} and in the model {there}; name them alike."
+    return f" Here genes have {here} and {elsewhere} {there}; name them alike."

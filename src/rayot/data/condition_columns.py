@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,7 @@ def dose_of(value: Any, what: str) -> float:  # noqa: ANN401
     return float(f"{dose:.6g}")
 
 
-def vectors_of(adata: AnnData, key: str) -> dict[str, np.ndarray]:
+def vectors_of(adata: AnnData, key: str, control: str | None = None) -> dict[str, np.ndarray]:
     """Vector of each category, from ``adata.uns[key]``: a dictionary, or the rows of a table.
 
     Raises
@@ -39,43 +39,99 @@ def vectors_of(adata: AnnData, key: str) -> dict[str, np.ndarray]:
     KeyError
         If there is no such entry.
     ValueError
-        If it is of another kind, vectors differ in length, or are not finite.
+        As :func:`checked_vectors`.
     """
     if key not in adata.uns:
         raise KeyError(f"adata.uns has no {key!r}; it has {sorted(adata.uns) or 'nothing'}.")
-    table = adata.uns[key]
-    if isinstance(table, pd.DataFrame):
-        if not table.index.astype(str).is_unique:
-            twice = table.index[table.index.astype(str).duplicated()][0]
-            raise ValueError(
-                f"adata.uns[{key!r}] has several rows of {str(twice)!r}; keep one vector of each."
-            )
-        table = dict(zip(map(str, table.index), table.to_numpy(), strict=True))
-    if not isinstance(table, Mapping) or not table:
-        raise ValueError(
-            f"adata.uns[{key!r}] must be a dictionary or a DataFrame from category to vector, "
-            f"found {type(table).__name__}."
-        )
+    return checked_vectors(adata.uns[key], f"adata.uns[{key!r}]", control)
+
+
+def checked_vectors(
+    table: Any,  # noqa: ANN401
+    where: str,
+    control: str | None = None,
+) -> dict[str, np.ndarray]:
+    """Vector of each category, float64, each of which says something.
+
+    Parameters
+    ----------
+    table
+        A dictionary, or a DataFrame with a row of each category.
+    where
+        What it is, for messages.
+    control
+        Category whose vector may be zeros, as it stands for no perturbation.
+
+    Raises
+    ------
+    ValueError
+        If it is of another kind, a category is there twice, vectors differ in length, are not
+        finite in single precision, or are zeros, as those that stand for a missing one, or all
+        vectors are equal. A single number may be zero.
+    """
     vectors: dict[str, np.ndarray] = {}
-    for name, values in table.items():
-        vector = _real(values, f"The vector of {str(name)!r} in adata.uns[{key!r}]")
+    for name, values in _rows(table, where):
+        vector = _real(values, f"The vector of {name!r} in {where}")
         length = len(next(iter(vectors.values()))) if vectors else len(vector)
         if len(vector) != length or not len(vector):
             first = next(iter(vectors), name)
             raise ValueError(
-                f"The vector of {str(name)!r} in adata.uns[{key!r}] has length {len(vector)}, that "
-                f"of {first!r} has {length}; all must be equally long and not empty."
+                f"The vector of {name!r} in {where} has length {len(vector)}, that of {first!r} "
+                f"has {length}; all must be equally long and not empty."
             )
-        if not np.isfinite(vector).all():
-            raise ValueError(
-                f"The vector of {str(name)!r} in adata.uns[{key!r}] has NaN or infinite values."
-            )
-        if str(name) in vectors:
-            raise ValueError(
-                f"adata.uns[{key!r}] has several vectors of {str(name)!r}; keep one of each."
-            )
-        vectors[str(name)] = vector
+        if name in vectors:
+            raise ValueError(f"{where} has several vectors of {name!r}; keep one of each.")
+        vectors[name] = vector
+    _check_values(vectors, where)
+    _check_informative({name: vectors[name] for name in vectors if name != str(control)}, where)
     return vectors
+
+
+def _rows(table: Any, where: str) -> Iterable[tuple[str, Any]]:  # noqa: ANN401
+    """Categories, as text, and their vectors, as they are stored."""
+    # Of a file that is read lazily, so are the tables in it.
+    table = table.to_memory() if hasattr(table, "to_memory") else table
+    if isinstance(table, pd.DataFrame) and len(table):
+        names = table.index.astype(str)
+        if not names.is_unique:
+            twice = names[names.duplicated()][0]
+            raise ValueError(f"{where} has several rows of {twice!r}; keep one vector of each.")
+        return zip(names, table.to_numpy(), strict=True)
+    if not isinstance(table, Mapping) or not table:
+        raise ValueError(
+            f"{where} must be a dictionary or a DataFrame from category to vector that is not "
+            f"empty, found {type(table).__name__}."
+        )
+    return ((str(name), values) for name, values in table.items())
+
+
+def _check_values(vectors: Mapping[str, np.ndarray], where: str) -> None:
+    """Raise a ValueError that lists the categories whose vectors are not finite."""
+    # Models take vectors in single precision.
+    with np.errstate(over="ignore"):
+        bad = [
+            name for name, vector in vectors.items() if not np.isfinite(np.float32(vector)).all()
+        ]
+    if bad:
+        raise ValueError(
+            f"The vector of {checks.listed(bad)} in {where} has NaN or infinite values; give "
+            "numbers, or leave it out."
+        )
+
+
+def _check_informative(vectors: Mapping[str, np.ndarray], where: str) -> None:
+    """Raise a ValueError if vectors are zeros, or all the same."""
+    zeros = [name for name, vector in vectors.items() if len(vector) > 1 and not vector.any()]
+    if zeros:
+        raise ValueError(
+            f"The vector of {checks.listed(zeros)} in {where} is all zeros, which says nothing; "
+            "give what describes it, or leave it out."
+        )
+    if len(vectors) > 1 and (np.ptp(list(vectors.values()), axis=0) == 0).all():
+        raise ValueError(
+            f"{where} has the same vector of all {len(vectors)} categories, which tells none from "
+            "another; give vectors that differ."
+        )
 
 
 def _real(values: Any, what: str) -> np.ndarray:  # noqa: ANN401

@@ -136,6 +136,8 @@ class Key:
         evaluate = "evaluate"
         log_fold_change = "log_fold_change"
         calibration = "calibration"
+        fingerprints = "fingerprints"
+        gene_vectors = "gene_vectors"
 
         @staticmethod
         def result(key: str) -> str:
@@ -229,6 +231,12 @@ class Key:
         version = "version"
         seed = "seed"
         history = "history"
+
+    class vectors:
+        """The tables in ``adata.uns`` that :mod:`rayot.pp` describes conditions by."""
+
+        condition = "condition"
+        """Name of the index."""
 
     class similarity:
         """Entries of ``adata.uns[key]["similarity"]`` of a screen, in the order of the leaves."""

@@ -161,7 +161,10 @@ class ConditionalW1OT(StackModel):
                 f"embedding_key names {foreign}, which are neither groupby nor in covariate_keys: "
                 f"{columns}."
             )
-        vectors = {column: vectors_of(cells, key) for column, key in embedding_key.items()}
+        vectors = {
+            column: vectors_of(cells, key, self.source_key if column == data.groupby else None)
+            for column, key in embedding_key.items()
+        }
         groups = training_groups(cells, data, self.source_key, columns, dose_key, min_cells)
         conditions = Conditions.learn(self.source_key, list(groups), columns, dose_key, vectors)
         self._take(cells, data, representation, groups, conditions)

@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 from anndata import AnnData
 
+from rayot._combinations import parts_of
 from rayot._docs import shared
 from rayot.data import checks
 from rayot.data.condition_columns import vectors_of
@@ -148,10 +149,11 @@ class ProfileMethod(Method):
         ordered = sorted(names)
         if key is None:
             return dict(zip(ordered, described(ordered), strict=True))
-        vectors = vectors_of(adata, key)
-        if missing := [name for name in ordered if name not in vectors]:
+        vectors = vectors_of(adata, key, self.source_key)
+        parts = {name: parts_of(name, vectors, self.source_key) for name in ordered}
+        if missing := sorted({part for name in ordered for part in parts[name]} - set(vectors)):
             raise ValueError(
-                f"adata.uns[{key!r}] has no vector of {missing[:5]}; it has those of "
-                f"{sorted(vectors)[:5]} and {max(0, len(vectors) - 5)} others."
+                f"adata.uns[{key!r}] has no vector of {checks.listed(missing)}; it has those of "
+                f"{checks.listed(list(vectors), 5)}. Add theirs, or leave these cells out."
             )
-        return vectors
+        return {name: np.sum([vectors[part] for part in parts[name]], axis=0) for name in ordered}

@@ -23,7 +23,8 @@ class ProfileSettings(ShiftSettings):
     ----------
     embedding_key
         Entry of ``uns`` with a vector for each perturbation (a mapping or a data frame with one row
-        each). None describes a perturbation by the parts that its name joins by ``+``.
+        each). A combination without one has the sum of its parts'. None describes a perturbation by
+        the parts that its name joins by ``+``.
     n_profiles
         Principal components of the training profiles, for :func:`ridge_shift`.
     penalty

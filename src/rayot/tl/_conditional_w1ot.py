@@ -20,7 +20,6 @@ from rayot.tl._data import described
 from rayot.tl._write import (
     asked_copy,
     check_key,
-    check_writable,
     curves,
     forget,
     plain,
@@ -249,7 +248,7 @@ def _check_key(adata: AnnData, key: str, copy: bool) -> None:
     names_covariates = isinstance(entry, Mapping) and (
         Key.conditional.covariate_keys in entry or Key.conditional.condition_keys in entry
     )
-    if names_covariates and all(name in entry for name in needed):
-        check_writable(adata, copy)
-    else:
+    if not (names_covariates and all(name in entry for name in needed)):
         check_key(adata, key, copy)
+    elif not copy:
+        checks.writable(adata)

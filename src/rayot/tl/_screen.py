@@ -10,12 +10,13 @@ import rayot
 from rayot._docs import shared
 from rayot._keywords import takes
 from rayot._public import public
+from rayot.data import checks
 from rayot.data.files import check_new_file
 from rayot.data.keys import Key
 from rayot.data.modality import modality_of
 from rayot.data.screened import is_screen
 from rayot.tl._data import described
-from rayot.tl._write import asked_copy, check_writable, plain
+from rayot.tl._write import asked_copy, plain
 from rayot.train import TRAINING, TrainingKeywords, TrainingOptions
 
 if TYPE_CHECKING:
@@ -146,7 +147,8 @@ def screen(
 
     cells = modality_of(adata, modality)
     copy = asked_copy(copy)
-    check_writable(cells, copy)
+    if not copy:
+        checks.writable(cells)
     _check_key(cells, key_added)
     if write is not None:
         check_new_file(write, overwrite, 0, cells)

@@ -174,15 +174,6 @@ def asked_copy(copy: bool | None) -> bool:
     return copy
 
 
-def check_writable(adata: AnnData, copy: bool) -> None:
-    """Raise a ValueError if nothing can be written to ``adata``."""
-    if adata.isbacked and adata.is_view and not copy:
-        raise ValueError(
-            "adata is a view of an object on disk, which cannot be written to; pass "
-            "adata.to_memory()."
-        )
-
-
 def _is_ours(value: Any) -> bool:  # noqa: ANN401
     return is_result(value) or is_translation(value)
 
@@ -192,7 +183,8 @@ def check_key(adata: AnnData, key: str, copy: bool) -> None:
 
     An earlier result of the same name is replaced; anything else that has it is kept.
     """
-    check_writable(adata, copy)
+    if not copy:
+        checks.writable(adata)
     if _is_ours(adata.uns.get(Key.uns.result(key))):
         return
     taken = [

@@ -37,6 +37,7 @@ from rayot.metrics import energy_distance, way
 
 N_CELLS = (0, 3, 10, 30, 100)
 MOST_SCORED, N_GENES = 300, 50
+LEAST_SUMMARISED = 30
 LEAST_OF_A_FIT, LEAST_OF_A_STRATUM = 20, 10
 FIT = {"preset": "fast", "n_seeds": 1, "show_progress_bar": False}
 
@@ -237,8 +238,6 @@ def summary() -> None:
     columns = ["data", "figure", "method", *N_CELLS]
     pd.concat(parts)[columns].round(3).to_csv(RESULTS / "adaptation_summary.csv", index=False)
 
-
-LEAST_SUMMARISED = 30
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)

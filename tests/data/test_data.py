@@ -138,7 +138,9 @@ def test_a_description_of_data_without_a_split(cells):
         (["ENSG00000187634"], ["ENSG00000187634.13"], "differ in the version after the point"),
         (["ENSMUSG00000051951.6"], ["ENSMUSG00000051951.5"], "differ in the version"),
         (["SAMD11", "NOC2L"], ["SAMD11", "KLHL17"], r"fitted on: KLHL17\.$"),
-        (["HLA-DRB1"], ["HLA-DRB1.1"], "differ in the version"),
+        # Symbols of clones, whose last number tells genes apart.
+        (["AL627309.1", "RP11-34P13.7"], ["AL627309.5"], r"fitted on: AL627309\.5\.$"),
+        (["ENSG00000187634.1", "ENSG00000187634.2"], ["ENSG00000187634"], r"187634\.$"),
     ],
 )
 def test_genes_by_other_names_are_told(here, wanted, hint):

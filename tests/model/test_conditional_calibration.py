@@ -193,6 +193,27 @@ def test_weak_parts_add_up():
     assert np.abs(single[10:]).mean() < 0.5 * np.abs(found[20:]).mean() + 0.05
 
 
+def test_strata_that_differ_are_no_noise_and_constant_genes_no_signal():
+    rng = np.random.default_rng(0)
+    shares = []
+    for apart in (0.0, 5.0):
+        cells, obs = [], []
+        for number, kind in enumerate("abc"):
+            for name, effect in (("control", 0.0), ("A", 0.5), ("B", 0.5)):
+                drawn = rng.normal(1 + apart * number + effect, 1.0, (60, 4))
+                drawn[:, 3] = 0
+                cells.append(np.maximum(drawn, 0))
+                obs.append(pd.DataFrame({"perturbation": [name] * 60, "kind": kind}))
+        obs = pd.concat(obs, ignore_index=True)
+        obs.index = [f"cell_{k}" for k in range(len(obs))]
+        adata = ad.AnnData(sparse.csr_matrix(np.concatenate(cells), dtype=np.float32), obs=obs)
+        model = rt.tl.conditional_w1ot(adata, "control", covariate_keys=["kind"], **QUICK)
+        part = model.part_calibrations["A"]
+        assert 3 not in part.genes
+        shares.append(part.shape[0].mean())
+    assert shares[1] > 0.8 * shares[0]
+
+
 def test_a_gene_goes_as_far_as_its_effect_stands_out():
     adata = weak_parts(n=200)
     model = rt.tl.conditional_w1ot(
@@ -200,7 +221,7 @@ def test_a_gene_goes_as_far_as_its_effect_stands_out():
     )
     part = model.part_calibrations["A"]
     source, target = of(adata, "control").astype(float), of(adata, "A").astype(float)
-    error = source.var(0) / len(source) + target.var(0) / len(target)
+    error = source.var(0, ddof=1) / len(source) + target.var(0, ddof=1) / len(target)
     share = np.clip(1 - 0.75 * error / np.square(target.mean(0) - source.mean(0)), 0, 1)
     np.testing.assert_array_equal(part.genes, np.flatnonzero(share >= 0.05))
     # Mixtures of both sides' distributions: so many of their zeros.

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import mannwhitneyu, norm, wasserstein_distance
 
-from rayot.solvers import Marginals, monotone_map, rank_sum_scores
+from rayot.solvers import Marginals, monotone_map, monotone_shift, rank_sum_scores
 from rayot.solvers.marginals import N_QUANTILES, levels
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -191,3 +191,28 @@ def test_the_smallest_values_are_not_lost_to_zeros():
     cells = np.repeat(np.float32([0, 0.5, 1.0, 3.0]), [30, 10, 10, 10])[:, None]
     ranks = torch.tensor([[0.2, 0.4999, 0.5, 0.75, 1.0]])
     assert of(cells).at(ranks)[0].tolist() == pytest.approx([0, 0, 0.5, 1.0, 3.0])
+
+
+@given(seed=st.integers(0, 999), n=st.integers(20, 200))
+@settings(max_examples=25, deadline=None)
+def test_a_shift_of_ranks_is_the_map_within_and_goes_on_beyond(seed, n):
+    draws = np.random.default_rng(seed)
+    before, after = (
+        np.maximum(draws.normal(mean, 1, (n, 3)), 0).astype(np.float32) for mean in (0.5, 1.5)
+    )
+    source, target = (
+        Marginals.of(torch.from_numpy(x), torch.ones(n).double()) for x in (before, after)
+    )
+    uniform = torch.from_numpy(draws.random((n, 3), dtype=np.float32))
+    values = torch.from_numpy(before)
+    within = monotone_shift(source, target, values, uniform)
+    torch.testing.assert_close(
+        within, monotone_map(source, target, values, uniform), atol=1e-3, rtol=1e-3
+    )
+    torch.testing.assert_close(
+        monotone_shift(source, source, values, uniform), values, atol=1e-5, rtol=1e-5
+    )
+    beyond = values.amax(0, keepdim=True) + torch.tensor([[1.0], [2.0]])
+    moved = monotone_shift(source, target, beyond, uniform[:2])
+    torch.testing.assert_close(moved[1] - moved[0], torch.ones(3), atol=1e-3, rtol=1e-3)
+    assert (within >= 0).all()

@@ -294,6 +294,17 @@ def test_a_condition_that_was_held_out_is_scored(how):
     assert table["way_energy_distance"].iloc[0] > 0.5
 
 
+def test_training_cells_that_are_gone_do_not_make_a_perturbation_unseen():
+    adata = drugs("pp")
+    rt.pp.split(adata)
+    model = rt.tl.mean_shift(adata, "control", "A")
+    gone = (adata.obs["perturbation"] == "A") & (adata.obs["split"] == "train")
+    rest = adata[~gone.to_numpy()].copy()
+    for found in ("mean_shift", model):
+        with pytest.raises(ValueError, match="There are 0 training cells of 'A'"):
+            rt.tl.evaluate(rest, found)
+
+
 def test_genes_of_a_held_out_perturbation_come_from_training():
     adata = drugs("pp", n_genes=120)
     rt.tl.additive(adata, "control", "A+B")

@@ -363,8 +363,11 @@ def naming_hint(genes: pd.Index, missing: Sequence[str], elsewhere: str) -> str:
         Where these are from, for messages.
     """
     names = list(map(str, genes))
-    without_version = {VERSION.sub("", name) for name in names}
-    if all(VERSION.sub("", str(name)) in without_version for name in missing):
+    without_version = [VERSION.sub("", name) for name in names]
+    # Symbols that end in a number after a point are genes of their own.
+    of_ensembl = all(ENSEMBL.match(name) for name in (*names, *map(str, missing)))
+    is_known = all(VERSION.sub("", str(name)) in set(without_version) for name in missing)
+    if of_ensembl and is_known and len(set(without_version)) == len(names):
         return " They differ in the version after the point; remove it from both."
     kinds = [
         sum(bool(ENSEMBL.match(str(name))) for name in of_side) > len(of_side) / 2

@@ -47,6 +47,15 @@ class Split:
         trained = np.isin(hashes_of(adata.obs_names), self.training_cells)
         return trained if trained.any() else None
 
+    def has_all_training_cells(self, adata: AnnData) -> bool:
+        """Whether all cells that the map was fitted on are there, so that those lacking never were.
+
+        False where the map did not keep them.
+        """
+        if self.training_cells is None:
+            return False
+        return bool(np.isin(self.training_cells, hashes_of(adata.obs_names)).all())
+
     def is_known_control(self, adata: AnnData, groupby: str, is_test: np.ndarray) -> np.ndarray:
         """Control cells in training of groups whose response was held out: (n_obs,) bool.
 

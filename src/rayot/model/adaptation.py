@@ -14,8 +14,8 @@ from rayot.data import checks
 from rayot.data.spec import DataSpec
 from rayot.data.strata import MIN_STRATUM_CELLS
 from rayot.model.calibration import SIDES, TURN, checked_tables, uniform
-from rayot.model.saved import Arrays, check, grouped
-from rayot.solvers import Marginals, monotone_map
+from rayot.model.saved import Arrays, check, check_array, check_names, grouped
+from rayot.solvers import Marginals, monotone_shift
 
 PRIOR_CELLS = 20
 """Treated cells that say as much as the prediction, where no stratum was left out of the fit."""
@@ -33,7 +33,7 @@ SPREAD_CELLS = 512
 TURN_OF_ADAPTATION = 1000
 """Number of its draws, beyond those of any calibration."""
 
-REPRESENTATION, GENES = "representation", "genes"
+REPRESENTATION, GENES, CELLS = "representation", "genes", "cells"
 
 SAVED = list[dict[str, Any]]
 
@@ -56,11 +56,14 @@ class Adaptation:
         w.
     maps
         By space, of each feature the predicted distribution and the one it goes to.
+    cells
+        (n,) uint64, ascending, hashes of the names of the treated cells.
     """
 
     n_cells: int
     share: float
     maps: Mapping[str, tuple[Marginals, Marginals]]
+    cells: np.ndarray
 
     @classmethod
     def of(
@@ -68,7 +71,8 @@ class Adaptation:
         predicted: Mapping[str, np.ndarray],
         observed: Mapping[str, np.ndarray],
         weights: tuple[np.ndarray, np.ndarray],
-        error: float | None,
+        error: float,
+        hashes: np.ndarray,
     ) -> Adaptation:
         """Adapt to treated cells.
 
@@ -80,10 +84,12 @@ class Adaptation:
         weights
             (n,) of both.
         error
-            D, in the space of the map; None where it is not known.
+            D, in the space of the map; NaN where it is not known.
+        hashes
+            (n,) of the names of treated cells, ascending.
         """
         n_cells = len(weights[1])
-        prior = PRIOR_CELLS if error is None else _prior_cells(predicted[REPRESENTATION], error)
+        prior = _prior_cells(predicted[REPRESENTATION], error)
         # How many cells of equal weight say as much (Kish 1965).
         n_alike = weights[1].sum() ** 2 / np.square(weights[1]).sum()
         share = float(n_alike / (n_alike + prior))
@@ -97,7 +103,7 @@ class Adaptation:
                 for values, of in zip((cells, observed[space]), weights, strict=True)
             )
             maps[space] = before, after.mixture(before, torch.full_like(before.zero, share))
-        return cls(n_cells, share, maps)
+        return cls(n_cells, share, maps, hashes)
 
     def __call__(
         self, space: str, values: np.ndarray, cells: np.ndarray, names: np.ndarray, seed: int
@@ -114,7 +120,8 @@ class Adaptation:
         draws = uniform(cells, names, seed + TURN_OF_ADAPTATION * TURN)
         before, after = self.maps[space]
         values = np.ascontiguousarray(values, dtype=np.float32)
-        return monotone_map(
+        # Other cells have values beyond those that the tables know.
+        return monotone_shift(
             before, after, torch.from_numpy(values), torch.from_numpy(draws)
         ).numpy()
 
@@ -150,7 +157,13 @@ def adapted(
 
 
 def rows_to_adapt_with(
-    adata: AnnData, data: DataSpec, source: str, target: str, stratum: str, seen: Sequence[str]
+    adata: AnnData,
+    data: DataSpec,
+    source: str,
+    target: str,
+    dose: float | None,
+    stratum: str,
+    seen: Sequence[str],
 ) -> tuple[np.ndarray, np.ndarray]:
     """Rows of a stratum's control and treated cells, of any split, without those of weight zero.
 
@@ -158,8 +171,8 @@ def rows_to_adapt_with(
     ----------
     adata, data
         The cells.
-    source, target
-        Their conditions.
+    source, target, dose
+        Their conditions, and the dose of treated ones; None where there are none.
     stratum
         Name of the stratum.
     seen
@@ -174,8 +187,8 @@ def rows_to_adapt_with(
     """
     if data.strata_key is None or data.groupby is None:
         raise ValueError(
-            "The model was fitted without strata_key, so it knows no groups to adapt to; fit it "
-            "with strata_key, the column of obs with patients, batches or cell types."
+            "The model was fitted without strata_key, so it knows no groups to adapt to; fit a "
+            "method that takes strata_key, the column of obs with patients, batches or cell types."
         )
     if stratum in seen:
         raise ValueError(
@@ -185,17 +198,16 @@ def rows_to_adapt_with(
     own = checks.in_category(adata, data.strata_key, stratum)
     conditions = checks.labels(adata, data.groupby)
     treated = conditions == target
-    has_doses = data.dose is not None and data.dose_key in adata.obs.columns
-    if has_doses and data.dose_key is not None:
-        treated &= checks.numbers(adata, data.dose_key) == data.dose
+    if dose is not None and data.dose_key is not None:
+        treated &= np.isclose(checks.numbers(adata, data.dose_key), dose)
     sides = [np.flatnonzero(own & of) for of in (conditions == source, treated)]
     source_rows, target_rows = (rows[data.weights(adata, rows) > 0] for rows in sides)
     wanted = ((source, source_rows, MIN_STRATUM_CELLS), (target, target_rows, 1))
     for condition, rows, least in wanted:
         if len(rows) < least:
-            dose = "" if condition == source or data.dose is None else f" at dose {data.dose:g}"
+            at_dose = "" if condition == source or dose is None else f" at dose {dose:g}"
             raise ValueError(
-                f"{stratum!r} has {len(rows)} cells of {condition!r}{dose} in "
+                f"{stratum!r} has {len(rows)} cells of {condition!r}{at_dose} in "
                 f"adata.obs[{data.groupby!r}]; a model is adapted with {MIN_STRATUM_CELLS} cells "
                 f"of {source!r} at least, whose prediction is compared with one or more of "
                 f"{target!r}."
@@ -219,7 +231,9 @@ def adapted_strata(adaptations: Mapping[str, Adaptation]) -> dict[str, np.ndarra
 
 
 def _prior_cells(predicted: np.ndarray, error: float) -> float:
-    """V / D."""
+    """V / D, by predicted cells, which are many."""
+    if not np.isfinite(error):
+        return PRIOR_CELLS
     chosen = np.linspace(0, len(predicted), min(len(predicted), SPREAD_CELLS), endpoint=False)
     spread = float(torch.pdist(torch.from_numpy(predicted[chosen.astype(np.intp)])).mean())
     return min(spread / max(error, 1e-12), MOST_PRIOR_CELLS)
@@ -228,7 +242,8 @@ def _prior_cells(predicted: np.ndarray, error: float) -> float:
 def to_arrays(adaptations: Mapping[str, Adaptation]) -> Arrays:
     """What is saved: tables of all strata as one array for each space and side."""
     spaces = next(iter(adaptations.values())).maps if adaptations else ()
-    return {
+    cells = {f"{CELLS}.{number}": of.cells for number, of in enumerate(adaptations.values())}
+    return cells | {
         f"{space}.{side}.{field.name}": torch.stack(
             [getattr(of.maps[space][number], field.name) for of in adaptations.values()]
         ).numpy()
@@ -272,7 +287,12 @@ def from_saved(
     names = [value["name"] for value in values]
     checks.unique([*names, *seen], "strata.adapted, with the strata of the fit,")
     tables: dict[str, list[tuple[Marginals, ...]]] = {}
-    for space, of_space in grouped(arrays, ".", list(sizes) if values else []).items():
+    groups = grouped(arrays, ".", [CELLS, *sizes] if values else [])
+    cells = groups.pop(CELLS, {})
+    check_names(cells, map(str, range(len(values))), "the arrays of adaptation.cells")
+    for name, hashes in cells.items():
+        check_array(hashes, f"adaptation.cells.{name}", (hashes.size,), np.uint64)
+    for space, of_space in groups.items():
         sides = grouped(of_space, ".", SIDES)
         shape = len(names), sizes[space]
         tables[space] = [
@@ -283,6 +303,7 @@ def from_saved(
             value["n_cells"],
             value["share"],
             {space: (before[n], after[n]) for space, (before, after) in tables.items()},
+            cells[str(n)],
         )
         for n, value in enumerate(values)
     }

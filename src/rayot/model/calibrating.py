@@ -187,18 +187,19 @@ def signal(
 ) -> np.ndarray:
     """How far each gene's mean difference stands out of its error, (1 + S, g) float32.
 
-    1 − .75 (error / effect)², or 0, in all cells and in each stratum: James and Stein's (1961)
-    shrinkage, of which a little less did best on held-out cells of single perturbations.
+    1 − .75 (error / effect)², or 0, in all cells and in each stratum: Breiman's (1995) garrote,
+    whose .75 did best on held-out cells of single perturbations. The error of all cells is that
+    within strata.
     """
-    moments = [
-        side.moments(of_cells)
-        for side, of_cells in zip((sample.source, sample.target), weights, strict=True)
-    ]
-    (before, spread_before), (after, spread_after) = moments
-    error = spread_before / sizes[:, :1].clip(1) + spread_after / sizes[:, 1:].clip(1)
-    effect = np.square(after - before)
-    share = 1 - NOISE * error / np.maximum(effect, np.finfo(np.float64).tiny)
-    return _with_pool(share.clip(0, 1), sizes)
+    (before, error_before), (after, error_after) = (
+        side.means_with_errors(of_cells, sizes[:, number])
+        for number, (side, of_cells) in enumerate(
+            zip((sample.source, sample.target), weights, strict=True)
+        )
+    )
+    effect, error = np.square(after - before), error_before + error_after
+    share = 1 - NOISE * error / np.where(effect > 0, effect, 1)
+    return _with_pool(np.where(effect > 0, share, 0).clip(0, 1), sizes)
 
 
 def _with_pool(share: np.ndarray, sizes: np.ndarray) -> np.ndarray:

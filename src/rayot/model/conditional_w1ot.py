@@ -316,7 +316,8 @@ class ConditionalW1OT(StackModel):
             for name, exposure in exposures.items()
             if len(self._parts(exposure)) == 1
         }
-        has_parts = self.settings.combination == "moves" and len(parts) > 1
+        names = {exposures[name].perturbation for name in parts}
+        has_parts = self.settings.combination == "moves" and len(names) > 1
 
         def calibrated(sample: CellsOfPerturbations, of_parts: bool) -> dict[str, Calibration]:
             of_each = sample.calibrations(
@@ -539,18 +540,18 @@ class ConditionalW1OT(StackModel):
 
     def _check_range(self, condition: Condition) -> None:
         """Warn of a dose that is outside those of training."""
-        parts = set(self._parts(condition))
-        doses = [
-            seen.dose
-            for seen in self.training_conditions
-            if seen.dose is not None and parts & set(self._parts(seen))
-        ]
-        if condition.dose is None or not doses or min(doses) <= condition.dose <= max(doses):
+        if condition.dose is None:
             return
-        warn(
-            f"Dose {condition.dose:g} of {condition.perturbation!r} is outside the doses of "
-            f"training, {min(doses):g} to {max(doses):g}; what is predicted there is a guess."
-        )
+        for part in self._parts(condition):
+            seen = [each for each in self.training_conditions if each.dose is not None]
+            own = [each for each in seen if part in self._parts(each)]
+            # Of a drug that was not in training no dose is known.
+            doses = [float(each.dose or 0) for each in own or seen]
+            if not min(doses) <= condition.dose <= max(doses):
+                warn(
+                    f"Dose {condition.dose:g} of {part!r} is outside the doses of training, "
+                    f"{min(doses):g} to {max(doses):g}; what is predicted there is a guess."
+                )
 
     @renamed(perturbation="target")
     @public(key=result_name)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from rayot._arguments import result_name
 from rayot._docs import shared
-from rayot._public import public
+from rayot._public import public, warn
 from rayot.data.files import check_new_file, unchanged
 from rayot.data.keys import Key
 from rayot.data.matrix import chunk_rows, dense, row_chunks
@@ -46,6 +46,9 @@ from rayot.solvers import Attributes, ensemble_report, worst
 from rayot.solvers.report import Report
 from rayot.train.threads import threads_for
 
+ADAPTED_SHARE = 0.5
+"""Share of treated cells with which a prediction is theirs rather than the map's."""
+
 BLOCK_ROWS = 1024
 """Cells that are predicted at once: with larger matrices memory is split by what stays of each
 block, and grows; with smaller ones prediction is slower."""
@@ -57,6 +60,9 @@ class FittedMap(StackModel):
     What is loaded, or taken from a screen, holds no cells but the few that distances are measured
     from; what was fitted also keeps those that it can be trained on again.
     """
+
+    stands_on: StandsOn | None = None
+    """What a condition stands on that was not in training; it is not saved."""
 
     def _subject(self) -> str:
         dose = "" if self.dose is None else f" at dose {self.dose:g}"
@@ -77,9 +83,6 @@ class FittedMap(StackModel):
             "next: predict(cells), save(folder); all figures are in diagnostics"
         )
 
-    stands_on: StandsOn | None = None
-    """What a condition stands on that was not in training."""
-
     @property
     def method(self) -> str:
         """Name of the method's verb."""
@@ -89,7 +92,10 @@ class FittedMap(StackModel):
     def split(self) -> Split:
         """Which cells the model was fitted on, and how others were set apart."""
         data = self.data
-        return Split(data.split_key, data.holdout, data.holdout_control, self.training_cells)
+        known = [] if self.training_cells is None else [self.training_cells]
+        known += [adaptation.cells for adaptation in self.adaptations.values()]
+        cells = np.unique(np.concatenate(known)) if known else None
+        return Split(data.split_key, data.holdout, data.holdout_control, cells)
 
     @property
     def dose(self) -> float | None:
@@ -465,8 +471,8 @@ class FittedMap(StackModel):
         {adata}
             It has control cells of the stratum, 10 at least, and treated cells, one at least, in
             the columns of the fit (``groupby``, ``strata_key``). All of them are taken, whatever a
-            split says, so pass those alone that are not to be tested on. Cells of other strata are
-            not looked at.
+            split says, so pass those alone that are not to be tested on; of very many (8 million
+            values a side) a part is drawn. Cells of other strata are not looked at.
         stratum
             Name of the stratum, such as a patient or a cell type.
         {modality}
@@ -475,10 +481,10 @@ class FittedMap(StackModel):
         -------
         A model of its own, whose predictions of cells of the stratum are adapted: expression,
         ``obsm["X_" + key]`` and ``obs[key + "_step"]``. ``uns[key]["adapted_strata"]`` of a
-        prediction says by how many cells, and with which share they count. The potential, spreads
-        between maps and figures of the fit stay those of the map. Adapting to a further stratum
-        keeps earlier ones; adapting to one again takes the place of what was. This model and
-        ``adata`` are not changed.
+        prediction says by how many cells, and with which share they count. The potential, the
+        spread of steps between maps and figures of the fit stay those of the map. Adapting to a
+        further stratum keeps earlier ones; adapting to one again takes the place of what was. This
+        model and ``adata`` are not changed.
 
         Raises
         ------
@@ -495,7 +501,8 @@ class FittedMap(StackModel):
         Energy distance is a squared distance of distributions. That of a mixture with a share w of
         n cells from the truth is (1 − w)² D + w² V / n on average, where D is the distance of the
         prediction and V the mean distance between two cells; it is least with w = n / (n + V / D).
-        D is the mean over the strata that were left out of the fit; without these V / D is 20.
+        D is the mean over the strata that were left out of the fit, in the space of the map;
+        without these V / D is 20. Features are mixed one by one with the same share.
 
         References
         ----------
@@ -526,7 +533,13 @@ class FittedMap(StackModel):
         self._check_trained("Train the model before it is adapted.")
         cells, data, stratum = modality_of(adata, modality), self.data, str(stratum)
         rows = rows_to_adapt_with(
-            cells, data, self.source_key, self.target_key, stratum, self.problems.strata
+            cells,
+            data,
+            self.source_key,
+            self.target_key,
+            self.dose,
+            stratum,
+            self.problems.strata,
         )
         source, target = (drawn_of(side, len(data.var_names), self.seed) for side in rows)
         model = copy.copy(self)
@@ -539,7 +552,8 @@ class FittedMap(StackModel):
         observed = {REPRESENTATION: dense(encoded)}
         if expression is not None:
             observed[GENES] = dense(expression)
-        error = None if self.unseen is None else self.unseen.figures["residual_energy_distance"]
+        figures: Any = {} if self.unseen is None else self.unseen.figures
+        error = figures.get("residual_energy_distance", np.nan)
         model.adaptations = {
             **others,
             stratum: Adaptation.of(
@@ -547,10 +561,9 @@ class FittedMap(StackModel):
                 observed,
                 (data.weights(cells, source), data.weights(cells, target)),
                 error,
+                names_kept(cells, target),
             ),
         }
-        known = [] if self.training_cells is None else [self.training_cells]
-        model.training_cells = np.unique(np.concatenate([*known, names_kept(cells, target)]))
         return model
 
     def _predicted_in_spaces(self, adata: AnnData, rows: np.ndarray) -> dict[str, np.ndarray]:
@@ -602,10 +615,22 @@ class FittedMap(StackModel):
         if len(new.get("names", ())):
             result[Key.result.unseen_strata] = new
         if self.adaptations:
-            result[Key.result.adapted_strata] = adapted_strata(self.adaptations)
+            result[Key.result.adapted_strata] = self._adapted_strata(adata, rows)
         if self.stands_on is not None:
             result[Key.result.stands_on] = self.stands_on.columns()
         return {Key.uns.result(key): result} if result else {}
+
+    def _adapted_strata(self, adata: AnnData, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """Strata of cells that the model was adapted to; warns where none can be told."""
+        strata = self._strata(adata, rows)
+        if strata is None:
+            warn(
+                f"adata.obs has no column {self.data.strata_key!r}, so no cell is known to be of "
+                f"{', '.join(map(repr, self.adaptations))}, which the model was adapted to; "
+                "predictions are those of the map alone."
+            )
+        own = set() if strata is None else set(strata)
+        return adapted_strata({name: of for name, of in self.adaptations.items() if name in own})
 
     def new_strata(
         self, adata: AnnData, rows: np.ndarray, prediction: Prediction
@@ -624,7 +649,9 @@ class FittedMap(StackModel):
         strata, distance = self._strata(adata, rows), prediction.distance
         if self.unseen is None or strata is None or distance is None:
             return {}
-        known = (*self.problems.strata, *self.adaptations)
+        # Where few treated cells count less than the prediction, what is said of it still holds.
+        adapted = [name for name, of in self.adaptations.items() if of.share >= ADAPTED_SHARE]
+        known = (*self.problems.strata, *adapted)
         return self.unseen.of_cells(strata, known, distance)
 
     def strata_summary(self, combined: np.ndarray) -> dict[str, Any]:

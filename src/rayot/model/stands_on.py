@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial.distance import cdist
 
 SHOWN = 3
 """Conditions of training that are named."""
@@ -23,18 +24,21 @@ class StandsOn:
         How far their vectors are, in units of the median distance between nearest neighbours of
         training; 0 of parts.
     outside
-        Share of the vector's distance from the mean of training that no mixture of conditions of
-        training reaches; 0 of a combination.
+        Share of the vector's distance from the mean of training in directions in which training
+        does not vary: 0 of a combination, and always 0 where training varies in all of them.
+    is_combination
+        Whether the names are parts.
     """
 
     names: tuple[str, ...]
     distance: tuple[float, ...]
     outside: float
+    is_combination: bool = False
 
     @classmethod
     def parts(cls, names: Sequence[str]) -> StandsOn:
         """Parts of a combination whose moves are added."""
-        return cls(tuple(names), (0.0,) * len(names), 0.0)
+        return cls(tuple(names), (0.0,) * len(names), 0.0, True)
 
     @classmethod
     def nearest(cls, vector: np.ndarray, names: Sequence[str], known: np.ndarray) -> StandsOn:
@@ -48,8 +52,8 @@ class StandsOn:
             Of conditions of training, and their vectors (n, k).
         """
         distance = np.linalg.norm(known - vector, axis=1)
-        apart = np.linalg.norm(known[:, None] - known, axis=-1)
-        apart[np.eye(len(known), dtype=bool)] = np.inf
+        apart = cdist(known, known)
+        np.fill_diagonal(apart, np.inf)
         unit = float(np.median(apart.min(1))) if len(known) > 1 else 0.0
         order = np.argsort(distance, kind="stable")[:SHOWN]
         if unit > 0:
@@ -67,13 +71,13 @@ class StandsOn:
     @property
     def sentence(self) -> str:
         """All of it, for a reader."""
-        if not any(self.distance) and len(self.names) > 1:
+        if self.is_combination:
             return f"It is made of {' and '.join(map(repr, self.names))}, which were."
         near = ", ".join(
             f"{name!r} ({distance:.2g})"
             for name, distance in zip(self.names, self.distance, strict=True)
         )
-        said = f"Nearest to it are {near}, in units of the distance between neighbours of training."
+        said = f"Nearest to it are {near}, where 1 is the distance of neighbours in training."
         if self.outside < 0.5:
             return said
         return f"{said} {self.outside:.0%} of what sets it apart is nothing that training varied."

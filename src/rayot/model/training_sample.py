@@ -97,17 +97,32 @@ class SampledCells:
             ),
         ]
 
-    def moments(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Means and variances (1 + S, g) of expression, in all cells, then in each stratum.
+    def means_with_errors(
+        self, weights: np.ndarray, sizes: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Means (1 + S, g) of expression and their squared errors, in all cells, then in strata.
 
-        A stratum without weight has those of all cells.
+        A stratum without weight has those of all cells. Cells of all strata are as many as were
+        drawn of each, so that their mean's error is that within strata.
+
+        Parameters
+        ----------
+        weights
+            (n,) of the cells.
+        sizes
+            (1 + S,), how many cells of equal weight say as much.
         """
         values = self.expression.astype(np.float64)
         groups = [weights, *(weights * (self.strata == n) for n in range(len(self.names)))]
         shares = np.stack([of_group if of_group.sum() > 0 else weights for of_group in groups])
         shares = shares / shares.sum(1, keepdims=True)
         means = shares @ values
-        return means, (shares @ np.square(values) - np.square(means)).clip(0)
+        variance = (shares @ np.square(values) - np.square(means)).clip(0)
+        errors = variance / (sizes[:, None] - 1).clip(1)
+        if len(self.names):
+            mass = np.array([of_group.sum() for of_group in groups[1:]]) / weights.sum()
+            errors[0] = np.square(mass) @ errors[1:]
+        return means, errors
 
     def counts(self, weights: np.ndarray) -> np.ndarray:
         """How many cells of equal weight say as much (Kish 1965), in all and in each stratum."""

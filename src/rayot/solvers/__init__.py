@@ -27,7 +27,7 @@ from rayot.solvers.genot import GenotMap, GenotSettings
 from rayot.solvers.instability import instability
 from rayot.solvers.joint import JointPhase, JointSettings, JointStack
 from rayot.solvers.latent_shift import LatentShiftMap, ScGenSettings
-from rayot.solvers.marginals import Marginals, monotone_map, rank_sum_scores
+from rayot.solvers.marginals import Marginals, monotone_map, monotone_shift, rank_sum_scores
 from rayot.solvers.permutation import permutation_test
 from rayot.solvers.phase import Batch, Phase, Player
 from rayot.solvers.population import Cells, Population
@@ -115,6 +115,7 @@ __all__ = [
     "instability",
     "matched",
     "monotone_map",
+    "monotone_shift",
     "permutation_test",
     "rank_sum_scores",
     "shrink",

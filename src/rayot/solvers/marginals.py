@@ -243,6 +243,32 @@ def monotone_map(source: Marginals, target: Marginals, values: Tensor, draws: Te
     return mapped
 
 
+def monotone_shift(source: Marginals, target: Marginals, values: Tensor, draws: Tensor) -> Tensor:
+    """Values (n, g), each as much farther as its rank is in the target than in the source.
+
+    They are those of :func:`monotone_map` between the outermost values of the source, and beyond
+    them keep how far they are. Where the target has a zero, so have they.
+
+    Parameters
+    ----------
+    source, target, values, draws
+        As in :func:`monotone_map`.
+    """
+    size = _block_size(values)
+    moved = torch.empty_like(values)
+    for start in range(0, values.shape[1], size):
+        genes = slice(start, start + size)
+        own = values[:, genes].T.contiguous()
+        before, after = source.take(genes), target.take(genes)
+        ranks = before.ranks(own, draws[:, genes].T.contiguous())
+        ends = after.at(ranks)
+        found = own + ends - before.at(ranks)
+        # What is not below zero does not fall below it.
+        found = torch.where((own >= 0) & (ends >= 0), found.clamp_min(0), found)
+        moved[:, genes] = found.masked_fill_(ends == 0, 0).T
+    return moved
+
+
 def _block_size(values: Tensor) -> int:
     """How many genes of n cells are looked at together, so that the cache holds them."""
     return max(1, BLOCK // len(values))

@@ -314,7 +314,9 @@ def _by_column(
         _warn_of_training_cells(fitted, candidates & trained_on)
         is_test &= ~trained_on
     truth = scored & is_target & is_test
-    if not (is_target & is_train).any():
+    # Of what was taken out of adata after the fit it cannot be said that the fit had not seen it.
+    is_told = fitted.dose is not None or fitted.split.has_all_training_cells(adata)
+    if is_told and not (is_target & is_train).any():
         # The same holds of all source cells where a condition is left out, if none is for testing.
         own = is_source & is_test & ~known_control
         source_test = own if own.any() else is_source & (is_train | is_test | known_control)

@@ -650,8 +650,8 @@ class FittedMap(StackModel):
         if self.unseen is None or strata is None or distance is None:
             return {}
         # Where few treated cells count less than the prediction, what is said of it still holds.
-        adapted = [name for name, of in self.adaptations.items() if of.share >= ADAPTED_SHARE]
-        known = (*self.problems.strata, *adapted)
+        by_cells = [name for name, of in self.adaptations.items() if of.share >= ADAPTED_SHARE]
+        known = (*self.problems.strata, *by_cells)
         return self.unseen.of_cells(strata, known, distance)
 
     def strata_summary(self, combined: np.ndarray) -> dict[str, Any]:

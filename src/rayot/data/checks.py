@@ -30,8 +30,8 @@ class TooFewCells(ValueError):
 def _hint(name: str, choices: Collection[str]) -> str:
     names = sorted(map(str, choices))
     close = get_close_matches(str(name), names, n=1)
-    shown = ", ".join(map(repr, names[:20])) + (", …" if len(names) > 20 else "")
-    return f"{f'Did you mean {close[0]!r}? ' if close else ''}It has: {shown or 'nothing'}."
+    shown = listed(names, 20) or "nothing"
+    return f"{f'Did you mean {close[0]!r}? ' if close else ''}It has: {shown}."
 
 
 def listed(names: Sequence[str], most: int = 10) -> str:

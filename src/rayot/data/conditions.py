@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from rayot._combinations import parts_of
+from rayot.data import checks
 
 
 def covariates_name(covariates: Sequence[str]) -> str:
@@ -86,10 +87,9 @@ class Categories:
             return cls(column, tuple(seen), None)
         lacking = [name for name in seen if name not in vector_of]
         if lacking:
-            shown = ", ".join(map(repr, lacking[:10])) + (", …" if len(lacking) > 10 else "")
             raise ValueError(
                 f"{len(lacking)} of the {len(seen)} categories of adata.obs[{column!r}] have no "
-                f"vector: {shown}; add theirs, or leave these cells out."
+                f"vector: {checks.listed(lacking)}; add theirs, or leave these cells out."
             )
         training = np.stack([vector_of[name] for name in seen])
         centre = training.mean(0)

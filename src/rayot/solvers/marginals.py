@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -232,15 +233,9 @@ def monotone_map(source: Marginals, target: Marginals, values: Tensor, draws: Te
     draws
         (n, g) uniform in [0, 1), which part equal values.
     """
-    size = _block_size(values)
-    mapped = torch.empty_like(values)
-    for start in range(0, values.shape[1], size):
-        genes = slice(start, start + size)
-        ranks = source.take(genes).ranks(
-            values[:, genes].T.contiguous(), draws[:, genes].T.contiguous()
-        )
-        mapped[:, genes] = target.take(genes).at(ranks).T
-    return mapped
+    return _gene_by_gene(
+        source, target, values, draws, lambda own, ranks, before, after: after.at(ranks)
+    )
 
 
 def monotone_shift(source: Marginals, target: Marginals, values: Tensor, draws: Tensor) -> Tensor:
@@ -254,19 +249,35 @@ def monotone_shift(source: Marginals, target: Marginals, values: Tensor, draws: 
     source, target, values, draws
         As in :func:`monotone_map`.
     """
+    return _gene_by_gene(source, target, values, draws, _shifted)
+
+
+def _shifted(own: Tensor, ranks: Tensor, before: Marginals, after: Marginals) -> Tensor:
+    """Values (g, n) that are shifted as their ranks are."""
+    ends = after.at(ranks)
+    found = own + ends - before.at(ranks)
+    # What is not below zero does not fall below it.
+    found = torch.where((own >= 0) & (ends >= 0), found.clamp_min(0), found)
+    return found.masked_fill_(ends == 0, 0)
+
+
+def _gene_by_gene(
+    source: Marginals,
+    target: Marginals,
+    values: Tensor,
+    draws: Tensor,
+    of_genes: Callable[[Tensor, Tensor, Marginals, Marginals], Tensor],
+) -> Tensor:
+    """Values (n, g) by a function of them and their ranks in the source, a block of genes each."""
     size = _block_size(values)
-    moved = torch.empty_like(values)
+    found = torch.empty_like(values)
     for start in range(0, values.shape[1], size):
         genes = slice(start, start + size)
-        own = values[:, genes].T.contiguous()
         before, after = source.take(genes), target.take(genes)
+        own = values[:, genes].T.contiguous()
         ranks = before.ranks(own, draws[:, genes].T.contiguous())
-        ends = after.at(ranks)
-        found = own + ends - before.at(ranks)
-        # What is not below zero does not fall below it.
-        found = torch.where((own >= 0) & (ends >= 0), found.clamp_min(0), found)
-        moved[:, genes] = found.masked_fill_(ends == 0, 0).T
-    return moved
+        found[:, genes] = of_genes(own, ranks, before, after).T
+    return found
 
 
 def _block_size(values: Tensor) -> int:

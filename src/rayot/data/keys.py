@@ -184,6 +184,7 @@ class Key:
         share_clipped = "share_clipped"
         strata = "strata"
         unseen_strata = "unseen_strata"
+        experts = "experts"
         adapted_strata = "adapted_strata"
         stands_on = "stands_on"
         member_means = "member_means"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -42,8 +42,67 @@ MOST_STRATA = 8
 """Strata, those with most cells, that are asked."""
 
 
+@dataclass(frozen=True)
+class Distributions:
+    """Distributions of genes in training cells of both sides.
+
+    Attributes
+    ----------
+    weights
+        (n,) of the cells of either side.
+    sizes
+        (1 + S, 2), how many cells of equal weight they are of, in all cells, then in each stratum.
+    source, target
+        The same of both sides.
+    share
+        (1 + S, g) float32, how certain it is that each gene changes.
+    """
+
+    weights: tuple[np.ndarray, np.ndarray]
+    sizes: np.ndarray
+    source: list[Marginals]
+    target: list[Marginals]
+    share: np.ndarray
+
+    @classmethod
+    def of(
+        cls, fitted: FittedMap, sample: TrainingSample, *, part_of_others: bool = False
+    ) -> Distributions:
+        """Those of a sample, as :func:`calibrate` looks at them."""
+        sides = sample.source, sample.target
+        weights = _matched_weights(fitted, sample)
+        sizes = np.stack(
+            [side.counts(of_cells) for side, of_cells in zip(sides, weights, strict=True)], axis=1
+        )
+        source, target = (
+            side.marginals if of_cells is side.weights else side.marginals_by(of_cells)
+            for side, of_cells in zip(sides, weights, strict=True)
+        )
+        if part_of_others:
+            share = signal(sample, weights, sizes)
+        else:
+            share = certainty(source, target, sizes)
+        return cls(weights, sizes, source, target, share)
+
+    def observed(self, genes: np.ndarray) -> list[Marginals]:
+        """Where genes go: from source to target, as far as it is certain that they change."""
+        chosen = torch.from_numpy(genes)
+        return [
+            after.take(chosen).mixture(before.take(chosen), torch.from_numpy(of_table[genes]))
+            for before, after, of_table in zip(self.source, self.target, self.share, strict=True)
+        ]
+
+    def shrunk(self, tables: Sequence[Marginals]) -> tuple[Marginals, ...]:
+        """Distributions of strata, shrunk towards those of all cells where their cells are few."""
+        return _shrunk(tables, self.sizes)
+
+
 def calibrate(
-    fitted: FittedMap, sample: TrainingSample, *, part_of_others: bool = False
+    fitted: FittedMap,
+    sample: TrainingSample,
+    distributions: Distributions | None = None,
+    *,
+    part_of_others: bool = False,
 ) -> Calibration:
     """Calibrate a fitted map by training cells of both sides.
 
@@ -59,38 +118,22 @@ def calibrate(
     of other parts. There a gene goes as far as its effect stands out of its error, see
     :func:`signal`, and not as far as it is certain that there is one.
     """
-    sides = sample.source, sample.target
-    weights = _matched_weights(fitted, sample)
-    sizes = np.stack(
-        [side.counts(of_cells) for side, of_cells in zip(sides, weights, strict=True)], axis=1
-    )
-    source, target = (
-        side.marginals if of_cells is side.weights else side.marginals_by(of_cells)
-        for side, of_cells in zip(sides, weights, strict=True)
-    )
-    if part_of_others:
-        share = signal(sample, weights, sizes)
-    else:
-        share = certainty(source, target, sizes)
+    found = distributions or Distributions.of(fitted, sample, part_of_others=part_of_others)
+    share, sizes = found.share, found.sizes
     genes = np.flatnonzero((share > 0).any(axis=0))
     shape = _trust(fitted, sizes)[:, None] * share[:, genes]
     table = sample.source.strata + (1 if sample.source.names else 0)
     own = sample.source.expression[:, genes]
     start, change = _changes(fitted, sample.source.cells, genes)
     scores = scores_of(own, change, shape, table)
-    predicted = sample.source.marginals_of(scores, weights[0])
-    chosen = torch.from_numpy(genes)
-    observed = [
-        after.take(chosen).mixture(before.take(chosen), torch.from_numpy(of_table[genes]))
-        for before, after, of_table in zip(source, target, share, strict=True)
-    ]
+    predicted = sample.source.marginals_of(scores, found.weights[0])
     calibration = Calibration(
         sample.source.names,
         False,
         genes,
         shape,
-        _shrunk(predicted, sizes),
-        _shrunk(observed, sizes),
+        found.shrunk(predicted),
+        found.shrunk(found.observed(genes)),
         fitted.seed,
     )
     distance = fitted.training_distance

@@ -42,7 +42,7 @@ from rayot.model.training_cells import checked_expression, training_cells
 from rayot.model.training_sample import may_calibrate
 from rayot.model.w1ot import W1OT
 from rayot.representation import Representation, representation_of
-from rayot.solvers import ConditionalMap, ConditionalW1Settings, Settings, W1Map, worst
+from rayot.solvers import ConditionalMap, ConditionalW1Settings, Settings, Stack, W1Map, worst
 from rayot.solvers.report import Report
 from rayot.train import TRAINING, TrainingKeywords, TrainingOptions, train_conditional
 
@@ -304,7 +304,7 @@ class ConditionalW1OT(StackModel):
             self._components.lift(fitted, maps, None)
         return Fitted(maps, fit)
 
-    def _calibrate(self, options: TrainingOptions) -> None:
+    def _calibrate(self, options: TrainingOptions, without: Mapping[int, Stack]) -> None:
         self.calibrations, self.part_calibrations = {}, {}
         if self._sample is None:
             return

@@ -13,6 +13,7 @@ from scipy import sparse
 from rayot.data.matrix import dense
 from rayot.model.adaptation import GENES, Adaptation, adapted
 from rayot.model.calibration import Calibration
+from rayot.model.experts import Chosen
 from rayot.model.moves import Moves
 from rayot.representation import Representation
 
@@ -42,6 +43,8 @@ class Decoder:
         (n,) stratum of each cell, for calibrations and adaptations; None where it is not known.
     nearness
         Shares (n, S) of the strata of the fit that are near to cells (n, d); None weighs alike.
+    chosen
+        Experts that predict cells of strata that the fit has not seen; None leaves them to the map.
     adaptations
         What treated cells of further strata say, by stratum.
     seed
@@ -58,6 +61,7 @@ class Decoder:
     calibrations: tuple[Calibration, ...] = ()
     strata: np.ndarray | None = None
     nearness: Callable[[np.ndarray], np.ndarray] | None = None
+    chosen: Chosen | None = None
     adaptations: Mapping[str, Adaptation] = field(default_factory=dict)
     seed: int = 0
 
@@ -91,6 +95,8 @@ class Decoder:
         if self.at_zero:
             n_clipped = int((genes < 0).sum())
             genes = np.maximum(genes, 0, out=genes)
+        if self.chosen is not None:
+            genes = self.chosen(GENES, dense(self.expression), genes, self._names[1])
         genes = adapted(self.adaptations, GENES, genes, self.strata, *self._names, self.seed)
         return genes, n_clipped
 

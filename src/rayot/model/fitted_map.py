@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -15,7 +16,7 @@ from mudata import MuData
 from scipy import sparse
 from torch import Tensor
 
-from rayot._arguments import result_name
+from rayot._arguments import one_of, result_name
 from rayot._docs import shared
 from rayot._public import public, warn
 from rayot.data.files import check_new_file, unchanged
@@ -36,6 +37,7 @@ from rayot.model.adaptation import (
 from rayot.model.calibration import Calibration
 from rayot.model.decoding import Decoder
 from rayot.model.encoding import check_cells, encoded
+from rayot.model.experts import Chosen
 from rayot.model.methods import verb_of
 from rayot.model.moves import Moves, moves_of, of_own_stratum
 from rayot.model.prediction import Prediction, predicted_obs, warn_of_treated
@@ -48,6 +50,12 @@ from rayot.train.threads import threads_for
 
 ADAPTED_SHARE = 0.5
 """Share of treated cells with which a prediction is theirs rather than the map's."""
+
+UNSEEN = ("stacked", "map")
+"""How cells of strata that the fit has not seen are predicted."""
+
+NEAR_CELLS = 4096
+"""Cells of such a stratum, at most, that say which others are near."""
 
 BLOCK_ROWS = 1024
 """Cells that are predicted at once: with larger matrices memory is split by what stays of each
@@ -154,6 +162,7 @@ class FittedMap(StackModel):
         write_genes: bool = True,
         write_representation: bool = True,
         clip: bool | str = "auto",
+        unseen: str = "stacked",
     ) -> Prediction:
         """Predict cells of an AnnData, as arrays.
 
@@ -168,9 +177,12 @@ class FittedMap(StackModel):
         clip
             ``"auto"``: negative predictions are set to zero if the training cells had none;
             True always, False never.
+        unseen
+            How cells of strata that the fit has not seen are predicted, as in :meth:`predict`.
         """
+        one_of("unseen", unseen, UNSEEN)
         with unchanged(adata):
-            parts = self._predictions(adata, rows, write_genes, write_representation, clip)
+            parts = self._predictions(adata, rows, write_genes, write_representation, clip, unseen)
             return Prediction.joined(list(parts))
 
     def _predictions(
@@ -180,14 +192,16 @@ class FittedMap(StackModel):
         write_genes: bool,
         write_representation: bool,
         clip: bool | str,
+        unseen: str = "stacked",
     ) -> Iterator[Prediction]:
         """Predict successive blocks of cells, each as large as memory for its matrices allows."""
         self._check_trained("Train the model before it predicts.")
         widest = max(len(self.data.var_names), self.representation.n_features)
         size = min(BLOCK_ROWS, chunk_rows(widest * len(self.problems)))
+        near = self._near_strata(adata, rows) if unseen == "stacked" else {}
         for chunk in row_chunks(rows, size):
-            start, moves, decoder = self.move(adata, chunk, clip)
-            moved, step = self._moved(adata, chunk, start, moves)
+            start, moves, decoder = self.move(adata, chunk, clip, near)
+            moved, step = self._moved(adata, chunk, start, moves, near)
             further: dict[str, Any] = {}
             if self.training_distance is not None:
                 further["distance"] = self.training_distance(start)
@@ -211,23 +225,66 @@ class FittedMap(StackModel):
             )
 
     def _moved(
-        self, adata: AnnData, rows: np.ndarray, start: np.ndarray, moves: Moves
+        self,
+        adata: AnnData,
+        rows: np.ndarray,
+        start: np.ndarray,
+        moves: Moves,
+        near: Mapping[str, np.ndarray],
     ) -> tuple[np.ndarray, np.ndarray]:
         """Cells (n, d) where they end, in the space of the map, and how far that is (n,)."""
         moved, step = start + moves.mean.numpy(), moves.mean.norm(dim=1).numpy()
-        strata = self._strata(adata, rows) if self.adaptations else None
+        strata = self._strata(adata, rows) if near or self.adaptations else None
         if strata is not None:
             names = adata.obs_names.to_numpy()[rows], np.arange(moved.shape[1]).astype(str)
+            chosen = self._chosen(strata, names[0], near)
+            if chosen is not None:
+                moved = chosen(REPRESENTATION, start, moved, names[1])
             moved = adapted(self.adaptations, REPRESENTATION, moved, strata, *names, self.seed)
-            own = np.isin(strata, list(self.adaptations))
+            own = np.isin(strata, [*near, *self.adaptations])
             step[own] = np.linalg.norm(moved[own] - start[own], axis=1)
         return moved, step
 
+    def _near_strata(self, adata: AnnData, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """Shares (S,) of the strata of the fit that are near to each that it has not seen.
+
+        They follow from the mean of cells to predict; of many a part is drawn.
+        """
+        strata = None if self.experts is None else self._strata(adata, rows)
+        if strata is None:
+            return {}
+        assert self.experts is not None
+        shares = {}
+        for stratum in sorted(set(strata) - {"", *self.problems.strata}):
+            own = np.random.default_rng(self.seed).permutation(rows[strata == stratum])
+            total = np.zeros(self.representation.n_features)
+            chosen = np.sort(own[:NEAR_CELLS])
+            for chunk in row_chunks(chosen, BLOCK_ROWS):
+                total += np.asarray(self._encode(adata, chunk)[0].sum(axis=0)).ravel()
+            shares[stratum] = self.experts.nearness(total / len(chosen))
+        return shares
+
+    def _chosen(
+        self, strata: np.ndarray | None, cells: np.ndarray, near: Mapping[str, np.ndarray]
+    ) -> Chosen | None:
+        """The expert of each cell of this name; None where all are predicted by the map."""
+        if self.experts is None or strata is None or not near:
+            return None
+        return self.experts.choose(strata, cells, near, self.seed)
+
     @torch.no_grad()
     def move(
-        self, adata: AnnData, rows: np.ndarray, clip: bool | str
+        self,
+        adata: AnnData,
+        rows: np.ndarray,
+        clip: bool | str,
+        near: Mapping[str, np.ndarray] = MappingProxyType({}),
     ) -> tuple[np.ndarray, Moves, Decoder | None]:
-        """Cells (n, d) in the space of the map, their moves, and what decodes them to genes."""
+        """Cells (n, d) in the space of the map, their moves, and what decodes them to genes.
+
+        By ``near`` strata that the fit has not seen are decoded by experts, see
+        :class:`rayot.model.experts.Experts`.
+        """
         encoded, expression = self._encode(adata, rows)
         start = dense(encoded)
         settings = self.module.settings
@@ -237,6 +294,8 @@ class FittedMap(StackModel):
             return start, moves, None
         at_zero = self.data.nonnegative if clip == "auto" else bool(clip)
         cells = self.data.in_gene_order(adata)
+        by_stratum = bool(self._calibrations_by_term or self.adaptations or near)
+        strata = self._strata(adata, rows) if by_stratum else None
         decoder = Decoder(
             self.representation,
             self.settings.decode,
@@ -246,8 +305,9 @@ class FittedMap(StackModel):
             expression,
             at_zero,
             self._calibrations_by_term,
-            self._strata(adata, rows) if self._calibrations_by_term or self.adaptations else None,
+            strata,
             None if self.training_distance is None else self.training_distance.nearness,
+            self._chosen(strata, adata.obs_names.to_numpy()[rows], near),
             self.adaptations,
             self.seed,
         )
@@ -296,8 +356,9 @@ class FittedMap(StackModel):
         n_groups = int(groups.max()) + 1
         totals = np.zeros((self.problems.n_seeds, n_groups, len(self.data.var_names)))
         seen = 0
+        near = self._near_strata(adata, rows)
         for chunk in row_chunks(rows):
-            _, moves, decoder = self.move(adata, chunk, clip)
+            _, moves, decoder = self.move(adata, chunk, clip, near)
             assert decoder is not None
             of_chunk = groups[seen : seen + len(chunk)]
             seen += len(chunk)
@@ -373,6 +434,7 @@ class FittedMap(StackModel):
         modality: str | None = None,
         write_genes: bool = True,
         clip: bool | str = "auto",
+        unseen: str = "stacked",
         key: str | None = None,
         write: str | Path | None = None,
         overwrite: bool = False,
@@ -388,6 +450,10 @@ class FittedMap(StackModel):
         {modality}
         {write_genes}
         {clip}
+        unseen
+            How cells of strata are predicted that the fit has not seen, where it knows how good it
+            is for these (``strata_key`` with ``strata="balanced"``, three strata or more, genes).
+            ``"stacked"``: by several experts, see Notes; ``"map"``: by the map alone.
         key
             Names the entries of the returned object; None takes the name of the method's verb,
             as :func:`rayot.tl.w1ot` does.
@@ -408,7 +474,8 @@ class FittedMap(StackModel):
         ``layers[key + "_sd"]``; with separate strata ``uns[key]["strata"]`` says by which rule, and
         for how many cells, the maps of all strata were combined. Of strata that the fit has not
         seen, ``uns[key]["unseen_strata"]`` says how far they are and what is to be expected of the
-        map there; where that is not good, a warning says so. Of those that the model was adapted
+        map there; where that is not good, a warning says so. ``uns[key]["experts"]`` names what
+        predicts their cells, with its weights. Of those that the model was adapted
         to, ``uns[key]["adapted_strata"]`` says by how many treated cells, and with which share
         these count. Of a condition that was not in training, ``uns[key]["stands_on"]`` says which
         ones it is made of or nearest to. A warning says so where cells are of another condition
@@ -425,8 +492,29 @@ class FittedMap(StackModel):
         OSError
             If the file of the cells is moved or changed meanwhile, or ``write`` exists already, or
             cannot be written; no part of it is then left.
+
+        Notes
+        -----
+        A stratum that the fit has not seen may respond as the others do on average, less than
+        these, or as those whose control cells are most like its own. So each of its cells is
+        predicted by one of four experts, drawn by its name: ``map``; ``part``, which goes .7 of the
+        map's way; ``near``, which gives each gene the change of its distribution in a stratum of
+        the fit, drawn with shares that fall with the fourth power of the distance between means of
+        control cells; or ``shift``, the mean shift of all strata. The weights are those with the
+        least energy distance where each stratum of the fit is left out in turn (stacking); they are
+        shrunk towards a third each. ``shift`` has all of it, and no other any, where the mixture is
+        farther from treated cells than untouched ones are, or than these with the mean shift:
+        ``uns[key]["unseen_strata"]`` then says "No transfer expected". What is left by each is in
+        :attr:`unseen_strata`. How near strata are is asked of all cells that are predicted
+        together, so pass all control cells of a new stratum at once.
+
+        References
+        ----------
+        Wolpert DH. Neural Netw 5:241-259 (1992), stacking. Shepard D. Proc ACM Natl Conf
+        23:517-524 (1968), weights by distance.
         """
         self._check_trained("Train the model before it predicts.")
+        one_of("unseen", unseen, UNSEEN)
         key = self.method if key is None else key
         cells = modality_of(adata, modality)
         if cells.n_obs == 0:
@@ -444,16 +532,16 @@ class FittedMap(StackModel):
             return write_predictions(
                 path,
                 cells,
-                self._predictions(cells, rows, write_genes, represented, clip),
+                self._predictions(cells, rows, write_genes, represented, clip, unseen),
                 obs,
                 var_names,
                 key,
-                uns_of=lambda prediction: self._result(cells, rows, prediction, key),
+                uns_of=lambda prediction: self._result(cells, rows, prediction, key, unseen),
                 overwrite=overwrite,
             )
-        prediction = self.transport(cells, rows, write_genes=write_genes, clip=clip)
+        prediction = self.transport(cells, rows, write_genes=write_genes, clip=clip, unseen=unseen)
         predicted = prediction.to_anndata(obs, self.data.var_names, key)
-        predicted.uns.update(self._result(cells, rows, prediction, key))
+        predicted.uns.update(self._result(cells, rows, prediction, key, unseen))
         return predicted
 
     @public()
@@ -569,9 +657,10 @@ class FittedMap(StackModel):
     def _predicted_in_spaces(self, adata: AnnData, rows: np.ndarray) -> dict[str, np.ndarray]:
         """Predicted cells (n, d) in the space of the map, and of genes where it has a decoder."""
         blocks: dict[str, list[np.ndarray]] = {REPRESENTATION: []}
+        near = self._near_strata(adata, rows)
         for chunk in row_chunks(rows, BLOCK_ROWS):
-            start, moves, decoder = self.move(adata, chunk, "auto")
-            blocks[REPRESENTATION].append(start + moves.mean.numpy())
+            start, moves, decoder = self.move(adata, chunk, "auto", near)
+            blocks[REPRESENTATION].append(self._moved(adata, chunk, start, moves, near)[0])
             if decoder is not None:
                 genes = decoder.genes(moves.in_terms("mean"))[0]
                 blocks.setdefault(GENES, []).append(genes)
@@ -605,7 +694,7 @@ class FittedMap(StackModel):
         return self.representation.name is not None, self.data.var_names if with_genes else None
 
     def _result(
-        self, adata: AnnData, rows: np.ndarray, prediction: Prediction, key: str
+        self, adata: AnnData, rows: np.ndarray, prediction: Prediction, key: str, unseen: str
     ) -> dict[str, Any]:
         """What ``uns`` of predicted cells says: nothing, if they are of strata seen by one map."""
         result = {}
@@ -614,6 +703,8 @@ class FittedMap(StackModel):
         new = self.new_strata(adata, rows, prediction)
         if len(new.get("names", ())):
             result[Key.result.unseen_strata] = new
+            if self.experts is not None and unseen == "stacked":
+                result[Key.result.experts] = self.experts.columns()
         if self.adaptations:
             result[Key.result.adapted_strata] = self._adapted_strata(adata, rows)
         if self.stands_on is not None:

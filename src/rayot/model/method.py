@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar, Self
@@ -22,6 +22,7 @@ from rayot.data.spec import DataSpec
 from rayot.data.split import names_kept
 from rayot.data.strata import check_strata, training_strata
 from rayot.model import calibrating, saved
+from rayot.model.calibrating import Distributions
 from rayot.model.calibration import LARGEST
 from rayot.model.fit import fit_problems
 from rayot.model.fitted_map import FittedMap
@@ -33,9 +34,11 @@ from rayot.model.training_cells import checked_expression, training_cells
 from rayot.model.training_distance import TrainingDistance
 from rayot.model.training_sample import TrainingSample, may_calibrate
 from rayot.model.unseen import UnseenStrata
+from rayot.model.weighing import FEWEST_STRATA, weigh
 from rayot.representation import Representation, representation_of
 from rayot.solvers import Attributes, Settings, Stack
 from rayot.train import TrainingOptions
+from rayot.train.left_out import LeftOut
 
 
 @shared
@@ -79,7 +82,10 @@ class Method(FittedMap):
     """Example in the description of the verb."""
 
     _sample: TrainingSample | None = None
-    """Training cells that genes are calibrated by."""
+    """Training cells that genes are calibrated by, and experts for new strata are weighed by."""
+
+    _calibrates: bool = False
+    """Whether genes are calibrated."""
 
     @public()
     def __init__(
@@ -184,13 +190,26 @@ class Method(FittedMap):
                 lambda rows: dense(self._encode(cells, rows)[0]),
                 self.seed,
             )
-            if may_calibrate(self.settings.decode, taken.nonnegative, representation):
+            decode = self.settings.decode
+            may = may_calibrate(decode, taken.nonnegative, representation)
+            if may or self._has_experts:
                 sample = TrainingSample.of(cells, data, groups, representation, names, self.seed)
-                self._sample = sample if sample.calibrates(self.settings.decode) else None
+                self._calibrates = may and sample.calibrates(decode)
+                self._sample = sample if self._calibrates or self._has_experts else None
         self._sides, self._labels = (taken.source, taken.target), taken.labels
         self._components = taken.components
         self.training_cells = names_kept(cells, fitted)
         self.data = replace(data, nonnegative=taken.nonnegative)
+
+    @property
+    def _has_experts(self) -> bool:
+        """Whether new strata may be predicted by experts."""
+        return (
+            len(self.problems.strata) >= FEWEST_STRATA
+            and not self.problems.separate
+            and self.stack_type.leaves_out_strata
+            and self.representation.has_decoder
+        )
 
     def _describe(self, data: DataSpec, representation: Representation, problems: Problems) -> None:
         """Say what is fitted, or will be."""
@@ -285,15 +304,40 @@ class Method(FittedMap):
             combination = components.lift(stack, module, combination)
         distance = self.training_distance
         between = None if distance is None else distance.between
-        return Fitted(
-            module, fit, combination, UnseenStrata.of(fit, self.problems, labels, between)
-        )
+        unseen = UnseenStrata.of(fit, self.problems, labels, between)
+        without = {} if self.problems.separate else self._maps_without(fit.left_out)
+        return Fitted(module, fit, combination, unseen, without)
 
-    def _calibrate(self, options: TrainingOptions) -> None:
+    def _maps_without(self, left_out: LeftOut) -> dict[int, Stack]:
+        """The map without each of some strata, of cells as they are, by numbers of the strata."""
+        if not left_out.folds:
+            return {}
+        fitted = left_out.folds[0].transport
+        maps = fitted
+        if self._components is not None:
+            settings = self.settings.with_batch_for(1)
+            maps = self.stack_type(self.representation.n_features, fitted.names, settings, 0)
+            self._components.lift(fitted, maps, None)
+        maps.eval()
+        return {
+            stratum: maps.take([fold.number])
+            for stratum, fold in zip(left_out.strata, left_out.folds, strict=True)
+        }
+
+    def _calibrate(self, options: TrainingOptions, without: Mapping[int, Stack]) -> None:
         self.calibration = None
-        if self._sample is not None:
-            calibration = calibrating.calibrate(self, self._sample.copy())
+        sample = None if self._sample is None else self._sample.copy()
+        if sample is None or not (self._calibrates or without):
+            return
+        distributions = Distributions.of(self, sample)
+        if self._calibrates:
+            calibration = calibrating.calibrate(self, sample, distributions)
             self.calibration = calibration.within(LARGEST)
+        if without and self.unseen is not None and not self.unseen.has_no_effect:
+            weighed = weigh(self, sample, distributions, without)
+            if weighed is not None:
+                self.experts = weighed.experts
+                self.unseen = self.unseen.with_experts(weighed.left, weighed.transfers)
 
     @classmethod
     def _without_cells(

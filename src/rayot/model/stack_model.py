@@ -20,6 +20,7 @@ from rayot.model import adaptation, saved
 from rayot.model.adaptation import Adaptation
 from rayot.model.calibration import Calibration
 from rayot.model.components import Components
+from rayot.model.experts import Experts
 from rayot.model.life_cycle import NO_CELLS, Model, history_arrays
 from rayot.model.problems import Problems
 from rayot.model.training_distance import TrainingDistance
@@ -64,6 +65,7 @@ GROUPS = (
     "module",
     "representation",
     "calibration",
+    "experts",
     "adaptation",
     "training_distance",
     "combination",
@@ -79,6 +81,8 @@ class Fitted(NamedTuple):
     fit: Fit
     combination: Combination | None = None
     unseen: UnseenStrata | None = None
+    without: Mapping[int, Stack] = MappingProxyType({})
+    """The map without each of some strata, by their numbers."""
 
 
 class StackModel(Model):
@@ -108,6 +112,8 @@ class StackModel(Model):
         How far cells are from those of the fit.
     unseen
         What the fit says of strata that it has not seen.
+    experts
+        How cells of these are predicted; None leaves them to the map.
     adaptations
         What treated cells of further strata say, by stratum.
     spread_of_genes
@@ -129,6 +135,7 @@ class StackModel(Model):
     calibration: Calibration | None = None
     training_distance: TrainingDistance | None = None
     unseen: UnseenStrata | None = None
+    experts: Experts | None = None
     adaptations: Mapping[str, Adaptation] = MappingProxyType({})
     spread_of_genes: bool = True
     training_cells: np.ndarray | None = None
@@ -183,7 +190,7 @@ class StackModel(Model):
         self._is_trained = False
         fit, self.module = fitted.fit, fitted.module.eval()
         self.combination, self.unseen = fitted.combination, fitted.unseen
-        self.adaptations = {}
+        self.adaptations, self.experts = {}, None
         self._history = {
             phase: pd.DataFrame(columns).set_index("step") for phase, columns in fit.history.items()
         }
@@ -193,7 +200,7 @@ class StackModel(Model):
             **settings.steps(),
             "batch_size": settings.batch_size,
         }
-        self._calibrate(training)
+        self._calibrate(training, fitted.without)
         self._is_trained = True
 
     @abstractmethod
@@ -201,8 +208,11 @@ class StackModel(Model):
         """Fit the maps; nothing of the model is changed."""
 
     @abstractmethod
-    def _calibrate(self, options: TrainingOptions) -> None:
-        """Learn by training cells what gives predicted genes their observed distributions."""
+    def _calibrate(self, options: TrainingOptions, without: Mapping[int, Stack]) -> None:
+        """Learn by training cells what gives predicted genes their observed distributions.
+
+        And, by maps without each of some strata, how cells of other strata are predicted.
+        """
 
     def parameters(self) -> dict[str, Any]:
         """Everything that was chosen for this fit, as plain values."""
@@ -232,6 +242,7 @@ class StackModel(Model):
             "module": state,
             "representation": self.representation.arrays(),
             "calibration": self._calibration_arrays(),
+            "experts": {} if self.experts is None else self.experts.arrays(),
             "adaptation": adaptation.to_arrays(self.adaptations),
             "history": curves,
         }
@@ -306,6 +317,8 @@ class StackModel(Model):
         sizes = {adaptation.REPRESENTATION: n_features}
         if representation.has_decoder:
             sizes[adaptation.GENES] = len(data.var_names)
+        if groups["experts"]:
+            model.experts = Experts.from_arrays(groups["experts"], problems.strata, sizes)
         model.adaptations = adaptation.from_saved(
             values["strata"].get("adapted") or [], groups["adaptation"], problems.strata, sizes
         )

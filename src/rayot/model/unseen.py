@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,6 +79,11 @@ class UnseenStrata:
         return cls({**figures, "certificate": word, "reason": reason}, by_name)
 
     @property
+    def has_no_effect(self) -> bool:
+        """Whether nothing was found that could be learned."""
+        return self.figures["certificate"] == CERTIFICATES[-1]
+
+    @property
     def table(self) -> pd.DataFrame:
         """One row a stratum that was left out."""
         return pd.DataFrame.from_dict(self.strata, orient="index").rename_axis("stratum")
@@ -104,6 +109,40 @@ class UnseenStrata:
                 "nothing says how good the map is there. Try model.adapt with a few treated cells."
             )
         return word, reason
+
+    def with_experts(
+        self, left: Mapping[str, Mapping[str, float]], transfers: bool
+    ) -> UnseenStrata:
+        """The same with how far experts come, see :class:`rayot.model.experts.Experts`.
+
+        Parameters
+        ----------
+        left
+            By stratum: the share of its energy distance that each leaves, and ``"stacked"``.
+        transfers
+            Whether these are to be expected to help at all.
+        """
+        strata: dict[str, Any] = {
+            name: {
+                **figures,
+                **{f"left_{expert}": share for expert, share in left.get(name, {}).items()},
+            }
+            for name, figures in self.strata.items()
+        }
+        figures = self.figures
+        if not transfers:
+            stacked, shift = (
+                np.mean([of_stratum[expert] for of_stratum in left.values()])
+                for expert in ("stacked", "shift")
+            )
+            reason = (
+                f"No transfer expected: of {len(left)} strata, each left out of a fit once, the "
+                f"map leaves {stacked:.0%} of the energy distance in genes, untouched cells all of "
+                f"it and the mean shift {shift:.0%}. Cells of new strata are moved by the mean "
+                "shift, as far as strata agree in it. Try model.adapt with a few treated cells."
+            )
+            figures = {**figures, "certificate": "poor", "reason": reason}
+        return UnseenStrata(figures, strata)
 
     def beside(self, report: Report) -> Report:
         """Diagnostics of a model, with what they say of strata that were left out."""

@@ -68,7 +68,7 @@ class W2OT(Method):
         module.forward_potential, module.backward_potential = back, there
         # How far to go was found for the way there.
         module.strength.fill_(1.0)
-        model._sides = model._sample = model.calibration = None
+        model._sides = model._sample = model.calibration = model.experts = None
         model.training_distance = model.unseen = None
         model.adaptations = {}
         reason = (

@@ -37,6 +37,11 @@ class Report(TypedDict, total=False):
     instability: float
     """Of members of an ensemble."""
     distance: float
+    left_map: float
+    left_part: float
+    left_near: float
+    left_shift: float
+    left_stacked: float
     """Of strata that were left out of a fit."""
     unseen_certificate: str
     unseen_reason: str

@@ -110,6 +110,8 @@ def write_result(
     new = model.new_strata(adata, rows, prediction)
     if len(new.get("names", ())):
         result[Key.result.unseen_strata] = new
+        if model.experts is not None:
+            result[Key.result.experts] = model.experts.columns()
     check()
     if copy:
         adata = adata.to_memory() if adata.isbacked else adata.copy()

@@ -1,0 +1,272 @@
+"""Weighing experts by strata that are left out, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from scipy.optimize import minimize
+from scipy.spatial.distance import cdist
+from scipy.stats import ttest_rel
+
+from rayot.data.matrix import chunk_rows, dense, row_chunks
+from rayot.model.adaptation import GENES, REPRESENTATION
+from rayot.model.calibrating import Distributions
+from rayot.model.decoding import Decoder
+from rayot.model.experts import EXPERTS, Experts, OfSpace, shrunk_shift
+from rayot.model.fitted_map import FittedMap
+from rayot.model.training_sample import SampledCells, TrainingSample
+from rayot.solvers import SIGNIFICANCE, Stack
+
+FEWEST_STRATA = 3
+"""Strata that experts are weighed by: without one of two there is one, which is all there is."""
+
+JUDGED_GENES = 100
+"""Genes, those that change most certainly, that experts are judged by."""
+
+JUDGED_CELLS = 256
+"""Cells of a side of each stratum, at most, that do so."""
+
+FEWEST_CELLS = 10
+"""The same at least."""
+
+
+class Weighed(NamedTuple):
+    """Experts, and how far each of them comes where strata are left out.
+
+    Attributes
+    ----------
+    experts
+        With their weights.
+    left
+        By stratum: the share of its energy distance that each expert leaves, and ``"stacked"``.
+    transfers
+        Whether what the map has learned of strata is worth anything to others.
+    """
+
+    experts: Experts
+    left: dict[str, dict[str, float]]
+    transfers: bool
+
+
+def weigh(
+    fitted: FittedMap,
+    sample: TrainingSample,
+    distributions: Distributions,
+    without: Mapping[int, Stack],
+) -> Weighed | None:
+    """Experts for strata that the fit has not seen; None where too few strata can weigh them.
+
+    The weights minimise the energy distance to a stratum that was left out, over that of its
+    untouched cells, in the mean over strata. They are shrunk towards equal ones as if one stratum
+    more said that these are right. Where untouched cells, or the mean shift, are nearer than that
+    mixture (a paired t test over strata), the mean shift alone is taken.
+
+    Parameters
+    ----------
+    fitted
+        The map of all strata.
+    sample
+        Training cells.
+    distributions
+        Theirs.
+    without
+        The map without each of some strata, by their numbers.
+    """
+    spaces = _spaces(fitted, sample, distributions)
+    starts = _encoded(fitted, sample.source)
+    strata = sample.source.names
+    centres = np.stack([starts[sample.source.strata == n].mean(0) for n in range(len(strata))])
+    equal = np.full(len(EXPERTS), 1 / (len(EXPERTS) - 1))
+    equal[-1] = 0
+    experts = Experts(strata, centres, equal, spaces)
+    order = np.argsort(-distributions.share[0], kind="stable")
+    genes = np.sort(order[:JUDGED_GENES])
+    trials = {}
+    for number, transport in without.items():
+        rows = [
+            _spread_out(np.flatnonzero(side.strata == number))
+            for side in (sample.source, sample.target)
+        ]
+        if min(map(len, rows)) >= FEWEST_CELLS:
+            predicted = _predicted_without(fitted, sample, experts, number, transport, rows[0])
+            truth = sample.target.expression[np.ix_(rows[1], genes)]
+            trials[strata[number]] = _Trial.of([of[:, genes] for of in predicted], truth)
+    trials = {name: trial for name, trial in trials.items() if trial.untouched > 0}
+    if len(trials) < FEWEST_STRATA:
+        return None
+    weights = _best_weights(list(trials.values()))
+    left = {
+        name: {
+            **dict(zip(EXPERTS, map(trial.left, np.eye(len(EXPERTS))), strict=True)),
+            "stacked": trial.left(weights),
+        }
+        for name, trial in trials.items()
+    }
+    transfers = _transfers(left)
+    if not transfers:
+        weights = np.eye(len(EXPERTS))[EXPERTS.index("shift")]
+    return Weighed(replace(experts, weights=weights), left, transfers)
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """Mean distances between cells of a stratum that was left out.
+
+    Attributes
+    ----------
+    within
+        (E, E), between cells as two experts predict them, of different cells.
+    to_truth
+        (E,), of each expert's to treated cells.
+    of_truth
+        Between treated cells.
+    untouched
+        Energy distance of untouched cells.
+    """
+
+    within: np.ndarray
+    to_truth: np.ndarray
+    of_truth: float
+    untouched: float
+
+    @classmethod
+    def of(cls, predicted: list[np.ndarray], truth: np.ndarray) -> _Trial:
+        """Of untouched cells (n, g), then those that each expert predicts, and treated ones."""
+        own, *predicted = predicted
+        of_truth = _between_others(truth, truth)
+        untouched = 2 * cdist(own, truth).mean() - _between_others(own, own) - of_truth
+        within = np.array([[_between_others(a, b) for b in predicted] for a in predicted])
+        to_truth = np.array([cdist(of, truth).mean() for of in predicted])
+        return cls(within, to_truth, of_truth, float(untouched))
+
+    def left(self, weights: np.ndarray) -> float:
+        """Energy distance of a mixture of the experts' cells, over that of untouched ones."""
+        distance = 2 * weights @ self.to_truth - weights @ self.within @ weights - self.of_truth
+        return float(distance / self.untouched)
+
+
+def _between_others(first: np.ndarray, second: np.ndarray) -> float:
+    """Mean distance between different cells, of which both have a row in the same place."""
+    distance = cdist(first, second)
+    n_cells = len(distance)
+    return float((distance.sum() - np.trace(distance)) / (n_cells * (n_cells - 1)))
+
+
+def _best_weights(trials: list[_Trial]) -> np.ndarray:
+    """Weights (E,) with the least mean share left, shrunk; the last expert has none."""
+    n_experts = len(EXPERTS) - 1
+    equal = np.full(n_experts, 1 / n_experts)
+
+    def loss(weights: np.ndarray) -> float:
+        left = [trial.left(np.append(weights, 0)) for trial in trials]
+        return float(np.mean(left) + np.square(weights - equal).sum() / len(trials))
+
+    whole = {"type": "eq", "fun": lambda weights: weights.sum() - 1}
+    found = minimize(loss, equal, bounds=[(0, 1)] * n_experts, constraints=whole, method="SLSQP")
+    weights = np.append(found.x.clip(0), 0)
+    return weights / weights.sum()
+
+
+def _transfers(left: Mapping[str, Mapping[str, float]]) -> bool:
+    """Whether the mixture is not behind untouched cells or their mean shift, but for noise."""
+    stacked = [of["stacked"] for of in left.values()]
+    rivals = [1.0] * len(stacked), [of["shift"] for of in left.values()]
+    return all(
+        ttest_rel(stacked, rival, alternative="greater").pvalue > SIGNIFICANCE for rival in rivals
+    )
+
+
+@torch.no_grad()
+def _predicted_without(
+    fitted: FittedMap,
+    sample: TrainingSample,
+    experts: Experts,
+    number: int,
+    transport: Stack,
+    rows: np.ndarray,
+) -> list[np.ndarray]:
+    """Source cells (n, genes) of a stratum, untouched, then as experts without it predict them."""
+    cells = sample.source.cells
+    start, _, decoder = fitted.move(cells, rows, clip="auto")
+    assert decoder is not None
+    moved = transport(torch.from_numpy(start)[None])[0].numpy()
+    alone = _decoder_without(decoder, number)
+    own, predicted = dense(alone.expression), alone.genes((moved - start)[None])[0]
+    names = cells.obs_names.to_numpy()[rows], cells.var_names.to_numpy()
+    others = experts.only([n for n in range(len(experts.strata)) if n != number])
+    shares = others.nearness(start.mean(0))
+    chosen = others.choose(np.full(len(rows), ""), names[0], {"": shares}, fitted.seed)
+    found = [own, predicted]
+    for expert in range(1, len(EXPERTS)):
+        alike = np.full(len(rows), expert)
+        found.append(replace(chosen, expert=alike)(GENES, own, predicted, names[1]))
+    return found
+
+
+def _decoder_without(decoder: Decoder, number: int) -> Decoder:
+    """What decodes cells of a stratum by the distributions of all others."""
+    shares = decoder.nearness
+    return replace(
+        decoder,
+        calibrations=tuple(
+            replace(calibration.without(number), genes=calibration.genes)
+            if calibration.strata
+            else calibration
+            for calibration in decoder.calibrations
+        ),
+        nearness=None if shares is None else lambda cells: np.delete(shares(cells), number, axis=1),
+    )
+
+
+def _spaces(
+    fitted: FittedMap, sample: TrainingSample, distributions: Distributions
+) -> dict[str, OfSpace]:
+    """What experts know, in genes and in the space of the map."""
+    sides = sample.source, sample.target
+    genes = np.flatnonzero((distributions.share > 0).any(axis=0))
+    chosen = torch.from_numpy(genes)
+    before = distributions.shrunk([table.take(chosen) for table in distributions.source])
+    after = distributions.shrunk(distributions.observed(genes))
+    shift = _shift([side.expression for side in sides], sample)
+    spaces = {GENES: OfSpace(genes, before[1:], after[1:], shift, fitted.data.nonnegative)}
+    starts = [_encoded(fitted, side) for side in sides]
+    tables = [
+        side.marginals_of(values, of_cells)
+        for side, values, of_cells in zip(sides, starts, distributions.weights, strict=True)
+    ]
+    spaces[REPRESENTATION] = OfSpace(
+        np.arange(starts[0].shape[1]),
+        tuple(tables[0][1:]),
+        tuple(tables[1][1:]),
+        _shift(starts, sample),
+        fitted.representation.name is None and fitted.data.nonnegative,
+    )
+    return spaces
+
+
+def _shift(values: list[np.ndarray], sample: TrainingSample) -> np.ndarray:
+    """Mean shift (d,) of strata, of cells (n, d) of both sides."""
+    before, after = (
+        np.stack([cells[side.strata == number].mean(0) for number in range(len(side.names))])
+        for cells, side in zip(values, (sample.source, sample.target), strict=True)
+    )
+    return shrunk_shift(after - before)
+
+
+def _encoded(fitted: FittedMap, side: SampledCells) -> np.ndarray:
+    """Sampled cells (n, d) float32 in the space of the map."""
+    blocks = [
+        dense(fitted._encode(side.cells, rows)[0])
+        for rows in row_chunks(np.arange(side.cells.n_obs), chunk_rows(side.cells.n_vars))
+    ]
+    return np.ascontiguousarray(np.concatenate(blocks), dtype=np.float32)
+
+
+def _spread_out(rows: np.ndarray) -> np.ndarray:
+    """Some of the rows, from the first to the last: neighbours in a file may be of one batch."""
+    n_rows = min(JUDGED_CELLS, len(rows))
+    return rows[np.linspace(0, len(rows), n_rows, endpoint=False).astype(np.intp)]

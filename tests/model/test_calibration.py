@@ -288,7 +288,7 @@ def test_a_cell_of_a_new_stratum_takes_the_distributions_of_a_seen_one(simulated
     assert len(strata) > 2
     model = copy.copy(in_strata)
     model.calibration = replace(in_strata.calibration, mixed=True)
-    found = model.predict(cells).to_df().to_numpy()
+    found = model.predict(cells, unseen="map").to_df().to_numpy()
     # Moves do not depend on the stratum, so that only its distributions differ.
     by_stratum = []
     for name in strata:
@@ -301,7 +301,7 @@ def test_a_cell_of_a_new_stratum_takes_the_distributions_of_a_seen_one(simulated
     np.testing.assert_allclose(equal.mean(axis=0), near.mean(axis=0), atol=0.06)
     model.calibration = replace(in_strata.calibration, mixed=False)
     cells.obs["cell_type"] = "new"
-    pooled = model.predict(cells).to_df().to_numpy()
+    pooled = model.predict(cells, unseen="map").to_df().to_numpy()
     assert not any((pooled == each).all() for each in [found, *by_stratum])
 
 
@@ -309,9 +309,12 @@ def test_neither_blocks_nor_order_matter_to_new_strata(simulated, in_strata):
     cells = new_cells(simulated)
     model = copy.copy(in_strata)
     model.calibration = replace(in_strata.calibration, mixed=True)
-    expected = model.predict(cells).to_df().to_numpy()
+    expected = model.predict(cells, unseen="map").to_df().to_numpy()
     order = np.random.default_rng(0).permutation(cells.n_obs)
-    parts = [model.predict(cells[rows]).to_df().to_numpy() for rows in np.array_split(order, 7)]
+    parts = [
+        model.predict(cells[rows], unseen="map").to_df().to_numpy()
+        for rows in np.array_split(order, 7)
+    ]
     np.testing.assert_allclose(np.concatenate(parts), expected[order], atol=1e-5)
 
 

@@ -502,8 +502,8 @@ class FittedMap(StackModel):
         the fit, drawn with shares that fall with the fourth power of the distance between means of
         control cells; or ``shift``, the mean shift of all strata. The weights are those with the
         least energy distance where each stratum of the fit is left out in turn (stacking); they are
-        shrunk towards a third each. ``shift`` has all of it, and no other any, where the mixture is
-        farther from treated cells than untouched ones are, or than these with the mean shift:
+        shrunk towards a third each. ``shift`` alone is taken where the mixture comes no tenth of
+        the way, or the mean shift comes a tenth farther:
         ``uns[key]["unseen_strata"]`` then says "No transfer expected". What is left by each is in
         :attr:`unseen_strata`. How near strata are is asked of all cells that are predicted
         together, so pass all control cells of a new stratum at once.
@@ -589,7 +589,7 @@ class FittedMap(StackModel):
         Energy distance is a squared distance of distributions. That of a mixture with a share w of
         n cells from the truth is (1 − w)² D + w² V / n on average, where D is the distance of the
         prediction and V the mean distance between two cells; it is least with w = n / (n + V / D).
-        D is the mean over the strata that were left out of the fit, in the space of the map;
+        D is the mean over the strata that were left out of the fit, as they are predicted;
         without these V / D is 20. Features are mixed one by one with the same share.
 
         References
@@ -640,8 +640,7 @@ class FittedMap(StackModel):
         observed = {REPRESENTATION: dense(encoded)}
         if expression is not None:
             observed[GENES] = dense(expression)
-        figures: Any = {} if self.unseen is None else self.unseen.figures
-        error = figures.get("residual_energy_distance", np.nan)
+        error = np.nan if self.unseen is None else self.unseen.distance
         model.adaptations = {
             **others,
             stratum: Adaptation.of(

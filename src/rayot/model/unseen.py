@@ -79,6 +79,17 @@ class UnseenStrata:
         return cls({**figures, "certificate": word, "reason": reason}, by_name)
 
     @property
+    def distance(self) -> float:
+        """Energy distance, in the space of the map, of what is predicted of strata left out.
+
+        NaN where it is not known.
+        """
+        left = self.table.reindex(columns=["left_stacked", "left_map"]).mean().clip(lower=0.01)
+        # Experts were judged in genes.
+        share = np.nan_to_num(left["left_stacked"] / left["left_map"], nan=1.0)
+        return float(share * self.figures.get("residual_energy_distance", np.nan))
+
+    @property
     def has_no_effect(self) -> bool:
         """Whether nothing was found that could be learned."""
         return self.figures["certificate"] == CERTIFICATES[-1]
@@ -131,13 +142,13 @@ class UnseenStrata:
         }
         figures = self.figures
         if not transfers:
-            stacked, shift = (
+            of_map, shift = (
                 np.mean([of_stratum[expert] for of_stratum in left.values()])
-                for expert in ("stacked", "shift")
+                for expert in ("map", "shift")
             )
             reason = (
                 f"No transfer expected: of {len(left)} strata, each left out of a fit once, the "
-                f"map leaves {stacked:.0%} of the energy distance in genes, untouched cells all of "
+                f"map leaves {of_map:.0%} of the energy distance in genes, untouched cells all of "
                 f"it and the mean shift {shift:.0%}. Cells of new strata are moved by the mean "
                 "shift, as far as strata agree in it. Try model.adapt with a few treated cells."
             )

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from scipy.optimize import minimize
 from scipy.spatial.distance import cdist
-from scipy.stats import ttest_rel
+from scipy.stats import ttest_1samp
 
 from rayot.data.matrix import chunk_rows, dense, row_chunks
 from rayot.model.adaptation import GENES, REPRESENTATION
@@ -23,6 +23,9 @@ from rayot.solvers import SIGNIFICANCE, Stack
 
 FEWEST_STRATA = 3
 """Strata that experts are weighed by: without one of two there is one, which is all there is."""
+
+LEAST = 0.1
+"""Share of the distance that a prediction must be nearer than another to be called so."""
 
 JUDGED_GENES = 100
 """Genes, those that change most certainly, that experts are judged by."""
@@ -42,7 +45,8 @@ class Weighed(NamedTuple):
     experts
         With their weights.
     left
-        By stratum: the share of its energy distance that each expert leaves, and ``"stacked"``.
+        By stratum: the share of its energy distance that each expert leaves, and ``"stacked"``, all
+        with these weights.
     transfers
         Whether what the map has learned of strata is worth anything to others.
     """
@@ -62,8 +66,9 @@ def weigh(
 
     The weights minimise the energy distance to a stratum that was left out, over that of its
     untouched cells, in the mean over strata. They are shrunk towards equal ones as if one stratum
-    more said that these are right. Where untouched cells, or the mean shift, are nearer than that
-    mixture (a paired t test over strata), the mean shift alone is taken.
+    more said that these are right. Where that mixture is not a tenth nearer than untouched cells
+    are, or the mean shift is a tenth nearer (and by a paired t test over strata), the mean shift
+    alone is taken.
 
     Parameters
     ----------
@@ -98,17 +103,18 @@ def weigh(
     trials = {name: trial for name, trial in trials.items() if trial.untouched > 0}
     if len(trials) < FEWEST_STRATA:
         return None
-    weights = _best_weights(list(trials.values()))
+    weights, shift = _best_weights(list(trials.values())), _alone("shift")
+    transfers = _transfers(
+        *(np.array([t.left(w) for t in trials.values()]) for w in (weights, shift))
+    )
+    weights = weights if transfers else shift
     left = {
         name: {
-            **dict(zip(EXPERTS, map(trial.left, np.eye(len(EXPERTS))), strict=True)),
+            **{expert: trial.left(_alone(expert)) for expert in EXPERTS},
             "stacked": trial.left(weights),
         }
         for name, trial in trials.items()
     }
-    transfers = _transfers(left)
-    if not transfers:
-        weights = np.eye(len(EXPERTS))[EXPERTS.index("shift")]
     return Weighed(replace(experts, weights=weights), left, transfers)
 
 
@@ -171,13 +177,22 @@ def _best_weights(trials: list[_Trial]) -> np.ndarray:
     return weights / weights.sum()
 
 
-def _transfers(left: Mapping[str, Mapping[str, float]]) -> bool:
-    """Whether the mixture is not behind untouched cells or their mean shift, but for noise."""
-    stacked = [of["stacked"] for of in left.values()]
-    rivals = [1.0] * len(stacked), [of["shift"] for of in left.values()]
-    return all(
-        ttest_rel(stacked, rival, alternative="greater").pvalue > SIGNIFICANCE for rival in rivals
-    )
+def _alone(expert: str) -> np.ndarray:
+    """Weights (E,) of one expert alone."""
+    return np.eye(len(EXPERTS))[EXPERTS.index(expert)]
+
+
+def _transfers(mixture: np.ndarray, shift: np.ndarray) -> bool:
+    """Whether a mixture is worth more than untouched cells, and no less than their mean shift.
+
+    Parameters
+    ----------
+    mixture, shift
+        (T,) what they leave of each stratum that was left out.
+    """
+    behind = mixture - shift
+    is_behind = ttest_1samp(behind, 0, alternative="greater").pvalue <= SIGNIFICANCE
+    return bool(mixture.mean() < 1 - LEAST and not (behind.mean() > LEAST and is_behind))
 
 
 @torch.no_grad()

@@ -31,8 +31,10 @@ METRICS = ("mmd", "energy_distance")
 SEEDS = (0, 1, 2, 3, 4)
 
 
-def ours(adata: AnnData, target: str, use_rep: str | None, seed: int, **options: object) -> None:
-    rt.tl.w1ot(
+def ours(
+    adata: AnnData, target: str, use_rep: str | None, seed: int, **options: object
+) -> rt.model.W1OT:
+    return rt.tl.w1ot(
         adata,
         "control",
         target,

@@ -106,7 +106,8 @@ def pooled(strata: bool = False) -> Callable:
         parts = what[0].split("+") if task == "double" else [what[0]]
         key = SETS[SET_OF[task]].group if strata and task in SET_OF else None
         of_target = adata.obs["perturbation"].isin(parts).to_numpy()
-        return pair(adata, of_target, seed, strata_key=key).predict(source).to_df().to_numpy()
+        model = pair(adata, of_target, seed, strata_key=key)
+        return model.predict(source, unseen="map").to_df().to_numpy()
 
     return predict
 

@@ -24,7 +24,7 @@ import torch
 from anndata import AnnData
 from held import Held
 from rows import RESULTS, run
-from sets import DELTA, SETS, prepare
+from sets import DELTA, SETS, prepare, write_map_alone
 
 import rayot as rt
 
@@ -128,6 +128,7 @@ def measure(data: str, setting: str, seed: int, method: str) -> dict:
         **options,
     )
     seconds = time.process_time() - start
+    write_map_alone(adata, model)
     table = rt.tl.evaluate(adata, "map", metrics=METRICS, seed=seed)
     parameters = sum(each.numel() for each in model.module.parameters())
     row = {"seconds": round(seconds, 2), "parameters": parameters}

@@ -77,3 +77,13 @@ def split(adata: AnnData, of: Set, seed: int, unseen: str, with_controls: bool =
         rt.pp.split(adata, holdout={of.group: [unseen]}, control=control)
     else:
         rt.pp.split(adata, stratify=of.group, seed=seed)
+
+
+def write_map_alone(adata: AnnData, model: rt.model.W1OT, clip: object = "auto") -> None:
+    """What the map says of new groups, in the place of what experts do, which a verb has written."""
+    if model.experts is not None:
+        rows = np.flatnonzero(adata.obs["perturbation"] == "control")
+        genes = model.transport(adata, rows, clip=clip, unseen="map").genes
+        written = np.full(adata.shape, np.nan, dtype=np.float32)
+        written[rows] = genes.toarray() if hasattr(genes, "toarray") else genes
+        adata.layers["map"] = written

@@ -29,7 +29,7 @@ from anndata import AnnData
 from held import Held
 from pairs import METRICS, ours, rival
 from rows import run
-from sets import DELTA, SETS, Set, prepare, split
+from sets import DELTA, SETS, Set, prepare, split, write_map_alone
 
 import rayot as rt
 
@@ -43,16 +43,11 @@ CONTROLS = ("unseen", "seen")
 
 
 def fast(unseen: str = "map", **options: object) -> Callable[..., None]:
-    """The map alone where ``unseen`` says so, in the place of what the verb wrote."""
-
     def fit(adata: AnnData, *of: object, group: str) -> None:
         strata = {"strata_key": group} if options else {}
         model = ours(adata, *of, preset="fast", **{**DELTA, **options, **strata})
-        if unseen == "map" and model.experts is not None:
-            rows = np.flatnonzero(adata.obs["perturbation"] == "control")
-            clip = options.get("clip", "auto")
-            genes = model.transport(adata, rows, clip=clip, unseen=unseen).genes
-            adata.layers["map"][rows] = genes
+        if unseen == "map":
+            write_map_alone(adata, model, options.get("clip", "auto"))
 
     return fit
 
@@ -70,7 +65,7 @@ def by(verb: str) -> Callable[..., None]:
     def fit(adata: AnnData, target: str, use_rep: str | None, seed: int, *, group: str) -> None:
         options = {"strata_key": group, "key_added": "map", "seed": seed, "use_rep": use_rep}
         options |= {"plan_kwargs": DELTA["plan_kwargs"], "show_progress_bar": False}
-        getattr(rt.tl, verb)(adata, "control", target, **options)
+        write_map_alone(adata, getattr(rt.tl, verb)(adata, "control", target, **options))
 
     return fit
 
@@ -97,7 +92,8 @@ def mean_of_shifts(
 def quantile_map(adata: AnnData, target: str, use_rep: str, seed: int, *, group: str) -> None:
     """No map at all: each gene from its distribution to that of treated cells, within strata."""
     options = {"strata_key": group, "key_added": "map", "seed": seed}
-    rt.tl.quantile_map(adata, "control", target, show_progress_bar=False, **options)
+    model = rt.tl.quantile_map(adata, "control", target, show_progress_bar=False, **options)
+    write_map_alone(adata, model)
 
 
 METHODS: dict[str, Callable[..., None]] = {

@@ -70,7 +70,7 @@ def measure(data: str, unseen: str, strata: str, seed: int) -> dict:
     new = (adata.obs[group] == unseen).to_numpy()
     control = (adata.obs["perturbation"] == "control").to_numpy()
     own, truth = adata[new & control].copy(), adata[new & ~control].X
-    predicted = model.predict(own)
+    predicted = model.predict(own, unseen="map")
     expected = predicted.uns["w1ot"]["unseen_strata"]
     distance = rt.metrics.energy_distance
     shuffled = own.copy()

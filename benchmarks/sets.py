@@ -80,7 +80,7 @@ def split(adata: AnnData, of: Set, seed: int, unseen: str, with_controls: bool =
 
 
 def write_map_alone(adata: AnnData, model: rt.model.W1OT, clip: object = "auto") -> None:
-    """What the map says of new groups, in the place of what experts do, which a verb has written."""
+    """What the map says of new groups, in the place of what experts do, as a verb wrote it."""
     if model.experts is not None:
         rows = np.flatnonzero(adata.obs["perturbation"] == "control")
         genes = model.transport(adata, rows, clip=clip, unseen="map").genes

@@ -93,6 +93,7 @@ BY_NAME = {
     "cell_mask": [5, "x", [True], np.ones(3, bool), np.ones(240), pd.Series([True, False])],
     "genes": [5, [5], "nonsense", ["gene_0", "nonsense"], []],
     "key": [None, 5, "", "nonsense", []],
+    "missing_genes": [None, 5, "", "median", True, ["zero"]],
     "metrics": [5, [5], "nonsense", ["l2", "nonsense"]],
     "ax": [5, "x", [5]],
     "save": [5, [5]],

@@ -125,6 +125,11 @@ class Key:
         perturbed = "perturbed"
         log_fold_change = "true_log_fold_change"
 
+        @staticmethod
+        def missing(key: str) -> str:
+            """Whether predicted cells lacked a gene of the map, which was filled in."""
+            return f"{key}_missing"
+
     class uns:
         """Entries of ``adata.uns``."""
 
@@ -189,6 +194,8 @@ class Key:
         member_means = "member_means"
         scale = "scale"
         split = "split"
+        missing_genes = "missing_genes"
+        n_missing_genes = "n_missing_genes"
 
     class translation:
         """Entries of the dictionary ``adata.uns[key]`` of a translation between modalities."""

@@ -29,6 +29,8 @@ class Decoder:
         How cells become genes, see :class:`rayot.solvers.W1Settings`.
     adata, rows
         Where the cells are.
+    var_names
+        (genes,) names of the genes.
     start
         (n, d), the cells before they move.
     expression
@@ -52,6 +54,7 @@ class Decoder:
     decode: str
     adata: AnnData
     rows: np.ndarray
+    var_names: tuple[str, ...]
     start: np.ndarray
     expression: np.ndarray | sparse.csr_matrix
     at_zero: bool
@@ -97,7 +100,7 @@ class Decoder:
     @property
     def _names(self) -> tuple[np.ndarray, np.ndarray]:
         """Of the cells (n,) and of the genes, which key draws."""
-        return self.adata.obs_names.to_numpy()[self.rows], self.adata.var_names.to_numpy()
+        return self.adata.obs_names.to_numpy()[self.rows], np.array(self.var_names, dtype=object)
 
     def change(self, moved: np.ndarray) -> np.ndarray:
         """Change (n, genes) float32 of the expression of cells that move to (n, d)."""

@@ -37,6 +37,7 @@ from rayot.model.calibration import Calibration
 from rayot.model.decoding import Decoder
 from rayot.model.encoding import check_cells, encoded
 from rayot.model.methods import verb_of
+from rayot.model.missing_genes import ERROR, FilledSpec, filled
 from rayot.model.moves import Moves, moves_of, of_own_stratum
 from rayot.model.prediction import Prediction, predicted_obs, warn_of_treated
 from rayot.model.prediction_file import write_predictions
@@ -153,6 +154,7 @@ class FittedMap(StackModel):
         *,
         write_genes: bool = True,
         write_representation: bool = True,
+        missing_genes: Literal["error", "zero", "mean"] = "error",
         clip: bool | str = "auto",
     ) -> Prediction:
         """Predict cells of an AnnData, as arrays.
@@ -165,13 +167,31 @@ class FittedMap(StackModel):
             (n,) row numbers of the cells to predict.
         write_genes, write_representation
             What to predict beside the numbers of each cell.
+        missing_genes
+            As in :meth:`predict`.
         clip
             ``"auto"``: negative predictions are set to zero if the training cells had none;
             True always, False never.
         """
+        model = self._filling(adata, missing_genes)
         with unchanged(adata):
-            parts = self._predictions(adata, rows, write_genes, write_representation, clip)
+            parts = model._predictions(adata, rows, write_genes, write_representation, clip)
             return Prediction.joined(list(parts))
+
+    def _filling(self, adata: AnnData, missing_genes: str) -> Self:
+        """The model for cells that may lack genes, which it fills in; itself if that is an error.
+
+        Raises
+        ------
+        RuntimeError, ValueError
+            If it is not trained, or as :func:`rayot.model.missing_genes.filled`.
+        """
+        self._check_trained("Train the model before it predicts.")
+        if missing_genes == ERROR:
+            return self
+        model = copy.copy(self)
+        model.data = filled(self.data, adata, missing_genes, self.source_mean, self.representation)
+        return model
 
     def _predictions(
         self,
@@ -242,6 +262,7 @@ class FittedMap(StackModel):
             self.settings.decode,
             cells,
             rows,
+            self.data.var_names,
             start,
             expression,
             at_zero,
@@ -372,6 +393,7 @@ class FittedMap(StackModel):
         *,
         modality: str | None = None,
         write_genes: bool = True,
+        missing_genes: Literal["error", "zero", "mean"] = "error",
         clip: bool | str = "auto",
         key: str | None = None,
         write: str | Path | None = None,
@@ -387,6 +409,7 @@ class FittedMap(StackModel):
             representation without a decoder is read from there.
         {modality}
         {write_genes}
+        {missing_genes}
         {clip}
         key
             Names the entries of the returned object; None takes the name of the method's verb,
@@ -412,16 +435,20 @@ class FittedMap(StackModel):
         to, ``uns[key]["adapted_strata"]`` says by how many treated cells, and with which share
         these count. Of a condition that was not in training, ``uns[key]["stands_on"]`` says which
         ones it is made of or nearest to. A warning says so where cells are of another condition
-        than the map starts from. ``adata`` is not changed. With ``write`` the same from the file:
-        backed (``.h5ad``) or lazy (``.zarr``).
+        than the map starts from. With ``missing_genes="zero"`` or ``"mean"`` all genes of the model
+        are predicted, ``var[key + "_missing"]`` says which ones were filled in,
+        ``uns[key]["missing_genes"]`` by what, and ``uns[key]["n_missing_genes"]`` how many.
+        ``adata`` is not changed. With ``write`` the same from the file: backed (``.h5ad``) or lazy
+        (``.zarr``).
 
         Raises
         ------
         RuntimeError
             If the model is not trained.
         ValueError
-            If genes are missing (they are listed) or values are NaN, ``write`` has another
-            ending, or a column of ``obs`` cannot be written to it.
+            If genes are missing (they are listed) and not to be filled in, or more than half of
+            them are, values are NaN, ``write`` has another ending, or a column of ``obs`` cannot be
+            written to it.
         OSError
             If the file of the cells is moved or changed meanwhile, or ``write`` exists already, or
             cannot be written; no part of it is then left.
@@ -435,25 +462,26 @@ class FittedMap(StackModel):
         path = None
         if write is not None:
             path = self._new_file(cells, write, overwrite, write_genes, cells.n_obs)
+        model = self._filling(cells, missing_genes)
         with unchanged(cells):
-            self._check_cells(cells, rows)
+            model._check_cells(cells, rows)
         warn_of_treated(cells, rows, self.data.groupby, self.source_key)
         obs = predicted_obs(cells, rows, key, self.data.groupby, self.target_key)
         if path is not None:
-            represented, var_names = self._written(write_genes)
+            represented, var = model._written(write_genes, key)
             return write_predictions(
                 path,
                 cells,
-                self._predictions(cells, rows, write_genes, represented, clip),
+                model._predictions(cells, rows, write_genes, represented, clip),
                 obs,
-                var_names,
+                var,
                 key,
-                uns_of=lambda prediction: self._result(cells, rows, prediction, key),
+                uns_of=lambda prediction: model._result(cells, rows, prediction, key),
                 overwrite=overwrite,
             )
-        prediction = self.transport(cells, rows, write_genes=write_genes, clip=clip)
-        predicted = prediction.to_anndata(obs, self.data.var_names, key)
-        predicted.uns.update(self._result(cells, rows, prediction, key))
+        prediction = model.transport(cells, rows, write_genes=write_genes, clip=clip)
+        predicted = prediction.to_anndata(obs, model._var(key), key)
+        predicted.uns.update(model._result(cells, rows, prediction, key))
         return predicted
 
     @public()
@@ -598,17 +626,26 @@ class FittedMap(StackModel):
             width += self.representation.n_features
         return check_new_file(path, overwrite, 4 * width * n_cells, adata)
 
-    def _written(self, write_genes: bool) -> tuple[bool, tuple[str, ...] | None]:
-        """Whether a file has the representation, and which genes it has."""
+    def _written(self, write_genes: bool, key: str) -> tuple[bool, pd.DataFrame | None]:
+        """Whether a file has the representation, and the table of the genes that it has."""
         with_genes = write_genes and self.representation.has_decoder
         # On genes the representation would be the same matrix again.
-        return self.representation.name is not None, self.data.var_names if with_genes else None
+        return self.representation.name is not None, self._var(key) if with_genes else None
+
+    def _var(self, key: str) -> pd.DataFrame:
+        """Table of the genes of predicted cells."""
+        var = pd.DataFrame(index=pd.Index(self.data.var_names))
+        if isinstance(self.data, FilledSpec):
+            var[Key.var.missing(key)] = self.data.is_missing
+        return var
 
     def _result(
         self, adata: AnnData, rows: np.ndarray, prediction: Prediction, key: str
     ) -> dict[str, Any]:
         """What ``uns`` of predicted cells says: nothing, if they are of strata seen by one map."""
-        result = {}
+        result: dict[str, Any] = {}
+        if isinstance(self.data, FilledSpec):
+            result |= self.data.result()
         if self.problems.separate:
             result[Key.result.strata] = self.strata_summary(prediction.combined)
         new = self.new_strata(adata, rows, prediction)

@@ -97,7 +97,7 @@ def test_nothing_that_is_missing_says_nothing(model, cells, recwarn):
 def test_what_cannot_be_filled_in(model, cells, new, tmp_path):
     few = cells[:9, :14].copy()
     few.var_names = [f"ENSG{number:011d}" for number in range(14)]
-    with pytest.raises(ValueError, match="30 genes .* more than half, .* Ensembl identifiers"):
+    with pytest.raises(ValueError, match=r"30 genes .* more than half, .* Ensembl identifiers"):
         model.predict(few, missing_genes="zero")
     with pytest.raises(ValueError, match=r"missing_genes must be one of \('error', 'zero', 'mean'"):
         model.predict(new, missing_genes="median")

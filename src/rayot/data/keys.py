@@ -168,6 +168,10 @@ class Key:
         holdout = "holdout"
         control = "control"
         training_cells = "training_cells"
+        rule = "rule"
+        perturbations = "perturbations"
+        scaffold = "scaffold"
+        parts_seen = "parts_seen"
 
     class result:
         """Entries of the dictionary ``adata.uns[key]`` of one fitted map."""

@@ -198,6 +198,8 @@ class Key:
         member_means = "member_means"
         scale = "scale"
         split = "split"
+        time = "time"
+        times = "times"
         missing_genes = "missing_genes"
         n_missing_genes = "n_missing_genes"
 

@@ -12,8 +12,9 @@ from scipy import sparse
 
 from rayot.data.matrix import dense
 from rayot.model.adaptation import GENES, Adaptation, adapted
-from rayot.model.calibration import Calibration
+from rayot.model.calibration import Calibration, uniform
 from rayot.model.moves import Moves
+from rayot.model.times import SEED, displaced
 from rayot.representation import Representation
 
 
@@ -48,6 +49,8 @@ class Decoder:
         What treated cells of further strata say, by stratum.
     seed
         Keys the draws of these.
+    share
+        How much of their way cells have gone.
     """
 
     representation: Representation
@@ -63,6 +66,7 @@ class Decoder:
     nearness: Callable[[np.ndarray], np.ndarray] | None = None
     adaptations: Mapping[str, Adaptation] = field(default_factory=dict)
     seed: int = 0
+    share: float = 1.0
 
     @cached_property
     def _decoded_start(self) -> np.ndarray:
@@ -79,11 +83,14 @@ class Decoder:
         Parameters
         ----------
         terms
-            (T, n, d), by whose sum they move.
+            (T, n, d), by whose sum they move, once they have gone all of their way.
         """
-        moved = self.start + terms.sum(axis=0)
+        moved = self.start + self.share * terms.sum(axis=0)
         if self.calibrations:
             genes = self._calibrated(terms)
+            if self.share < 1:
+                draws = uniform(*self._names, self.seed + SEED)
+                genes = displaced(dense(self.expression), genes, self.share, draws)
         elif self.decode == "direct" or self.representation.name is None:
             decoded = self.representation.decode(moved, self.adata, self.rows)
             genes = np.array(decoded, dtype=np.float32)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -15,7 +16,7 @@ from mudata import MuData
 from scipy import sparse
 from torch import Tensor
 
-from rayot._arguments import result_name
+from rayot import _arguments as arguments
 from rayot._docs import shared
 from rayot._public import public, warn
 from rayot.data.files import check_new_file, unchanged
@@ -43,6 +44,7 @@ from rayot.model.prediction import Prediction, predicted_obs, warn_of_treated
 from rayot.model.prediction_file import write_predictions
 from rayot.model.stack_model import StackModel
 from rayot.model.stands_on import StandsOn
+from rayot.model.times import REASON, checked_time, two_times
 from rayot.solvers import Attributes, ensemble_report, worst
 from rayot.solvers.report import Report
 from rayot.train.threads import threads_for
@@ -67,6 +69,9 @@ class FittedMap(StackModel):
 
     def _subject(self) -> str:
         dose = "" if self.dose is None else f" at dose {self.dose:g}"
+        if self.data.times is not None:
+            first, last = self.data.times
+            dose += f" at time {self.time:g} of {first:g} to {last:g}"
         size = f"{self.representation.n_features} dimensions of"
         return (
             f"{type(self).__name__} from {self.source_key!r} to {self.target_key!r}{dose}, in "
@@ -102,6 +107,18 @@ class FittedMap(StackModel):
     def dose(self) -> float | None:
         """Dose that is predicted, in the units of ``data.dose_key``; None without doses."""
         return self.data.dose
+
+    @property
+    def time(self) -> float | None:
+        """Time that is predicted, see :meth:`at`; None where it is that of the target."""
+        return self.data.time
+
+    @property
+    def predicted_condition(self) -> str:
+        """Condition that cells are predicted in: the target, or what is between, see :meth:`at`."""
+        if self.time is None:
+            return self.target_key
+        return self.data.time_name or f"{self.target_key} at time {self.time:g}"
 
     @property
     def diagnostics(self) -> Report:
@@ -207,15 +224,16 @@ class FittedMap(StackModel):
         size = min(BLOCK_ROWS, chunk_rows(widest * len(self.problems)))
         for chunk in row_chunks(rows, size):
             start, moves, decoder = self.move(adata, chunk, clip)
-            moved, step = self._moved(adata, chunk, start, moves)
+            gone = moves.shortened(self.data.share)
+            moved, step = self._moved(adata, chunk, start, gone)
             further: dict[str, Any] = {}
             if self.training_distance is not None:
                 further["distance"] = self.training_distance(start)
-            if moves.spread is not None:
-                further["spread"] = moves.spread.numpy()
+            if gone.spread is not None:
+                further["spread"] = gone.spread.numpy()
             several = len(moves.maps) > 1
             if several:
-                further["step_sd"] = moves.maps.norm(dim=2).std(0).numpy()
+                further["step_sd"] = gone.maps.norm(dim=2).std(0).numpy()
             if write_genes and decoder is not None:
                 genes, further["n_clipped"] = decoder.genes(moves.in_terms("mean"))
                 further["genes"] = sparse.csr_matrix(genes) if decoder.is_sparse else genes
@@ -247,7 +265,7 @@ class FittedMap(StackModel):
     def move(
         self, adata: AnnData, rows: np.ndarray, clip: bool | str
     ) -> tuple[np.ndarray, Moves, Decoder | None]:
-        """Cells (n, d) in the space of the map, their moves, and what decodes them to genes."""
+        """Cells (n, d) in the space of the map, their whole moves, and what decodes these."""
         encoded, expression = self._encode(adata, rows)
         start = dense(encoded)
         settings = self.module.settings
@@ -271,6 +289,7 @@ class FittedMap(StackModel):
             None if self.training_distance is None else self.training_distance.nearness,
             self.adaptations,
             self.seed,
+            self.data.share,
         )
         return start, moves, decoder
 
@@ -385,7 +404,7 @@ class FittedMap(StackModel):
             return None
         return {"x": x, "y": y, "values": values.mean(0).numpy().reshape(n, n)}
 
-    @public(key=result_name)
+    @public(key=arguments.result_name)
     @shared
     def predict(
         self,
@@ -466,7 +485,7 @@ class FittedMap(StackModel):
         with unchanged(cells):
             model._check_cells(cells, rows)
         warn_of_treated(cells, rows, self.data.groupby, self.source_key)
-        obs = predicted_obs(cells, rows, key, self.data.groupby, self.target_key)
+        obs = predicted_obs(cells, rows, key, self.data.groupby, self.predicted_condition)
         if path is not None:
             represented, var = model._written(write_genes, key)
             return write_predictions(
@@ -483,6 +502,71 @@ class FittedMap(StackModel):
         predicted = prediction.to_anndata(obs, model._var(key), key)
         predicted.uns.update(model._result(cells, rows, prediction, key))
         return predicted
+
+    @public(times=two_times, name=arguments.condition)
+    def at(
+        self,
+        *,
+        time: float,
+        times: tuple[float, float] = (0.0, 1.0),
+        name: str | None = None,
+    ) -> Self:
+        """The same map, predicting cells at a time between those of source and target.
+
+        Each cell goes a share of its way along the straight line from where it is to where the map
+        sends it (displacement interpolation, McCann 1997). Where genes are calibrated, one that is
+        zero at one end alone is switched at a time of its own, so that cells between have as many
+        zeros as cells have. This is right where all cells change at once and steadily. Where each
+        cell changes in little time, some early and some late, the mixture of cells of both ends
+        is better, and needs no map; see :doc:`/user_guide/populations`.
+
+        Parameters
+        ----------
+        time
+            In the units of ``times``.
+        times
+            When the source and the target were measured. By default time is the share of the way:
+            0 is the source and 1 the target.
+        name
+            Category of the column of the conditions whose cells were measured at that time, which
+            :func:`rayot.tl.evaluate` scores the prediction by. None names it by the time.
+
+        Returns
+        -------
+        A model of its own, which predicts, is saved and loaded as any; this one stays as it is.
+        ``uns[key]["time"]`` and ``uns[key]["times"]`` of its predictions say the time, and so does
+        the column of the conditions, ``"predicted <name>"``. It has no diagnostics, as these judge
+        the target, and is not adapted to further strata.
+
+        Raises
+        ------
+        ValueError
+            If the time is not between ``times``, or these are no two numbers that ascend.
+        RuntimeError
+            If the model is not trained.
+
+        References
+        ----------
+        McCann RJ. Adv Math 128:153-179 (1997).
+
+        Examples
+        --------
+        >>> import rayot as rt
+        >>> adata = rt.datasets.moons(n_samples=200)
+        >>> model = rt.tl.w1ot(adata, "control", "perturbed", max_steps=10, show_progress_bar=False)
+        >>> between = model.at(time=3, times=(0, 7)).predict(adata[:5])
+        >>> between.uns["w1ot"]["time"], between.obs["perturbation"].iloc[0]
+        (3.0, 'predicted perturbed at time 3')
+        """
+        self._check_trained("Train the model before it predicts.")
+        checked_time(time, times, self.source_key, self.target_key)
+        model = copy.copy(self)
+        name = None if name is None else str(name)
+        model.data = replace(self.data, time=time, times=times, time_name=name)
+        if model.data.share < 1:
+            model.adaptations = {}
+            model.diagnostics_ = [{"certificate": "check", "reason": REASON}] * len(self.problems)
+        return model
 
     @public()
     @shared
@@ -564,7 +648,7 @@ class FittedMap(StackModel):
             cells,
             data,
             self.source_key,
-            self.target_key,
+            self.predicted_condition,
             self.dose,
             stratum,
             self.problems.strata,
@@ -599,7 +683,8 @@ class FittedMap(StackModel):
         blocks: dict[str, list[np.ndarray]] = {REPRESENTATION: []}
         for chunk in row_chunks(rows, BLOCK_ROWS):
             start, moves, decoder = self.move(adata, chunk, "auto")
-            blocks[REPRESENTATION].append(start + moves.mean.numpy())
+            gone = moves.shortened(self.data.share)
+            blocks[REPRESENTATION].append(start + gone.mean.numpy())
             if decoder is not None:
                 genes = decoder.genes(moves.in_terms("mean"))[0]
                 blocks.setdefault(GENES, []).append(genes)
@@ -646,6 +731,8 @@ class FittedMap(StackModel):
         result: dict[str, Any] = {}
         if isinstance(self.data, FilledSpec):
             result |= self.data.result()
+        if self.data.times is not None:
+            result |= {Key.result.time: self.time, Key.result.times: np.array(self.data.times)}
         if self.problems.separate:
             result[Key.result.strata] = self.strata_summary(prediction.combined)
         new = self.new_strata(adata, rows, prediction)

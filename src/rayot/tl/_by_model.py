@@ -39,7 +39,7 @@ def map_of(adata: AnnData, model: FittedMap) -> WrittenMap:
     fitted = WrittenMap(
         key=model.method,
         source=model.source_key,
-        target=model.target_key,
+        target=model.predicted_condition,
         groupby=model.data.groupby,
         use_rep=model.data.use_rep,
         layer=model.data.layer,

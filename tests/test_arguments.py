@@ -93,6 +93,10 @@ BY_NAME = {
     "cell_mask": [5, "x", [True], np.ones(3, bool), np.ones(240), pd.Series([True, False])],
     "genes": [5, [5], "nonsense", ["gene_0", "nonsense"], []],
     "key": [None, 5, "", "nonsense", []],
+    "missing_genes": [None, 5, "", "median", True, ["zero"]],
+    "time": [-1, 1.5, NAN, INF, "1", True],
+    "times": [5, "ab", (5,), (7, 0), (1, 1), (0, NAN), ("0", 1), None],
+    "name": [[], {}, NAN, ""],
     "metrics": [5, [5], "nonsense", ["l2", "nonsense"]],
     "ax": [5, "x", [5]],
     "save": [5, [5]],
@@ -249,6 +253,7 @@ def calls(adata, models):
         "model.W1OT.save": (w1ot.save, {"dir_path": "never"}),
         "model.W1OT.load": (rt.model.W1OT.load, {"dir_path": "absent"}),
         "model.W1OT.setup_anndata": (rt.model.W1OT.setup_anndata, {"adata": adata}),
+        "model.W1OT.at": (w1ot.at, {"time": 0.5}),
         "model.CPA.at": (models["cpa"].at, {}),
         "model.CPA.setup_anndata": (rt.model.CPA.setup_anndata, {"adata": adata}),
         "model.GENOT.predict": (models["genot"].predict, new),
@@ -329,7 +334,7 @@ def names_of_calls():
         f"model.{name}"
         for name in (
             *(f"W1OT.{verb}" for verb in ("predict", "transport", "train", "save", "load")),
-            *("W1OT.setup_anndata", "CPA.at", "CPA.setup_anndata", "GENOT.predict"),
+            *("W1OT.setup_anndata", "W1OT.at", "CPA.at", "CPA.setup_anndata", "GENOT.predict"),
             *("Screen.predict", "Screen.at", "Screen.save", "Screen.load"),
             *("ConditionalW1OT.predict", "ConditionalW1OT.at"),
         )

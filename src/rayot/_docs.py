@@ -79,6 +79,12 @@ PARAMETERS = {
     writes to a copy, which the returned model holds as ``model.adata``.""",
     "write_genes": """write_genes
     Whether predictions are decoded to genes, a dense matrix of all cells.""",
+    "missing_genes": """missing_genes
+    What is done where cells lack genes of the model. ``"error"``: it is an error, which lists them.
+    ``"zero"``: they are taken as zero. ``"mean"``: as their mean over the source cells of training.
+    What was filled in moves as any value does, so what is predicted of these genes is as good as
+    the guess; other genes feel it through the space of the map. A warning says how many; more than
+    half is an error. A space without a decoder looks at no genes.""",
     "clip": """clip
     ``"auto"``: negative predictions are set to zero if the training cells had none. True: always,
     False: never.""",

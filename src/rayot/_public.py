@@ -45,6 +45,7 @@ BY_NAME: dict[str, Check] = {
     "key_added": arguments.result_name,
     "learning_rate": _above_zero,
     "max_memory": _above_zero,
+    "missing_genes": partial(arguments.one_of, choices=("error", "zero", "mean")),
     "min_expressed": partial(arguments.number, low=0, high=1),
     "n_jobs": partial(arguments.whole_number, least=-1024),
     "n_labels": arguments.from_zero,

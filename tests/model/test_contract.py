@@ -73,10 +73,10 @@ def train(kind, model):
     model.train(**STEPS, **options)
 
 
-def predict(kind, model, cells):
+def predict(kind, model, cells, **options):
     """What becomes of cells, with the target named where there are several."""
     target = ("A",) if kind in SEVERAL else ()
-    return model.predict(cells, *target)
+    return model.predict(cells, *target, **options)
 
 
 def bare(kind, cells):
@@ -240,6 +240,33 @@ def test_missing_genes_are_named(case):
     gone = list(case.cells.var_names[:2])
     with pytest.raises(ValueError, match=f"lack 2 of the 12 genes .*: {gone[0]}, {gone[1]}"):
         case.predict(case.cells[:, 2:].copy())
+
+
+@pytest.mark.parametrize("how", ["zero", "mean"])
+def test_missing_genes_are_filled_in_where_that_is_asked_for(case, folder, cells, how):
+    gone = list(case.cells.var_names[[0, 5]])
+    fewer = case.cells[:, ~case.cells.var_names.isin(gone)].copy()
+    with pytest.warns(UserWarning, match=f"lack 2 of the 12 genes .*: '{gone[0]}', '{gone[1]}'"):
+        found = predict(case.kind, case.model, fewer, missing_genes=how)
+    whole = case.cells.copy()
+    values = whole.X.toarray()
+    source = (
+        cells[cells.obs["perturbation"] == "control"] if case.kind != "modality" else cells[:60]
+    )
+    by = 0 if how == "zero" else source[:, gone].X.toarray().mean(0, dtype=np.float64)
+    values[:, [0, 5]] = by
+    whole.X = type(whole.X)(values)
+    # Means of single precision differ in their last digit.
+    for name, expected in values_of(case.predict(whole)).items():
+        pd.testing.assert_frame_equal(values_of(found)[name], expected, atol=1e-4, obj=name)
+    (result,) = found.uns.values()
+    assert (result["missing_genes"], result["n_missing_genes"]) == (how, 2)
+    if case.kind != "modality":
+        (column,) = found.var
+        assert column.endswith("_missing") and list(found.var_names[found.var[column]]) == gone
+    loaded = case.load(folder)
+    with pytest.warns(UserWarning, match="lack 2 of the 12 genes"):
+        same(predict(case.kind, loaded, fewer, missing_genes=how), found)
 
 
 def test_equal_seeds_repeat_a_fit_bit_for_bit(case, cells):

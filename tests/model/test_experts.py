@@ -12,7 +12,7 @@ from scipy import sparse
 
 import rayot as rt
 from rayot.metrics import energy_distance
-from rayot.model.experts import EXPERTS, Experts, part_of, shrunk_shift
+from rayot.model.experts import EXPERTS, Experts, shrunk_shift
 from rayot.model.weighing import _best_weights, _Trial
 
 # What a fit says of new strata is tested elsewhere.
@@ -91,24 +91,6 @@ def test_near_strata_have_large_shares(seed, nearest):
     # Neither where the origin is nor the unit matters.
     moved = Experts(experts.strata, 3 * experts.centres + 5, experts.weights, {})
     np.testing.assert_allclose(moved.nearness(3 * point + 5), experts.nearness(point), atol=1e-3)
-
-
-@given(arrays(np.float32, (4, 6), elements=FINITE), arrays(np.float32, (4, 6), elements=FINITE))
-def test_a_part_of_the_way_lies_between_and_keeps_zeros(own, moved):
-    draws = np.random.default_rng(0).random(own.shape)
-    between = part_of(own, moved, draws)
-    low, high = np.minimum(own, moved), np.maximum(own, moved)
-    assert (between >= low - 1e-4).all()
-    assert (between <= high + 1e-4).all()
-    crossing = (own == 0) != (moved == 0)
-    assert ((between == own) | (between == moved))[crossing].all()
-    np.testing.assert_allclose(part_of(own, own, draws), own)
-
-
-def test_as_many_zeros_vanish_as_the_part_says():
-    own, moved = np.zeros((4000, 1), np.float32), np.ones((4000, 1), np.float32)
-    draws = np.random.default_rng(0).random(own.shape)
-    assert part_of(own, moved, draws).mean() == pytest.approx(0.7, abs=0.03)
 
 
 @given(arrays(np.float64, (5, 3), elements=FINITE))

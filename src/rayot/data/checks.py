@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from difflib import get_close_matches
+from numbers import Real
 
 import numpy as np
 import pandas as pd
@@ -169,19 +170,33 @@ def categories(adata: AnnData, name: str, rows: np.ndarray | None = None) -> lis
     return sorted(set(labels(adata, name, rows)) - {""})
 
 
-def in_groups(adata: AnnData, groups: Mapping[str, Iterable[str]]) -> np.ndarray:
-    """Which cells belong to any of these categories of columns of ``adata.obs``: (n_obs,) bool.
+def labels_meant(adata: AnnData, name: str, group: object) -> list[str]:
+    """Labels of a column of ``adata.obs`` that a group means: its text, or the same number.
+
+    Text stands for a number in columns of numbers alone, where "10" is 10.0.
 
     Raises
     ------
-    KeyError, ValueError
-        As :func:`in_category`.
+    KeyError
+        If the column is missing.
+    ValueError
+        If no cell is in the group; names the nearest one.
     """
-    member = np.zeros(adata.n_obs, dtype=bool)
-    for name, categories in groups.items():
-        for category in categories:
-            member |= in_category(adata, name, category)
-    return member
+    values, text = column(adata, name), str(group)
+    known = categories(adata, name)
+    dtype = values.cat.categories.dtype if hasattr(values, "cat") else values.dtype
+    is_number = isinstance(group, Real) and not isinstance(group, bool)
+    meant = {text} & set(known)
+    if is_number or (
+        pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_bool_dtype(dtype)
+    ):
+        as_numbers = pd.to_numeric(pd.Series(known, dtype=object), errors="coerce")
+        number = pd.to_numeric(text, errors="coerce")
+        equal = np.isclose(as_numbers.to_numpy(dtype=np.float64), number, rtol=1e-6, atol=0)
+        meant |= set(np.array(known, dtype=object)[equal])
+    if not meant:
+        raise ValueError(f"adata.obs[{name!r}] has no category {text!r}. {_hint(text, known)}")
+    return sorted(meant)
 
 
 def different(source_key: str, target_key: str) -> None:

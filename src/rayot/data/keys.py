@@ -125,6 +125,11 @@ class Key:
         perturbed = "perturbed"
         log_fold_change = "true_log_fold_change"
 
+        @staticmethod
+        def missing(key: str) -> str:
+            """Whether predicted cells lacked a gene of the map, which was filled in."""
+            return f"{key}_missing"
+
     class uns:
         """Entries of ``adata.uns``."""
 
@@ -163,6 +168,10 @@ class Key:
         holdout = "holdout"
         control = "control"
         training_cells = "training_cells"
+        rule = "rule"
+        perturbations = "perturbations"
+        scaffold = "scaffold"
+        parts_seen = "parts_seen"
 
     class result:
         """Entries of the dictionary ``adata.uns[key]`` of one fitted map."""
@@ -190,6 +199,10 @@ class Key:
         member_means = "member_means"
         scale = "scale"
         split = "split"
+        time = "time"
+        times = "times"
+        missing_genes = "missing_genes"
+        n_missing_genes = "n_missing_genes"
 
     class translation:
         """Entries of the dictionary ``adata.uns[key]`` of a translation between modalities."""

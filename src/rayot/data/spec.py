@@ -52,6 +52,12 @@ class DataSpec:
         Column of ``obs`` with the doses of treated cells; None where there are none.
     dose
         Dose that is predicted, in the units of that column; None without doses.
+    time
+        Time that is predicted; None where it is that of the target.
+    times
+        Those of source and target, in the same units; None where none is asked for.
+    time_name
+        Category of the cells that were measured at that time; None where there are none.
     nonnegative
         Whether the training cells' expression has no negative value; the model finds out.
     scale
@@ -76,6 +82,9 @@ class DataSpec:
     scale: str = UNKNOWN.name
     holdout: tuple[str, ...] = ()
     holdout_control: str | None = None
+    time: float | None = None
+    times: tuple[float, float] | None = None
+    time_name: str | None = None
 
     @classmethod
     def from_anndata(
@@ -129,6 +138,14 @@ class DataSpec:
             holdout=split.holdout,
             holdout_control=split.control,
         )
+
+    @property
+    def share(self) -> float:
+        """Share of its way from source to target that a cell has gone at the predicted time."""
+        if self.time is None or self.times is None:
+            return 1.0
+        first, last = self.times
+        return (self.time - first) / (last - first)
 
     @property
     def where(self) -> str:
@@ -246,7 +263,9 @@ class DataSpec:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> DataSpec:
         """Inverse of :meth:`to_json`."""
-        tuples = {name: tuple(values.get(name, ())) for name in TUPLES}
+        tuples: dict[str, Any] = {name: tuple(values.get(name, ())) for name in TUPLES}
+        if values.get("times") is not None:
+            tuples["times"] = tuple(values["times"])
         return cls(**{**values, **tuples})
 
 

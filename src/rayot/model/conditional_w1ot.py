@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Self, Unpack
+from typing import Any, Literal, Self, Unpack
 
 import numpy as np
 import pandas as pd
@@ -205,6 +205,7 @@ class ConditionalW1OT(StackModel):
         self._sides, self._labels = (taken.source, taken.target), taken.labels
         self._components = taken.components
         self.training_cells = names_kept(cells, rows)
+        self.source_mean = taken.source_mean
         self.data = replace(data, nonnegative=taken.nonnegative)
 
     def _describe(
@@ -520,7 +521,7 @@ class ConditionalW1OT(StackModel):
             reason = UNSEEN.format(stands_on=stands_on.sentence)
             model.diagnostics_ = [{"certificate": "check", "reason": reason}]
         model._history, model.training_ = self._history, dict(self.training_)
-        model.training_cells = self.training_cells
+        model.training_cells, model.source_mean = self.training_cells, self.source_mean
         return model
 
     def _stands_on(self, condition: Condition, parts: Sequence[Condition]) -> StandsOn:
@@ -564,6 +565,7 @@ class ConditionalW1OT(StackModel):
         dose: float | None = None,
         modality: str | None = None,
         write_genes: bool = True,
+        missing_genes: Literal["error", "zero", "mean"] = "error",
         clip: bool | str = "auto",
         key: str = "conditional_w1ot",
         write: str | Path | None = None,
@@ -579,6 +581,7 @@ class ConditionalW1OT(StackModel):
             As in :meth:`at`.
         {modality}
         {write_genes}
+        {missing_genes}
         {clip}
         key, write, overwrite
             As in :meth:`W1OT.predict`.
@@ -596,6 +599,7 @@ class ConditionalW1OT(StackModel):
             adata,
             modality=modality,
             write_genes=write_genes,
+            missing_genes=missing_genes,
             clip=clip,
             key=key,
             write=write,

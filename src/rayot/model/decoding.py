@@ -12,9 +12,10 @@ from scipy import sparse
 
 from rayot.data.matrix import dense
 from rayot.model.adaptation import GENES, Adaptation, adapted
-from rayot.model.calibration import Calibration
+from rayot.model.calibration import Calibration, uniform
 from rayot.model.experts import Chosen
 from rayot.model.moves import Moves
+from rayot.model.times import SEED, displaced
 from rayot.representation import Representation
 
 
@@ -30,6 +31,8 @@ class Decoder:
         How cells become genes, see :class:`rayot.solvers.W1Settings`.
     adata, rows
         Where the cells are.
+    var_names
+        (genes,) names of the genes.
     start
         (n, d), the cells before they move.
     expression
@@ -49,12 +52,15 @@ class Decoder:
         What treated cells of further strata say, by stratum.
     seed
         Keys the draws of these.
+    share
+        How much of their way cells have gone.
     """
 
     representation: Representation
     decode: str
     adata: AnnData
     rows: np.ndarray
+    var_names: tuple[str, ...]
     start: np.ndarray
     expression: np.ndarray | sparse.csr_matrix
     at_zero: bool
@@ -64,6 +70,7 @@ class Decoder:
     chosen: Chosen | None = None
     adaptations: Mapping[str, Adaptation] = field(default_factory=dict)
     seed: int = 0
+    share: float = 1.0
 
     @cached_property
     def _decoded_start(self) -> np.ndarray:
@@ -80,11 +87,14 @@ class Decoder:
         Parameters
         ----------
         terms
-            (T, n, d), by whose sum they move.
+            (T, n, d), by whose sum they move, once they have gone all of their way.
         """
-        moved = self.start + terms.sum(axis=0)
+        moved = self.start + self.share * terms.sum(axis=0)
         if self.calibrations:
             genes = self._calibrated(terms)
+            if self.share < 1:
+                draws = uniform(*self._names, self.seed + SEED)
+                genes = displaced(dense(self.expression), genes, self.share, draws)
         elif self.decode == "direct" or self.representation.name is None:
             decoded = self.representation.decode(moved, self.adata, self.rows)
             genes = np.array(decoded, dtype=np.float32)
@@ -103,7 +113,7 @@ class Decoder:
     @property
     def _names(self) -> tuple[np.ndarray, np.ndarray]:
         """Of the cells (n,) and of the genes, which key draws."""
-        return self.adata.obs_names.to_numpy()[self.rows], self.adata.var_names.to_numpy()
+        return self.adata.obs_names.to_numpy()[self.rows], np.array(self.var_names, dtype=object)
 
     def change(self, moved: np.ndarray) -> np.ndarray:
         """Change (n, genes) float32 of the expression of cells that move to (n, d)."""

@@ -11,6 +11,7 @@ import torch
 from rayot.model.adaptation import REPRESENTATION
 from rayot.model.calibration import TURN, checked_tables, uniform
 from rayot.model.saved import Arrays, check_array, check_names, grouped
+from rayot.model.times import displaced
 from rayot.solvers import Marginals, monotone_shift
 
 EXPERTS = ("map", "part", "near", "shift")
@@ -232,7 +233,7 @@ class Chosen:
         part, near, shift = (
             np.flatnonzero(self.expert == EXPERTS.index(name)) for name in EXPERTS[1:]
         )
-        predicted[part] = part_of(own[part], moved[part], self._draws(part, names))
+        predicted[part] = displaced(own[part], moved[part], PART, self._draws(part, names))
         predicted[near] = own[near]
         for stratum in np.unique(self.near[near]):
             rows = near[self.near[near] == stratum]
@@ -256,24 +257,6 @@ class Chosen:
 
     def _draws(self, rows: np.ndarray, names: np.ndarray) -> np.ndarray:
         return uniform(self.cells[rows], names, self.seed + TURN_OF_EXPERTS * TURN)
-
-
-def part_of(own: np.ndarray, moved: np.ndarray, draws: np.ndarray) -> np.ndarray:
-    """Cells (n, d) a part of the way to where they are predicted.
-
-    A value between zero and another is one that few cells have, so of the zeros that appear or
-    vanish, as many do.
-
-    Parameters
-    ----------
-    own, moved
-        (n, d), before and after the whole way.
-    draws
-        (n, d) uniform in [0, 1).
-    """
-    between = own + PART * (moved - own)
-    crossing = (own == 0) != (moved == 0)
-    return np.where(crossing, np.where(draws < PART, moved, own), between).astype(np.float32)
 
 
 def shrunk_shift(shifts: np.ndarray) -> np.ndarray:

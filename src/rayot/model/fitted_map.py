@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, Self
@@ -16,7 +17,7 @@ from mudata import MuData
 from scipy import sparse
 from torch import Tensor
 
-from rayot._arguments import one_of, result_name
+from rayot import _arguments as arguments
 from rayot._docs import shared
 from rayot._public import public, warn
 from rayot.data.files import check_new_file, unchanged
@@ -39,11 +40,13 @@ from rayot.model.decoding import Decoder
 from rayot.model.encoding import check_cells, encoded
 from rayot.model.experts import Chosen
 from rayot.model.methods import verb_of
+from rayot.model.missing_genes import ERROR, FilledSpec, filled
 from rayot.model.moves import Moves, moves_of, of_own_stratum
 from rayot.model.prediction import Prediction, predicted_obs, warn_of_treated
 from rayot.model.prediction_file import write_predictions
 from rayot.model.stack_model import StackModel
 from rayot.model.stands_on import StandsOn
+from rayot.model.times import REASON, checked_time, two_times
 from rayot.solvers import Attributes, ensemble_report, worst
 from rayot.solvers.report import Report
 from rayot.train.threads import threads_for
@@ -74,6 +77,9 @@ class FittedMap(StackModel):
 
     def _subject(self) -> str:
         dose = "" if self.dose is None else f" at dose {self.dose:g}"
+        if self.data.times is not None:
+            first, last = self.data.times
+            dose += f" at time {self.time:g} of {first:g} to {last:g}"
         size = f"{self.representation.n_features} dimensions of"
         return (
             f"{type(self).__name__} from {self.source_key!r} to {self.target_key!r}{dose}, in "
@@ -109,6 +115,18 @@ class FittedMap(StackModel):
     def dose(self) -> float | None:
         """Dose that is predicted, in the units of ``data.dose_key``; None without doses."""
         return self.data.dose
+
+    @property
+    def time(self) -> float | None:
+        """Time that is predicted, see :meth:`at`; None where it is that of the target."""
+        return self.data.time
+
+    @property
+    def predicted_condition(self) -> str:
+        """Condition that cells are predicted in: the target, or what is between, see :meth:`at`."""
+        if self.time is None:
+            return self.target_key
+        return self.data.time_name or f"{self.target_key} at time {self.time:g}"
 
     @property
     def diagnostics(self) -> Report:
@@ -161,6 +179,7 @@ class FittedMap(StackModel):
         *,
         write_genes: bool = True,
         write_representation: bool = True,
+        missing_genes: Literal["error", "zero", "mean"] = "error",
         clip: bool | str = "auto",
         unseen: str = "stacked",
     ) -> Prediction:
@@ -174,16 +193,34 @@ class FittedMap(StackModel):
             (n,) row numbers of the cells to predict.
         write_genes, write_representation
             What to predict beside the numbers of each cell.
+        missing_genes
+            As in :meth:`predict`.
         clip
             ``"auto"``: negative predictions are set to zero if the training cells had none;
             True always, False never.
         unseen
             How cells of strata that the fit has not seen are predicted, as in :meth:`predict`.
         """
-        one_of("unseen", unseen, UNSEEN)
+        arguments.one_of("unseen", unseen, UNSEEN)
+        model = self._filling(adata, missing_genes)
         with unchanged(adata):
-            parts = self._predictions(adata, rows, write_genes, write_representation, clip, unseen)
+            parts = model._predictions(adata, rows, write_genes, write_representation, clip, unseen)
             return Prediction.joined(list(parts))
+
+    def _filling(self, adata: AnnData, missing_genes: str) -> Self:
+        """The model for cells that may lack genes, which it fills in; itself if that is an error.
+
+        Raises
+        ------
+        RuntimeError, ValueError
+            If it is not trained, or as :func:`rayot.model.missing_genes.filled`.
+        """
+        self._check_trained("Train the model before it predicts.")
+        if missing_genes == ERROR:
+            return self
+        model = copy.copy(self)
+        model.data = filled(self.data, adata, missing_genes, self.source_mean, self.representation)
+        return model
 
     def _predictions(
         self,
@@ -201,15 +238,16 @@ class FittedMap(StackModel):
         near = self._near_strata(adata, rows) if unseen == "stacked" else {}
         for chunk in row_chunks(rows, size):
             start, moves, decoder = self.move(adata, chunk, clip, near)
-            moved, step = self._moved(adata, chunk, start, moves, near)
+            gone = moves.shortened(self.data.share)
+            moved, step = self._moved(adata, chunk, start, gone, near)
             further: dict[str, Any] = {}
             if self.training_distance is not None:
                 further["distance"] = self.training_distance(start)
-            if moves.spread is not None:
-                further["spread"] = moves.spread.numpy()
+            if gone.spread is not None:
+                further["spread"] = gone.spread.numpy()
             several = len(moves.maps) > 1
             if several:
-                further["step_sd"] = moves.maps.norm(dim=2).std(0).numpy()
+                further["step_sd"] = gone.maps.norm(dim=2).std(0).numpy()
             if write_genes and decoder is not None:
                 genes, further["n_clipped"] = decoder.genes(moves.in_terms("mean"))
                 further["genes"] = sparse.csr_matrix(genes) if decoder.is_sparse else genes
@@ -280,7 +318,7 @@ class FittedMap(StackModel):
         clip: bool | str,
         near: Mapping[str, np.ndarray] = MappingProxyType({}),
     ) -> tuple[np.ndarray, Moves, Decoder | None]:
-        """Cells (n, d) in the space of the map, their moves, and what decodes them to genes.
+        """Cells (n, d) in the space of the map, their whole moves, and what decodes these.
 
         By ``near`` strata that the fit has not seen are decoded by experts, see
         :class:`rayot.model.experts.Experts`.
@@ -301,6 +339,7 @@ class FittedMap(StackModel):
             self.settings.decode,
             cells,
             rows,
+            self.data.var_names,
             start,
             expression,
             at_zero,
@@ -310,6 +349,7 @@ class FittedMap(StackModel):
             self._chosen(strata, adata.obs_names.to_numpy()[rows], near),
             self.adaptations,
             self.seed,
+            self.data.share,
         )
         return start, moves, decoder
 
@@ -425,7 +465,7 @@ class FittedMap(StackModel):
             return None
         return {"x": x, "y": y, "values": values.mean(0).numpy().reshape(n, n)}
 
-    @public(key=result_name)
+    @public(key=arguments.result_name)
     @shared
     def predict(
         self,
@@ -433,6 +473,7 @@ class FittedMap(StackModel):
         *,
         modality: str | None = None,
         write_genes: bool = True,
+        missing_genes: Literal["error", "zero", "mean"] = "error",
         clip: bool | str = "auto",
         unseen: str = "stacked",
         key: str | None = None,
@@ -449,6 +490,7 @@ class FittedMap(StackModel):
             representation without a decoder is read from there.
         {modality}
         {write_genes}
+        {missing_genes}
         {clip}
         unseen
             How cells of strata are predicted that the fit has not seen, where it knows how good it
@@ -479,16 +521,20 @@ class FittedMap(StackModel):
         to, ``uns[key]["adapted_strata"]`` says by how many treated cells, and with which share
         these count. Of a condition that was not in training, ``uns[key]["stands_on"]`` says which
         ones it is made of or nearest to. A warning says so where cells are of another condition
-        than the map starts from. ``adata`` is not changed. With ``write`` the same from the file:
-        backed (``.h5ad``) or lazy (``.zarr``).
+        than the map starts from. With ``missing_genes="zero"`` or ``"mean"`` all genes of the model
+        are predicted, ``var[key + "_missing"]`` says which ones were filled in,
+        ``uns[key]["missing_genes"]`` by what, and ``uns[key]["n_missing_genes"]`` how many.
+        ``adata`` is not changed. With ``write`` the same from the file: backed (``.h5ad``) or lazy
+        (``.zarr``).
 
         Raises
         ------
         RuntimeError
             If the model is not trained.
         ValueError
-            If genes are missing (they are listed) or values are NaN, ``write`` has another
-            ending, or a column of ``obs`` cannot be written to it.
+            If genes are missing (they are listed) and not to be filled in, or more than half of
+            them are, values are NaN, ``write`` has another ending, or a column of ``obs`` cannot be
+            written to it.
         OSError
             If the file of the cells is moved or changed meanwhile, or ``write`` exists already, or
             cannot be written; no part of it is then left.
@@ -514,7 +560,7 @@ class FittedMap(StackModel):
         23:517-524 (1968), weights by distance.
         """
         self._check_trained("Train the model before it predicts.")
-        one_of("unseen", unseen, UNSEEN)
+        arguments.one_of("unseen", unseen, UNSEEN)
         key = self.method if key is None else key
         cells = modality_of(adata, modality)
         if cells.n_obs == 0:
@@ -523,26 +569,92 @@ class FittedMap(StackModel):
         path = None
         if write is not None:
             path = self._new_file(cells, write, overwrite, write_genes, cells.n_obs)
+        model = self._filling(cells, missing_genes)
         with unchanged(cells):
-            self._check_cells(cells, rows)
+            model._check_cells(cells, rows)
         warn_of_treated(cells, rows, self.data.groupby, self.source_key)
-        obs = predicted_obs(cells, rows, key, self.data.groupby, self.target_key)
+        obs = predicted_obs(cells, rows, key, self.data.groupby, self.predicted_condition)
         if path is not None:
-            represented, var_names = self._written(write_genes)
+            represented, var = model._written(write_genes, key)
             return write_predictions(
                 path,
                 cells,
-                self._predictions(cells, rows, write_genes, represented, clip, unseen),
+                model._predictions(cells, rows, write_genes, represented, clip, unseen),
                 obs,
-                var_names,
+                var,
                 key,
-                uns_of=lambda prediction: self._result(cells, rows, prediction, key, unseen),
+                uns_of=lambda prediction: model._result(cells, rows, prediction, key, unseen),
                 overwrite=overwrite,
             )
-        prediction = self.transport(cells, rows, write_genes=write_genes, clip=clip, unseen=unseen)
-        predicted = prediction.to_anndata(obs, self.data.var_names, key)
-        predicted.uns.update(self._result(cells, rows, prediction, key, unseen))
+        prediction = model.transport(cells, rows, write_genes=write_genes, clip=clip, unseen=unseen)
+        predicted = prediction.to_anndata(obs, model._var(key), key)
+        predicted.uns.update(model._result(cells, rows, prediction, key, unseen))
         return predicted
+
+    @public(times=two_times, name=arguments.condition)
+    def at(
+        self,
+        *,
+        time: float,
+        times: tuple[float, float] = (0.0, 1.0),
+        name: str | None = None,
+    ) -> Self:
+        """The same map, predicting cells at a time between those of source and target.
+
+        Each cell goes a share of its way along the straight line from where it is to where the map
+        sends it (displacement interpolation, McCann 1997). Where genes are calibrated, one that is
+        zero at one end alone is switched at a time of its own, so that cells between have as many
+        zeros as cells have. This is right where all cells change at once and steadily. Where each
+        cell changes in little time, some early and some late, the mixture of cells of both ends
+        is better, and needs no map; see :doc:`/user_guide/populations`.
+
+        Parameters
+        ----------
+        time
+            In the units of ``times``.
+        times
+            When the source and the target were measured. By default time is the share of the way:
+            0 is the source and 1 the target.
+        name
+            Category of the column of the conditions whose cells were measured at that time, which
+            :func:`rayot.tl.evaluate` scores the prediction by. None names it by the time.
+
+        Returns
+        -------
+        A model of its own, which predicts, is saved and loaded as any; this one stays as it is.
+        ``uns[key]["time"]`` and ``uns[key]["times"]`` of its predictions say the time, and so does
+        the column of the conditions, ``"predicted <name>"``. It has no diagnostics, as these judge
+        the target, and is not adapted to further strata.
+
+        Raises
+        ------
+        ValueError
+            If the time is not between ``times``, or these are no two numbers that ascend.
+        RuntimeError
+            If the model is not trained.
+
+        References
+        ----------
+        McCann RJ. Adv Math 128:153-179 (1997).
+
+        Examples
+        --------
+        >>> import rayot as rt
+        >>> adata = rt.datasets.moons(n_samples=200)
+        >>> model = rt.tl.w1ot(adata, "control", "perturbed", max_steps=10, show_progress_bar=False)
+        >>> between = model.at(time=3, times=(0, 7)).predict(adata[:5])
+        >>> between.uns["w1ot"]["time"], between.obs["perturbation"].iloc[0]
+        (3.0, 'predicted perturbed at time 3')
+        """
+        self._check_trained("Train the model before it predicts.")
+        checked_time(time, times, self.source_key, self.target_key)
+        model = copy.copy(self)
+        name = None if name is None else str(name)
+        model.data = replace(self.data, time=time, times=times, time_name=name)
+        if model.data.share < 1:
+            model.adaptations, model.experts = {}, None
+            model.diagnostics_ = [{"certificate": "check", "reason": REASON}] * len(self.problems)
+        return model
 
     @public()
     @shared
@@ -624,7 +736,7 @@ class FittedMap(StackModel):
             cells,
             data,
             self.source_key,
-            self.target_key,
+            self.predicted_condition,
             self.dose,
             stratum,
             self.problems.strata,
@@ -659,7 +771,8 @@ class FittedMap(StackModel):
         near = self._near_strata(adata, rows)
         for chunk in row_chunks(rows, BLOCK_ROWS):
             start, moves, decoder = self.move(adata, chunk, "auto", near)
-            blocks[REPRESENTATION].append(self._moved(adata, chunk, start, moves, near)[0])
+            gone = moves.shortened(self.data.share)
+            blocks[REPRESENTATION].append(self._moved(adata, chunk, start, gone, near)[0])
             if decoder is not None:
                 genes = decoder.genes(moves.in_terms("mean"))[0]
                 blocks.setdefault(GENES, []).append(genes)
@@ -686,17 +799,28 @@ class FittedMap(StackModel):
             width += self.representation.n_features
         return check_new_file(path, overwrite, 4 * width * n_cells, adata)
 
-    def _written(self, write_genes: bool) -> tuple[bool, tuple[str, ...] | None]:
-        """Whether a file has the representation, and which genes it has."""
+    def _written(self, write_genes: bool, key: str) -> tuple[bool, pd.DataFrame | None]:
+        """Whether a file has the representation, and the table of the genes that it has."""
         with_genes = write_genes and self.representation.has_decoder
         # On genes the representation would be the same matrix again.
-        return self.representation.name is not None, self.data.var_names if with_genes else None
+        return self.representation.name is not None, self._var(key) if with_genes else None
+
+    def _var(self, key: str) -> pd.DataFrame:
+        """Table of the genes of predicted cells."""
+        var = pd.DataFrame(index=pd.Index(self.data.var_names))
+        if isinstance(self.data, FilledSpec):
+            var[Key.var.missing(key)] = self.data.is_missing
+        return var
 
     def _result(
         self, adata: AnnData, rows: np.ndarray, prediction: Prediction, key: str, unseen: str
     ) -> dict[str, Any]:
         """What ``uns`` of predicted cells says: nothing, if they are of strata seen by one map."""
-        result = {}
+        result: dict[str, Any] = {}
+        if isinstance(self.data, FilledSpec):
+            result |= self.data.result()
+        if self.data.times is not None:
+            result |= {Key.result.time: self.time, Key.result.times: np.array(self.data.times)}
         if self.problems.separate:
             result[Key.result.strata] = self.strata_summary(prediction.combined)
         new = self.new_strata(adata, rows, prediction)

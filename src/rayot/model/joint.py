@@ -13,6 +13,7 @@ import torch
 from anndata import AnnData
 from mudata import MuData
 
+from rayot import _arguments as arguments
 from rayot._public import public, renamed
 from rayot.data import checks
 from rayot.data.attributes import covariate_codes, covariates_of, log_doses_of
@@ -20,6 +21,7 @@ from rayot.data.keys import Key
 from rayot.data.modality import modality_of
 from rayot.data.spec import DataSpec
 from rayot.model.method import Method
+from rayot.model.times import two_times
 from rayot.solvers import Attributes, JointSettings, JointStack, Settings, generator
 
 
@@ -105,9 +107,17 @@ class JointMethod(Method):
             module.towards = self.settings.conditions.index(self.target_key)
         return module
 
-    @public()
-    def at(self, target: str | None = None, *, dose: float | None = None) -> Self:
-        """The same fitted model, predicting another condition or another dose.
+    @public(times=two_times, name=arguments.condition)
+    def at(
+        self,
+        target: str | None = None,
+        *,
+        dose: float | None = None,
+        time: float | None = None,
+        times: tuple[float, float] = (0.0, 1.0),
+        name: str | None = None,
+    ) -> Self:
+        """The same fitted model, predicting another condition, another dose or a time between.
 
         Parameters
         ----------
@@ -115,6 +125,8 @@ class JointMethod(Method):
             Any condition of training but the source; None keeps it.
         dose
             Dose that cells are moved to; None keeps it.
+        time, times, name
+            As in :meth:`rayot.model.W1OT.at`; None keeps the time.
 
         Returns
         -------
@@ -124,7 +136,8 @@ class JointMethod(Method):
         Raises
         ------
         ValueError
-            If the condition or the dose is unknown to the model, or the dose is not above 0.
+            If the condition or the dose is unknown to the model, the dose is not above 0, or the
+            time not between ``times``.
         RuntimeError
             If the model is not trained.
         """
@@ -153,7 +166,9 @@ class JointMethod(Method):
                 "one: rayot.tl.evaluate scores the model by them."
             )
             model.diagnostics_ = [{"certificate": "check", "reason": reason}] * len(self.problems)
-        return model
+        if time is None:
+            return model
+        return super(JointMethod, model).at(time=time, times=times, name=name)
 
     def _further_rows(
         self, adata: AnnData, data: DataSpec, by_condition: dict[str, np.ndarray]

@@ -199,6 +199,7 @@ class Method(FittedMap):
         self._sides, self._labels = (taken.source, taken.target), taken.labels
         self._components = taken.components
         self.training_cells = names_kept(cells, fitted)
+        self.source_mean = taken.source_mean
         self.data = replace(data, nonnegative=taken.nonnegative)
 
     @property

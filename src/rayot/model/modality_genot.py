@@ -13,6 +13,7 @@ import torch
 from anndata import AnnData
 from mudata import MuData
 
+from rayot._docs import shared
 from rayot._public import public
 from rayot.data import checks
 from rayot.data.keys import Key
@@ -20,6 +21,7 @@ from rayot.data.matrix import dense, expression_of
 from rayot.data.modality import modality_of
 from rayot.model import saved
 from rayot.model.life_cycle import LOADED, NO_CELLS, Model, history_arrays
+from rayot.model.missing_genes import ERROR, missing_among, values_for
 from rayot.model.saved import Figure
 from rayot.representation import Representation
 from rayot.solvers.translation import Translation, TranslationSettings
@@ -258,11 +260,13 @@ class ModalityGENOT(Model):
         self._is_trained = True
 
     @public()
+    @shared
     def predict(
         self,
         adata: AnnData | MuData,
         *,
         n_samples: int | None = None,
+        missing_genes: Literal["error", "zero", "mean"] = "error",
     ) -> AnnData:
         """Translate cells of the source modality.
 
@@ -272,24 +276,35 @@ class ModalityGENOT(Model):
             Cells of the source modality, or a MuData that has it.
         n_samples
             Samples of p(y | x) for each cell; None takes the setting.
+        {missing_genes}
 
         Returns
         -------
         An AnnData in the target's features: ``X`` their mean, ``layers["sd"]`` their standard
-        deviation, and ``obs["genot_sd"]`` the root mean square of it over features.
+        deviation, and ``obs["genot_sd"]`` the root mean square of it over features. With
+        ``missing_genes="zero"`` or ``"mean"`` ``uns["genot"]["missing_genes"]`` says by what source
+        genes were filled in, and ``uns["genot"]["n_missing_genes"]`` how many.
 
         Raises
         ------
         RuntimeError
             If the model is not trained.
         ValueError
-            If features are missing or NaN.
+            If features are missing, and not to be filled in, or NaN.
         """
         self._check_trained("Train the model before it predicts.")
         cells = modality_of(adata, self.modalities[0]) if isinstance(adata, MuData) else adata
         rows = np.arange(cells.n_obs)
         values = _features(cells, rows, self.representations[0], self.modalities[0])
-        if self.representations[0] is None:
+        filling = missing_genes != ERROR and self.representations[0] is None
+        filled_in: dict[str, Any] = {}
+        if filling:
+            values, n_missing = self._filled(cells, values, missing_genes)
+            filled_in = {
+                Key.result.missing_genes: missing_genes,
+                Key.result.n_missing_genes: n_missing,
+            }
+        elif self.representations[0] is None:
             values = values[:, checks.aligned_genes(cells.var_names, self.source_names)]
         elif values.shape[1] != len(self.source_names):
             raise ValueError(
@@ -306,9 +321,23 @@ class ModalityGENOT(Model):
             obs=checks.table_of(cells).copy(),
             var=pd.DataFrame(index=pd.Index(self.target_names)),
             layers={"sd": spread},
+            uns={Key.uns.result("genot"): filled_in} if filled_in else None,
         )
         predicted.obs[Key.obs.spread("genot")] = np.sqrt((spread**2).mean(1))
         return predicted
+
+    def _filled(
+        self, cells: AnnData, values: np.ndarray, missing_genes: str
+    ) -> tuple[np.ndarray, int]:
+        """Source features (n, d) of cells that may lack some, and how many they lack."""
+        is_missing = missing_among(cells.var_names, self.source_names)
+        n_missing = int(is_missing.sum())
+        mean = self.module.source_mean.numpy()
+        by = values_for(missing_genes, n_missing, mean, len(self.source_names))
+        filled = np.repeat(by[None], len(values), axis=0)
+        names = pd.Index(self.source_names)[~is_missing]
+        filled[:, ~is_missing] = values[:, cells.var_names.get_indexer(names)]
+        return filled, n_missing
 
     def parameters(self) -> dict[str, Any]:
         """Everything that was chosen for this fit, as plain values."""

@@ -43,6 +43,19 @@ class Moves:
     spread: Tensor | None = None
     terms: tuple[Moves, ...] = ()
 
+    def shortened(self, share: float) -> Moves:
+        """The moves of cells that have gone a share of their way; themselves of all of it."""
+        if share == 1:
+            return self
+        return Moves(
+            share * self.mean,
+            share * self.members,
+            share * self.maps,
+            self.potential,
+            self.combined,
+            None if self.spread is None else share * self.spread,
+        )
+
     def in_terms(self, what: str, number: int | None = None) -> np.ndarray:
         """Terms (T, n, d) of ``"mean"``, or of one of the ``"members"`` or ``"maps"``."""
         terms = [getattr(term, what) for term in self.terms or (self,)]

@@ -98,13 +98,9 @@ class Prediction:
             columns[Key.obs.step_sd(key)] = self.step_sd
         return columns
 
-    def to_anndata(self, obs: pd.DataFrame, var_names: tuple[str, ...], key: str) -> AnnData:
+    def to_anndata(self, obs: pd.DataFrame, var: pd.DataFrame, key: str) -> AnnData:
         """The predicted cells as a plain AnnData, with ``obs`` of :func:`predicted_obs`."""
-        predicted = AnnData(
-            X=self.genes,
-            obs=obs,
-            var=pd.DataFrame(index=pd.Index(var_names)) if self.genes is not None else None,
-        )
+        predicted = AnnData(X=self.genes, obs=obs, var=var if self.genes is not None else None)
         if self.representation is not None:
             predicted.obsm[Key.obsm.predicted(key)] = self.representation
         for name, values in self.obs(key).items():

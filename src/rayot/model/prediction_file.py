@@ -21,7 +21,7 @@ def write_predictions(
     adata: AnnData,
     parts: Iterable[Prediction],
     obs: pd.DataFrame,
-    var_names: Sequence[str] | None,
+    var: pd.DataFrame | None,
     key: str,
     *,
     uns_of: Callable[[Prediction], dict[str, Any]] = lambda prediction: {},
@@ -39,8 +39,8 @@ def write_predictions(
         Predictions of blocks of the cells, made as they are asked for.
     obs
         Of all cells, see :func:`rayot.model.prediction.predicted_obs`.
-    var_names
-        Genes that are predicted; None where none are.
+    var
+        Table of the genes that are predicted; None where none are.
     key
         Name of the map.
     uns_of
@@ -48,7 +48,6 @@ def write_predictions(
     overwrite
         Whether predictions of that name may be replaced.
     """
-    var = None if var_names is None else pd.DataFrame(index=pd.Index(var_names))
     columns = Columns(len(obs))
     with (
         whole_file(path, overwrite) as partial,

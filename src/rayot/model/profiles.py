@@ -23,6 +23,7 @@ from rayot.data.spec import DataSpec
 from rayot.data.split import names_kept
 from rayot.model.calibration import not_calibrated
 from rayot.model.method import Method
+from rayot.model.missing_genes import MeanExpression
 from rayot.model.problems import Problems
 from rayot.model.stack_model import Fitted
 from rayot.representation import Representation, representation_of
@@ -133,6 +134,7 @@ class ProfileMethod(Method):
         labels = checks.labels(adata, self.data.groupby, rows)
         rows, labels = rows[labels != ""], labels[labels != ""]
         codes, names = pd.factorize(labels)
+        source_mean = MeanExpression(len(self.data.var_names))
         totals = np.zeros((len(names), self.representation.n_features))
         lowest = np.inf
         for chunk in row_chunks(np.arange(len(rows)), chunk_rows(adata.n_vars)):
@@ -140,6 +142,8 @@ class ProfileMethod(Method):
             np.add.at(totals, codes[chunk], dense(block))
             if expression is not None:
                 lowest = min(lowest, float(expression.min()))
+                source_mean.look_at(expression, labels[chunk] == self.source_key)
+        self.source_mean = source_mean.mean()
         counts = np.bincount(codes)
         return dict(zip(names, totals / counts[:, None], strict=True)), lowest
 

@@ -334,6 +334,9 @@ def data_of(values: dict[str, Any]) -> DataSpec:
     """The description of an AnnData."""
     data = DataSpec.from_json(values)
     checks.unique(data.var_names, "data.var_names")
+    first, last = data.times or (0.0, 1.0)
+    if (data.time is None) != (data.times is None) or not first < last or not 0 <= data.share <= 1:
+        raise ValueError(f"data.time is {data.time} and data.times {data.times}.")
     return data
 
 

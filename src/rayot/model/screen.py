@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -35,6 +36,8 @@ from rayot.model.fitted_map import summary_of
 from rayot.model.life_cycle import LOADED, Model, words_of
 from rayot.model.method import Method, method_of
 from rayot.model.methods import stack_of
+from rayot.model.missing_genes import SAVED as SOURCE_MEAN
+from rayot.model.missing_genes import FilledSpec, filled, source_mean_of
 from rayot.model.prediction import Prediction, predicted_obs, warn_of_treated
 from rayot.model.prediction_file import by_perturbation, write_predictions
 from rayot.model.problems import Problems, check_names
@@ -158,6 +161,8 @@ class Screen(Model, Mapping[str, Method]):
     """What genes of each perturbation that was fitted are calibrated by."""
     training_: dict[str, Any]
     training_cells: np.ndarray | None = None
+    source_mean: np.ndarray | None = None
+    """(genes,) float32, mean expression of the control's training cells, if the maps have genes."""
     _cells: ScreenCells | None = None
 
     @public(perturbations=None)
@@ -296,6 +301,7 @@ class Screen(Model, Mapping[str, Method]):
     ) -> dict[str, tuple[float, float, float]]:
         """Fill the stack, and return the test of each perturbation."""
         self.components = cells.encode_control(self.representation, self.settings, self.seed)
+        self.source_mean = cells.control_mean
         settings, n_features = self.in_components()
         bar.set_description("testing")
         tests = test_perturbations(cells, settings, self.seed, options, fdr, n_jobs)
@@ -468,6 +474,7 @@ class Screen(Model, Mapping[str, Method]):
             model.combination = combination
             model.diagnostics_ = self._reports(perturbation)
         model._history, model.training_cells = self.stack.history, self.training_cells
+        model.source_mean = self.source_mean
         model.training_ = dict(self.training_)
         model._is_trained = True
         return model
@@ -500,6 +507,7 @@ class Screen(Model, Mapping[str, Method]):
         *,
         modality: str | None = None,
         write_genes: bool = True,
+        missing_genes: Literal["error", "zero", "mean"] = "error",
         clip: bool | str = "auto",
         key: str | None = None,
         write: str | Path | None = None,
@@ -515,6 +523,7 @@ class Screen(Model, Mapping[str, Method]):
             go to a file.
         {modality}
         {write_genes}
+        {missing_genes}
         {clip}
         key, write, overwrite
             As in :meth:`W1OT.predict`.
@@ -539,6 +548,7 @@ class Screen(Model, Mapping[str, Method]):
                 adata,
                 modality=modality,
                 write_genes=write_genes,
+                missing_genes=missing_genes,
                 clip=clip,
                 key=key,
                 write=write,
@@ -553,7 +563,10 @@ class Screen(Model, Mapping[str, Method]):
             )
         cells = modality_of(adata, modality)
         rows = np.arange(cells.n_obs)
-        return self.write(cells, rows, names, Path(write), overwrite, write_genes, clip, key)
+        self._check_trained("Train the screen before it predicts.")
+        screen = copy.copy(self)
+        screen.data = filled(self.data, cells, missing_genes, self.source_mean, self.representation)
+        return screen.write(cells, rows, names, Path(write), overwrite, write_genes, clip, key)
 
     def write(
         self,
@@ -579,7 +592,7 @@ class Screen(Model, Mapping[str, Method]):
         assert self.data.groupby is not None
         warn_of_treated(cells, rows, self.data.groupby, self.control)
         obs = predicted_obs(cells, rows, key, self.data.groupby, names[0])
-        represented, var_names = first._written(write_genes)
+        represented, var = first._written(write_genes, key)
 
         def parts() -> Iterator[Prediction]:
             for name in names:
@@ -592,10 +605,15 @@ class Screen(Model, Mapping[str, Method]):
             cells,
             parts(),
             by_perturbation(obs, names, self.data.groupby),
-            var_names,
+            var,
             key,
+            uns_of=lambda _: self._filled_in(key),
             overwrite=overwrite,
         )
+
+    def _filled_in(self, key: str) -> dict[str, Any]:
+        """What ``uns`` says of genes that cells lacked."""
+        return {key: self.data.result()} if isinstance(self.data, FilledSpec) else {}
 
     def _to_saved(self) -> tuple[dict[str, Any], saved.Arrays]:
         saved.check_numbers(self.stack.state, stack_of(self.method))
@@ -619,6 +637,8 @@ class Screen(Model, Mapping[str, Method]):
             arrays[f"representation/{name}"] = value
         if self.training_cells is not None:
             arrays["training_cells"] = self.training_cells
+        if self.source_mean is not None:
+            arrays[SOURCE_MEAN] = self.source_mean
         if self.components is not None:
             arrays["components/centre"] = self.components.centre.numpy()
             arrays["components/basis"] = self.components.basis.numpy()
@@ -638,6 +658,7 @@ class Screen(Model, Mapping[str, Method]):
         representation: Representation | None,
     ) -> Self:
         training_cells = saved.training_cells_of(arrays)
+        source_mean = source_mean_of(arrays, len(values["data"]["var_names"]))
         groups = saved.grouped(arrays, "/", GROUPS)
         checks.unique(values["cell_types"], "cell_types")
         method, preset = values["method"], values["preset"]
@@ -675,6 +696,7 @@ class Screen(Model, Mapping[str, Method]):
         screen.representation, screen.components = representation, components
         screen.cell_types, screen._figures = values["cell_types"], table
         screen.training_, screen.training_cells = values["training"], training_cells
+        screen.source_mean = source_mean
         screen._check_state(groups["stack"], len(values["stack"]["diagnostics"]))
         shape = 1 + len(screen.cell_types), displacement.shape[2]
         screen.stack = ScreenStack.from_saved(

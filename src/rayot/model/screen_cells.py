@@ -18,6 +18,7 @@ from rayot.data.strata import training_strata, weights_of
 from rayot.model.chunk import Chunk
 from rayot.model.components import Components, in_components
 from rayot.model.encoding import Block, Encode, as_one_block, encoded
+from rayot.model.missing_genes import MeanExpression
 from rayot.model.problems import Problems
 from rayot.representation import Representation
 from rayot.solvers import Settings
@@ -143,13 +144,13 @@ class ScreenCells:
                 self.adata, groups, self.encode, settings.n_components, seed
             )
             self.encode = components.encoder(self.encode)
-        self.control = self._encode(self.control_rows)
+        self.control = self._encode(self.control_rows, MeanExpression(len(self.data.var_names)))
         return components
 
     def _treated(self, name: str) -> list[np.ndarray]:
         return [rows for _, rows in self.groups[name].values()]
 
-    def _encode(self, rows: np.ndarray) -> Block:
+    def _encode(self, rows: np.ndarray, mean: MeanExpression | None = None) -> Block:
         ascending = np.sort(rows)
         blocks = []
         for chunk in row_chunks(ascending, chunk_rows(self.adata.n_vars)):
@@ -157,6 +158,10 @@ class ScreenCells:
             blocks.append(block)
             if expression is not None:
                 self.nonnegative &= bool(expression.min() >= 0)
+                if mean is not None:
+                    mean.look_at(expression, np.ones(len(chunk), dtype=bool))
+        if mean is not None:
+            self.control_mean = mean.mean()
         return as_one_block(blocks)
 
     def chunk(

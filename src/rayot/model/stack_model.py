@@ -16,7 +16,7 @@ from rayot._docs import shared
 from rayot._keywords import takes
 from rayot._public import public
 from rayot.data.spec import DataSpec
-from rayot.model import adaptation, saved
+from rayot.model import adaptation, missing_genes, saved
 from rayot.model.adaptation import Adaptation
 from rayot.model.calibration import Calibration
 from rayot.model.components import Components
@@ -120,6 +120,9 @@ class StackModel(Model):
         Whether the spread of genes between maps is predicted.
     training_cells
         Hashes of the names of the cells of the fit; None of files of 0.1.0.
+    source_mean
+        (genes,) float32, mean expression of the source cells of the fit; None of files of 0.1.0,
+        and where the space of the map has no genes.
     """
 
     module: Stack
@@ -139,6 +142,7 @@ class StackModel(Model):
     adaptations: Mapping[str, Adaptation] = MappingProxyType({})
     spread_of_genes: bool = True
     training_cells: np.ndarray | None = None
+    source_mean: np.ndarray | None = None
     training_: dict[str, Any]
     diagnostics_: list[Report]
 
@@ -255,6 +259,8 @@ class StackModel(Model):
         }
         if self.training_cells is not None:
             arrays["training_cells"] = self.training_cells
+        if self.source_mean is not None:
+            arrays[missing_genes.SAVED] = self.source_mean
         values = {
             "source_key": self.source_key,
             "target_key": self.target_key,
@@ -285,10 +291,11 @@ class StackModel(Model):
         representation: Representation | None,
     ) -> Self:
         training_cells = saved.training_cells_of(arrays)
+        data = saved.data_of(values["data"])
+        source_mean = missing_genes.source_mean_of(arrays, len(data.var_names))
         groups = saved.grouped(arrays, ".", GROUPS)
         state, of_combination = groups["module"], groups["combination"]
         _, n_features = saved.size_of(state)
-        data = saved.data_of(values["data"])
         representation = saved.representation_of(
             values["representation"],
             groups["representation"],
@@ -325,6 +332,7 @@ class StackModel(Model):
         model.spread_of_genes = values["strata"].get("spread_of_genes", True)
         model._history = saved.history_of(values["history"], groups["history"])
         model.training_, model.training_cells = values["training"], training_cells
+        model.source_mean = source_mean
         model.diagnostics_ = list(map(saved.with_no_effect, values["diagnostics"]))
         model._is_trained = True
         return model

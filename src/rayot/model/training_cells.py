@@ -18,6 +18,7 @@ from rayot.data.spec import DataSpec
 from rayot.data.strata import weights_of
 from rayot.model.components import Components, in_components
 from rayot.model.encoding import Block, Encode, held
+from rayot.model.missing_genes import MeanExpression
 from rayot.model.problems import Problems
 from rayot.representation import Representation
 from rayot.representation.resolve import has_decoder
@@ -38,6 +39,8 @@ class TrainingCells:
         Whether the cells' expression has no negative value.
     components
         What is held of the cells, where they are too many to hold them whole.
+    source_mean
+        (genes,) float32, mean expression of the source cells; None where the space has no genes.
     """
 
     source: Population
@@ -45,6 +48,7 @@ class TrainingCells:
     labels: torch.Tensor | None
     nonnegative: bool
     components: Components | None
+    source_mean: np.ndarray | None
 
 
 @contextmanager
@@ -154,13 +158,17 @@ def training_cells(
         encode = components.encoder(encode)
     nonnegative = True
     values = None if unchecked is None else checks.Finite(unchecked.var_names, unchecked.where)
+    is_source = np.isin(ascending, np.concatenate(of_source))
+    source_mean: MeanExpression | None = None
 
     def blocks() -> Iterator[Block]:
-        nonlocal nonnegative
-        for chunk in row_chunks(ascending, chunk_rows(adata.n_vars)):
-            encoded, expression = encode(adata, chunk)
+        nonlocal nonnegative, source_mean
+        for places in row_chunks(np.arange(len(ascending)), chunk_rows(adata.n_vars)):
+            encoded, expression = encode(adata, ascending[places])
             if expression is not None:
                 nonnegative &= bool(expression.min() >= 0)
+                source_mean = source_mean or MeanExpression(expression.shape[1])
+                source_mean.look_at(expression, is_source[places])
                 if values is not None:
                     values.look_at(expression)
             yield encoded
@@ -178,7 +186,8 @@ def training_cells(
         ).with_attributes(attributes)
         for half in (slice(len(groups)), slice(len(groups), None))
     )
-    return TrainingCells(source, target, _labels(adata, ascending), nonnegative, components)
+    mean = None if source_mean is None else source_mean.mean()
+    return TrainingCells(source, target, _labels(adata, ascending), nonnegative, components, mean)
 
 
 def _checked(encode: Encode, data: DataSpec) -> Encode:

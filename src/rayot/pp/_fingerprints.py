@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from rayot._arguments import refused, whole_number
-from rayot._combinations import parts_of
+from rayot._arguments import whole_number
 from rayot._docs import shared
 from rayot._public import public, warn
 from rayot.data import checks
 from rayot.data.keys import Key
 from rayot.data.modality import modality_of
+from rayot.pp._molecules import molecules, smiles_of, whole_names
 from rayot.pp._vectors import check_key, perturbations, table_of, write
 
 if TYPE_CHECKING:
@@ -102,61 +102,12 @@ def fingerprints(
     cells, control = modality_of(adata, modality), str(control)
     check_key(cells, key_added)
     checks.in_category(cells, groupby, control)
-    given = _given(cells, smiles, groupby, control)
-    # A name with a plus is one drug where it is described and none of its parts is.
-    whole = {
-        name
-        for name in given
-        if not any(part in given for part in parts_of(name, (), control) if part != name)
-    }
+    given = smiles_of(cells, smiles, groupby, control)
+    whole = whole_names(given, control)
     names = sorted(whole.union(perturbations(cells, groupby, control, whole)))
     counts = _counts({name: given.get(name) for name in names}, radius, n_bits)
     _warn_of_equal(counts, names)
     write(cells, key_added, table_of(counts, names, [str(bit) for bit in range(n_bits)]))
-
-
-def _given(
-    adata: AnnData, smiles: str | Mapping[str, str] | pd.Series, groupby: str, control: str
-) -> dict[str, str]:
-    """SMILES of each condition that has one.
-
-    Raises
-    ------
-    KeyError, ValueError
-        If the column is missing, or a condition has several.
-    """
-    if isinstance(smiles, str):
-        where, pairs = f"adata.obs[{smiles!r}]", _of_cells(adata, groupby, smiles)
-    elif isinstance(smiles, Mapping | pd.Series):
-        where, pairs = "smiles", _of_names(smiles)
-    else:
-        raise refused("smiles", "a column of obs, a dictionary or a Series", smiles)
-    given: dict[str, str] = {}
-    for name, text in pairs:
-        parts = parts_of(name, (), control)
-        # "A+control" is A.
-        name = parts[0] if len(parts) == 1 else name
-        if name in ("", control):
-            continue
-        if given.setdefault(name, text) != text:
-            raise ValueError(
-                f"{name!r} has several SMILES in {where}, such as {given[name]!r} and {text!r}; "
-                "give one."
-            )
-    return given
-
-
-def _of_cells(adata: AnnData, groupby: str, smiles: str) -> Iterator[tuple[str, str]]:
-    """Conditions and the SMILES of their cells; those without any are left out."""
-    columns = checks.labels(adata, groupby), checks.labels(adata, smiles)
-    pairs = sorted(set(zip(*columns, strict=True)))
-    described = {name for name, text in pairs if text.strip()}
-    return ((name, text.strip()) for name, text in pairs if name in described)
-
-
-def _of_names(smiles: Mapping[str, str] | pd.Series) -> Iterator[tuple[str, str]]:
-    """Conditions and their SMILES; those whose value is missing are left out."""
-    return ((str(name), str(text).strip()) for name, text in smiles.items() if pd.notna(text))
 
 
 def _counts(smiles: Mapping[str, str | None], radius: int, n_bits: int) -> np.ndarray:
@@ -164,38 +115,14 @@ def _counts(smiles: Mapping[str, str | None], radius: int, n_bits: int) -> np.nd
 
     Raises
     ------
-    ImportError
-        If RDKit is not installed.
-    ValueError
-        If a SMILES is missing, cannot be read or has no atoms; lists them.
+    ImportError, ValueError
+        As :func:`rayot.pp._molecules.molecules`.
     """
-    try:
-        from rdkit import Chem, rdBase
-        from rdkit.Chem.MolStandardize import rdMolStandardize
-        from rdkit.Chem.rdFingerprintGenerator import GetMorganGenerator
-    except ImportError as error:
-        raise ImportError(
-            "rayot.pp.fingerprints needs RDKit, which is not installed: pip install 'rayot[chem]'."
-        ) from error
-    largest = rdMolStandardize.LargestFragmentChooser(preferOrganic=True)
-    uncharger = rdMolStandardize.Uncharger()
+    parents = molecules(smiles, "rayot.pp.fingerprints")
+    from rdkit.Chem.rdFingerprintGenerator import GetMorganGenerator
+
     generator = GetMorganGenerator(radius=radius, fpSize=n_bits, includeChirality=True)
-    counts = np.zeros((len(smiles), n_bits))
-    # What RDKit logs of SMILES that it cannot read is in our error.
-    with rdBase.BlockLogs():
-        for row, text in zip(counts, smiles.values(), strict=True):
-            molecule = Chem.MolFromSmiles(text or "")
-            if molecule is not None:
-                parent = uncharger.uncharge(largest.choose(molecule))
-                row[:] = generator.GetCountFingerprintAsNumPy(parent)
-    # Without atoms there are only zeros.
-    if bad := [name for name, row in zip(smiles, counts, strict=True) if not row.any()]:
-        shown = ", ".join(f"{name!r}: {smiles[name]!r}" for name in bad[:5])
-        raise ValueError(
-            f"{len(bad)} of {len(smiles)} conditions have no SMILES that RDKit can read: {shown}"
-            f"{', …' if len(bad) > 5 else ''}; give each a valid one, or leave these cells out."
-        )
-    return counts
+    return np.stack([generator.GetCountFingerprintAsNumPy(each) for each in parents.values()])
 
 
 def _warn_of_equal(counts: np.ndarray, names: list[str]) -> None:

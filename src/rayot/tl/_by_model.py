@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
@@ -39,7 +39,7 @@ def map_of(adata: AnnData, model: FittedMap) -> WrittenMap:
     fitted = WrittenMap(
         key=model.method,
         source=model.source_key,
-        target=model.target_key,
+        target=model.predicted_condition,
         groupby=model.data.groupby,
         use_rep=model.data.use_rep,
         layer=model.data.layer,
@@ -53,7 +53,11 @@ def map_of(adata: AnnData, model: FittedMap) -> WrittenMap:
 
 
 def predicted_by(
-    model: FittedMap, adata: AnnData, rows: NDArray[np.intp], columns: NDArray[np.intp]
+    model: FittedMap,
+    adata: AnnData,
+    rows: NDArray[np.intp],
+    columns: NDArray[np.intp],
+    missing_genes: Literal["error", "zero", "mean"] = "error",
 ) -> NDArray[np.float64]:
     """Expression (n, d) of some genes, as a model predicts it for a few cells.
 
@@ -66,7 +70,9 @@ def predicted_by(
     positions = pd.Index(model.data.var_names).get_indexer(wanted)
     if (positions < 0).any():
         raise KeyError(f"The model was not fitted on the gene {wanted[positions < 0][0]!r}.")
-    genes = model.transport(adata, rows, write_representation=False).genes
+    genes = model.transport(
+        adata, rows, write_representation=False, missing_genes=missing_genes
+    ).genes
     if genes is None:
         raise KeyError(
             f"The model works in obsm[{model.data.use_rep!r}], which has no way back to genes, so "

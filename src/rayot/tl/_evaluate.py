@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
@@ -44,6 +44,7 @@ def evaluate(
     n_cells: int = 1500,
     metrics: Iterable[str] | None = None,
     cell_mask: ArrayLike | None = None,
+    missing_genes: Literal["error", "zero", "mean"] = "error",
     modality: str | None = None,
     key_added: str = Key.uns.evaluate,
     seed: int = 0,
@@ -81,6 +82,8 @@ def evaluate(
     cell_mask
         Which cells may be scored (one cell type, one patient), shape (n_obs,), bool. A Series is
         matched by the names of the cells. Genes and mean shift still come from all training cells.
+    {missing_genes}
+        A fitted model that is passed as ``key`` does so; genes that are filled in are not scored.
     {modality}
     {key_of_scores}
     seed
@@ -145,6 +148,7 @@ def evaluate(
             cell_mask=cell_mask,
             seed=seed,
             model=model,
+            missing_genes=missing_genes,
         )
     scale = UNKNOWN
     if FOLD_CHANGES in names:

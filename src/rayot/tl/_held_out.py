@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
@@ -130,6 +130,7 @@ def read_held_out(
     cell_mask: ArrayLike | None = None,
     seed: int = 0,
     model: FittedMap | None = None,
+    missing_genes: Literal["error", "zero", "mean"] = "error",
 ) -> HeldOutExpression:
     """Take the cells and features to be scored out of ``adata``.
 
@@ -151,6 +152,8 @@ def read_held_out(
         Seed of the subsampling.
     model
         Predicts the cells, instead of layers of ``adata``.
+    missing_genes
+        What that model does where cells lack genes.
     """
     generator = np.random.default_rng(seed)
     transported = _transported(adata, maps) if model is None else np.ones(adata.n_obs, dtype=bool)
@@ -179,7 +182,7 @@ def read_held_out(
         predicted={
             fitted.key: expression(adata, Key.layers.predicted(fitted.key), source, columns)
             if model is None
-            else predicted_by(model, adata, source, columns)
+            else predicted_by(model, adata, source, columns, missing_genes)
             for fitted in maps
         },
     )

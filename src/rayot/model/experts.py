@@ -91,6 +91,11 @@ class Experts:
     weights: np.ndarray
     spaces: Mapping[str, OfSpace]
 
+    def __str__(self) -> str:
+        """Names and weights of those that count."""
+        counting = zip(EXPERTS, self.weights, strict=True)
+        return ", ".join(f"{name} {weight:.0%}" for name, weight in counting if weight > 0.005)
+
     def nearness(self, centre: np.ndarray) -> np.ndarray:
         """Shares (S,) of the strata that are near to one with this mean source cell (d,)."""
         squares = np.square(self.centres - centre).sum(1).astype(np.float64)

@@ -92,8 +92,11 @@ class FittedMap(StackModel):
             f"adapted to {stratum!r} by {of_stratum.n_cells} treated cells\n"
             for stratum, of_stratum in self.adaptations.items()
         )
+        experts = ""
+        if self.experts is not None:
+            experts = f"new strata are predicted by experts: {self.experts}\n"
         return (
-            f"{figures['certificate']}: {figures['reason']}\n{adaptations}"
+            f"{figures['certificate']}: {figures['reason']}\n{experts}{adaptations}"
             "next: predict(cells), save(folder); all figures are in diagnostics"
         )
 
@@ -545,7 +548,7 @@ class FittedMap(StackModel):
         these, or as those whose control cells are most like its own. So each of its cells is
         predicted by one of four experts, drawn by its name: ``map``; ``part``, which goes .7 of the
         map's way; ``near``, which gives each gene the change of its distribution in a stratum of
-        the fit, drawn with shares that fall with the fourth power of the distance between means of
+        the fit, drawn with shares that fall with the sixth power of the distance between means of
         control cells; or ``shift``, the mean shift of all strata. The weights are those with the
         least energy distance where each stratum of the fit is left out in turn (stacking); they are
         shrunk towards a third each. ``shift`` alone is taken where the mixture comes no tenth of

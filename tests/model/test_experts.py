@@ -295,9 +295,9 @@ def test_other_words_are_refused(cells, model):
 
 def test_damaged_weights_are_refused(model, cells):
     saved = model.experts.arrays()
-    sizes = {"representation": cells.n_vars, "genes": cells.n_vars}
+    sizes = cells.n_vars, {"genes": cells.n_vars}
     strata = model.experts.strata
-    assert Experts.from_arrays(saved, strata, sizes).strata == strata
+    assert Experts.from_arrays(saved, strata, *sizes).strata == strata
     for name, value, message in (
         ("weights.", np.array([0.5, 0.6, 0.0, 0.0]), "no shares of a whole"),
         ("centres.", saved["centres."][:2], "experts.centres"),
@@ -305,9 +305,9 @@ def test_damaged_weights_are_refused(model, cells):
         ("genes.shift", np.zeros(2, np.float32), "genes.shift"),
     ):
         with pytest.raises(ValueError, match=message):
-            Experts.from_arrays({**saved, name: value}, strata, sizes)
+            Experts.from_arrays({**saved, name: value}, strata, *sizes)
     with pytest.raises(ValueError, match="lack"):
-        Experts.from_arrays({k: v for k, v in saved.items() if k != "weights."}, strata, sizes)
+        Experts.from_arrays({k: v for k, v in saved.items() if k != "weights."}, strata, *sizes)
 
 
 def test_cells_without_the_column_are_predicted_by_the_map(cells, model):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 import torch
 
-from rayot.model.adaptation import REPRESENTATION
+from rayot.model.adaptation import GENES
 from rayot.model.calibration import TURN, checked_tables, uniform
 from rayot.model.saved import Arrays, check_array, check_names, grouped
 from rayot.model.times import displaced
@@ -83,7 +83,7 @@ class Experts:
     weights
         (4,) float64 of :data:`EXPERTS`, together 1.
     spaces
-        What they know, by space.
+        What they know, by space; of a map that works on genes there is one.
     """
 
     strata: tuple[str, ...]
@@ -165,7 +165,7 @@ class Experts:
 
     @classmethod
     def from_arrays(
-        cls, arrays: Arrays, strata: Sequence[str], sizes: Mapping[str, int]
+        cls, arrays: Arrays, strata: Sequence[str], n_features: int, sizes: Mapping[str, int]
     ) -> Experts:
         """Inverse of :meth:`arrays`.
 
@@ -175,8 +175,10 @@ class Experts:
             What was saved.
         strata
             Of the fit.
+        n_features
+            Of the space of the map.
         sizes
-            Features of each space.
+            Features of each space that is saved.
 
         Raises
         ------
@@ -187,7 +189,7 @@ class Experts:
         for name in ("centres", "weights"):
             check_names(groups[name], [""], f"the arrays of experts.{name}")
         centres, weights = groups["centres"][""], groups["weights"][""]
-        check_array(centres, "experts.centres", (len(strata), sizes[REPRESENTATION]))
+        check_array(centres, "experts.centres", (len(strata), n_features))
         check_array(weights, "experts.weights", (len(EXPERTS),), np.float64)
         if (weights < 0).any() or not np.isclose(weights.sum(), 1):
             raise ValueError("the array 'experts.weights' has no shares of a whole.")
@@ -234,7 +236,8 @@ class Chosen:
         """
         if not self.expert.any():
             return moved
-        of_space, predicted = self.experts.spaces[space], moved.copy()
+        spaces, predicted = self.experts.spaces, moved.copy()
+        of_space = spaces.get(space, spaces[GENES])
         part, near, shift = (
             np.flatnonzero(self.expert == EXPERTS.index(name)) for name in EXPERTS[1:]
         )

@@ -35,7 +35,7 @@ from rayot.model.adaptation import (
     drawn_of,
     rows_to_adapt_with,
 )
-from rayot.model.calibration import Calibration
+from rayot.model.calibration import Calibration, uniform
 from rayot.model.decoding import Decoder
 from rayot.model.encoding import check_cells, encoded
 from rayot.model.experts import Chosen
@@ -59,6 +59,9 @@ UNSEEN = ("stacked", "map")
 
 NEAR_CELLS = 4096
 """Cells of such a stratum, at most, that say which others are near."""
+
+NEAR_DRAW = "says which strata are near"
+"""Names the draw of these."""
 
 BLOCK_ROWS = 1024
 """Cells that are predicted at once: with larger matrices memory is split by what stays of each
@@ -277,7 +280,10 @@ class FittedMap(StackModel):
         moved, step = start + moves.mean.numpy(), moves.mean.norm(dim=1).numpy()
         strata = self._strata(adata, rows) if near or self.adaptations else None
         if strata is not None:
-            names = adata.obs_names.to_numpy()[rows], np.arange(moved.shape[1]).astype(str)
+            features = self.data.var_names
+            if self.representation.name is not None:
+                features = tuple(map(str, range(moved.shape[1])))
+            names = adata.obs_names.to_numpy()[rows], np.array(features, dtype=object)
             chosen = self._chosen(strata, names[0], near)
             if chosen is not None:
                 moved = chosen(REPRESENTATION, start, moved, names[1])
@@ -297,9 +303,10 @@ class FittedMap(StackModel):
         assert self.experts is not None
         shares = {}
         for stratum in sorted(set(strata) - {"", *self.problems.strata}):
-            own = np.random.default_rng(self.seed).permutation(rows[strata == stratum])
+            own = rows[strata == stratum]
+            draws = uniform(adata.obs_names.to_numpy()[own], np.array([NEAR_DRAW]), self.seed)
+            chosen = np.sort(own[np.argsort(draws[:, 0], kind="stable")[:NEAR_CELLS]])
             total = np.zeros(self.representation.n_features)
-            chosen = np.sort(own[:NEAR_CELLS])
             for chunk in row_chunks(chosen, BLOCK_ROWS):
                 total += np.asarray(self._encode(adata, chunk)[0].sum(axis=0)).ravel()
             shares[stratum] = self.experts.nearness(total / len(chosen))

@@ -325,7 +325,12 @@ class StackModel(Model):
         if representation.has_decoder:
             sizes[adaptation.GENES] = len(data.var_names)
         if groups["experts"]:
-            model.experts = Experts.from_arrays(groups["experts"], problems.strata, sizes)
+            saved_sizes = dict(sizes)
+            if representation.name is None:
+                del saved_sizes[adaptation.REPRESENTATION]
+            model.experts = Experts.from_arrays(
+                groups["experts"], problems.strata, n_features, saved_sizes
+            )
         model.adaptations = adaptation.from_saved(
             values["strata"].get("adapted") or [], groups["adaptation"], problems.strata, sizes
         )

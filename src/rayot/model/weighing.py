@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -15,6 +15,7 @@ from scipy.stats import ttest_1samp
 from rayot.data.matrix import chunk_rows, dense, row_chunks
 from rayot.model.adaptation import GENES, REPRESENTATION
 from rayot.model.calibrating import Distributions
+from rayot.model.calibration import FEWEST_QUANTILES, LARGEST
 from rayot.model.decoding import Decoder
 from rayot.model.experts import EXPERTS, Experts, OfSpace, shrunk_shift
 from rayot.model.fitted_map import FittedMap
@@ -35,6 +36,10 @@ JUDGED_CELLS = 256
 
 FEWEST_CELLS = 10
 """The same at least."""
+
+
+Sides = Sequence[np.ndarray]
+"""Cells (n, d) of source and target."""
 
 
 class Weighed(NamedTuple):
@@ -81,10 +86,10 @@ def weigh(
     without
         The map without each of some strata, by their numbers.
     """
-    spaces = _spaces(fitted, sample, distributions)
-    starts = _encoded(fitted, sample.source)
     strata = sample.source.names
-    centres = np.stack([starts[sample.source.strata == n].mean(0) for n in range(len(strata))])
+    starts = [_encoded(fitted, side) for side in (sample.source, sample.target)]
+    centres = np.stack([starts[0][sample.source.strata == n].mean(0) for n in range(len(strata))])
+    spaces = _spaces(fitted, sample, distributions, starts)
     equal = np.full(len(EXPERTS), 1 / (len(EXPERTS) - 1))
     equal[-1] = 0
     experts = Experts(strata, centres, equal, spaces)
@@ -238,32 +243,50 @@ def _decoder_without(decoder: Decoder, number: int) -> Decoder:
 
 
 def _spaces(
-    fitted: FittedMap, sample: TrainingSample, distributions: Distributions
+    fitted: FittedMap, sample: TrainingSample, distributions: Distributions, starts: Sides
 ) -> dict[str, OfSpace]:
-    """What experts know, in genes and in the space of the map."""
+    """What experts know, in genes and in the space of the map, where cells are ``starts``."""
     sides = sample.source, sample.target
-    genes = np.flatnonzero((distributions.share > 0).any(axis=0))
+    n_quantiles, genes = _within(distributions)
     chosen = torch.from_numpy(genes)
     before = distributions.shrunk([table.take(chosen) for table in distributions.source])
     after = distributions.shrunk(distributions.observed(genes))
-    shift = _shift([side.expression for side in sides], sample)
-    spaces = {GENES: OfSpace(genes, before[1:], after[1:], shift, fitted.data.nonnegative)}
-    starts = [_encoded(fitted, side) for side in sides]
+    in_genes = OfSpace(
+        genes,
+        tuple(table.coarser(n_quantiles) for table in before[1:]),
+        tuple(table.coarser(n_quantiles) for table in after[1:]),
+        _shift([side.expression for side in sides], sample),
+        fitted.data.nonnegative,
+    )
+    if fitted.representation.name is None:
+        return {GENES: in_genes}
     tables = [
         side.marginals_of(values, of_cells)
         for side, values, of_cells in zip(sides, starts, distributions.weights, strict=True)
     ]
-    spaces[REPRESENTATION] = OfSpace(
-        np.arange(starts[0].shape[1]),
-        tuple(tables[0][1:]),
-        tuple(tables[1][1:]),
-        _shift(starts, sample),
-        fitted.representation.name is None and fitted.data.nonnegative,
-    )
-    return spaces
+    before, after = (tuple(of_side[1:]) for of_side in tables)
+    features = np.arange(starts[0].shape[1])
+    in_space = OfSpace(features, before, after, _shift(starts, sample), False)
+    return {GENES: in_genes, REPRESENTATION: in_space}
 
 
-def _shift(values: list[np.ndarray], sample: TrainingSample) -> np.ndarray:
+def _within(distributions: Distributions) -> tuple[int, np.ndarray]:
+    """How many quantiles of which genes are kept, so that they take no more than :data:`LARGEST`.
+
+    Those that change in some stratum; of too many, those that change most certainly.
+    """
+    share = distributions.share
+    genes = np.flatnonzero((share > 0).any(axis=0))
+    of_quantile = 4 * 2 * (len(share) - 1)
+    n_quantiles = distributions.source[0].quantiles.shape[1]
+    if len(genes) * of_quantile * (n_quantiles + 2) > LARGEST:
+        n_quantiles = FEWEST_QUANTILES
+        most = LARGEST // (of_quantile * (n_quantiles + 2))
+        genes = np.sort(genes[np.argsort(-share[0, genes], kind="stable")[:most]])
+    return n_quantiles, genes
+
+
+def _shift(values: Sides, sample: TrainingSample) -> np.ndarray:
     """Mean shift (d,) of strata, of cells (n, d) of both sides."""
     before, after = (
         np.stack([cells[side.strata == number].mean(0) for number in range(len(side.names))])

@@ -56,6 +56,17 @@ class OfSpace:
     shift: np.ndarray
     nonnegative: bool
 
+    def take(self, features: np.ndarray) -> OfSpace:
+        """The same of some of the features, ascending, which are then counted from 0."""
+        _, places, among = np.intersect1d(
+            self.features, features, assume_unique=True, return_indices=True
+        )
+        chosen = torch.from_numpy(places)
+        source, target = (
+            tuple(table.take(chosen) for table in side) for side in (self.source, self.target)
+        )
+        return OfSpace(among, source, target, self.shift[features], self.nonnegative)
+
     def only(self, strata: Sequence[int]) -> OfSpace:
         """Distributions of some of the strata."""
         source, target = (

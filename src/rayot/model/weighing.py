@@ -15,7 +15,7 @@ from scipy.stats import ttest_1samp
 from rayot.data.matrix import chunk_rows, dense, row_chunks
 from rayot.model.adaptation import GENES, REPRESENTATION
 from rayot.model.calibrating import Distributions
-from rayot.model.calibration import FEWEST_QUANTILES, LARGEST
+from rayot.model.calibration import FEWEST_QUANTILES, LARGEST, Calibration
 from rayot.model.decoding import Decoder
 from rayot.model.experts import EXPERTS, Experts, OfSpace, shrunk_shift
 from rayot.model.fitted_map import FittedMap
@@ -95,6 +95,7 @@ def weigh(
     experts = Experts(strata, centres, equal, spaces)
     order = np.argsort(-distributions.share[0], kind="stable")
     genes = np.sort(order[:JUDGED_GENES])
+    judged = replace(experts, spaces={GENES: spaces[GENES].take(genes)})
     trials = {}
     for number, transport in without.items():
         rows = [
@@ -102,9 +103,11 @@ def weigh(
             for side in (sample.source, sample.target)
         ]
         if min(map(len, rows)) >= FEWEST_CELLS:
-            predicted = _predicted_without(fitted, sample, experts, number, transport, rows[0])
+            others = judged.only([other for other in range(len(strata)) if other != number])
+            alone = _Without(fitted, others, number, transport)
+            predicted = alone.predicted(sample, rows[0], genes)
             truth = sample.target.expression[np.ix_(rows[1], genes)]
-            trials[strata[number]] = _Trial.of([of[:, genes] for of in predicted], truth)
+            trials[strata[number]] = _Trial.of(predicted, truth)
     trials = {name: trial for name, trial in trials.items() if trial.untouched > 0}
     if len(trials) < FEWEST_STRATA:
         return None
@@ -200,46 +203,65 @@ def _transfers(mixture: np.ndarray, shift: np.ndarray) -> bool:
     return bool(mixture.mean() < 1 - LEAST and not (behind.mean() > LEAST and is_behind))
 
 
-@torch.no_grad()
-def _predicted_without(
-    fitted: FittedMap,
-    sample: TrainingSample,
-    experts: Experts,
-    number: int,
-    transport: Stack,
-    rows: np.ndarray,
-) -> list[np.ndarray]:
-    """Source cells (n, genes) of a stratum, untouched, then as experts without it predict them."""
-    cells = sample.source.cells
-    start, _, decoder = fitted.move(cells, rows, clip="auto")
-    assert decoder is not None
-    moved = transport(torch.from_numpy(start)[None])[0].numpy()
-    alone = _decoder_without(decoder, number)
-    own, predicted = dense(alone.expression), alone.genes((moved - start)[None])[0]
-    names = cells.obs_names.to_numpy()[rows], cells.var_names.to_numpy()
-    others = experts.only([n for n in range(len(experts.strata)) if n != number])
-    shares = others.nearness(start.mean(0))
-    chosen = others.choose(np.full(len(rows), ""), names[0], {"": shares}, fitted.seed)
-    found = [own, predicted]
-    for expert in range(1, len(EXPERTS)):
-        alike = np.full(len(rows), expert)
-        found.append(replace(chosen, expert=alike)(GENES, own, predicted, names[1]))
-    return found
+class _Without(NamedTuple):
+    """What a fit knows of a stratum that was left out.
+
+    Attributes
+    ----------
+    fitted
+        The fit of all strata.
+    experts
+        Of the others, in the genes that are judged.
+    number
+        Of the stratum.
+    transport
+        The map without it.
+    """
+
+    fitted: FittedMap
+    experts: Experts
+    number: int
+    transport: Stack
+
+    @torch.no_grad()
+    def predicted(
+        self, sample: TrainingSample, rows: np.ndarray, genes: np.ndarray
+    ) -> list[np.ndarray]:
+        """Source cells (n, g) of the stratum, untouched, then as each expert predicts them."""
+        cells = sample.source.cells
+        start, _, decoder = self.fitted.move(cells, rows, clip="auto")
+        assert decoder is not None
+        moved = self.transport(torch.from_numpy(start)[None])[0].numpy()
+        found = self._decoder(decoder, genes).genes((moved - start)[None])[0][:, genes]
+        own = sample.source.expression[np.ix_(rows, genes)]
+        names = cells.obs_names.to_numpy()[rows], cells.var_names.to_numpy()[genes]
+        near = {"": self.experts.nearness(start.mean(0))}
+        chosen = self.experts.choose(np.full(len(rows), ""), names[0], near, self.fitted.seed)
+        by_others = [
+            replace(chosen, expert=np.full(len(rows), expert))(GENES, own, found, names[1])
+            for expert in range(1, len(EXPERTS))
+        ]
+        return [own, found, *by_others]
+
+    def _decoder(self, decoder: Decoder, genes: np.ndarray) -> Decoder:
+        """What decodes its cells by the distributions of other strata, in some genes."""
+        shares, number = decoder.nearness, self.number
+        return replace(
+            decoder,
+            calibrations=tuple(
+                _calibration_without(calibration, number, genes)
+                for calibration in decoder.calibrations
+            ),
+            nearness=None
+            if shares is None
+            else lambda cells: np.delete(shares(cells), number, axis=1),
+        )
 
 
-def _decoder_without(decoder: Decoder, number: int) -> Decoder:
-    """What decodes cells of a stratum by the distributions of all others."""
-    shares = decoder.nearness
-    return replace(
-        decoder,
-        calibrations=tuple(
-            replace(calibration.without(number), genes=calibration.genes)
-            if calibration.strata
-            else calibration
-            for calibration in decoder.calibrations
-        ),
-        nearness=None if shares is None else lambda cells: np.delete(shares(cells), number, axis=1),
-    )
+def _calibration_without(calibration: Calibration, number: int, genes: np.ndarray) -> Calibration:
+    """The calibration of some genes, without a stratum where strata have their own."""
+    judged = calibration.of_genes(np.flatnonzero(np.isin(calibration.genes, genes)))
+    return replace(judged.without(number), genes=judged.genes) if judged.strata else judged
 
 
 def _spaces(

@@ -186,6 +186,7 @@ class Key:
         unseen_strata = "unseen_strata"
         adapted_strata = "adapted_strata"
         stands_on = "stands_on"
+        predictive_sd = "predictive_sd"
         member_means = "member_means"
         scale = "scale"
         split = "split"

@@ -1,0 +1,114 @@
+"""Responses by a Gaussian process: as others compute it, left out as by fitting again."""
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import RBF, ConstantKernel, DotProduct, WhiteKernel
+
+from rayot.solvers.gaussian_process import KERNELS, GaussianProcess, choose, standardised
+from rayot.solvers.profiles import kernel_shift
+
+
+def alone(n):
+    return [np.array([number]) for number in range(n)]
+
+
+def drawn(seed, n=30, k=4, d=5):
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(n, k)), rng.normal(size=(n, d)), rng.normal(size=(3, k))
+
+
+@pytest.mark.parametrize("kernel", ["rbf", "linear"])
+def test_it_is_that_of_sklearn_with_a_wide_prior_of_the_mean(kernel):
+    vectors, responses, new = drawn(0)
+    process = GaussianProcess(kernel, 1.7, 0.2, vectors)
+    covariance = {
+        "rbf": RBF(1.7, "fixed"),
+        "linear": ConstantKernel(1 / 4, "fixed") * DotProduct(0, "fixed"),
+    }[kernel]
+    whole = ConstantKernel(1e6, "fixed") + covariance + WhiteKernel(0.2, "fixed")
+    fitted = GaussianProcessRegressor(whole, optimizer=None, alpha=0)
+    fitted.fit(standardised(vectors, vectors), responses)
+    mean, sd = fitted.predict(standardised(new, vectors), return_std=True)
+    np.testing.assert_allclose(process.weights(new) @ responses, mean, atol=1e-5)
+    np.testing.assert_allclose(process.variance(new), sd[:, 0] ** 2, atol=1e-5)
+
+
+@given(seed=st.integers(0, 999), kernel=st.sampled_from(["none", "linear", "rbf"]))
+@settings(max_examples=30, deadline=None)
+def test_what_is_left_out_is_as_fitted_without_it(seed, kernel):
+    vectors, responses, _ = drawn(seed, n=9)
+    process = GaussianProcess(kernel, 1.3, 0.5, vectors)
+    groups = [np.arange(2), np.arange(2, 5), *(np.array([row]) for row in range(5, 9))]
+    errors, variances = process.left_out(responses, groups)
+    own = KERNELS[kernel](vectors, vectors, vectors, 1.3) + 0.5 * np.eye(9)
+    for rows in groups:
+        others = np.setdiff1d(np.arange(9), rows)
+        # Kriging's equations: weights that add up to 1, by a Lagrange multiplier.
+        system = np.ones((len(others) + 1,) * 2)
+        system[:-1, :-1], system[-1, -1] = own[np.ix_(others, others)], 0
+        right = np.ones((len(others) + 1, len(rows)))
+        right[:-1] = own[np.ix_(others, rows)]
+        solved = np.linalg.solve(system, right)
+        predicted = solved[:-1].T @ responses[others]
+        np.testing.assert_allclose(errors[rows], responses[rows] - predicted, atol=1e-8)
+        variance = own.diagonal()[rows] - (right * solved).sum(0)
+        np.testing.assert_allclose(variances[rows], variance, atol=1e-8)
+
+
+@given(seed=st.integers(0, 999), kernel=st.sampled_from(["none", "linear", "rbf"]))
+@settings(max_examples=30, deadline=None)
+def test_weights_add_up_to_one_and_variances_grow_with_distance(seed, kernel):
+    vectors, _, new = drawn(seed)
+    process = GaussianProcess(kernel, 1.0, 0.1, vectors)
+    np.testing.assert_allclose(process.weights(new).sum(1), 1)
+    near, far = process.variance(vectors), process.variance(100 * new)
+    assert near.max() <= far.min() + 1e-9
+    if kernel == "none":
+        np.testing.assert_allclose(process.weights(new), 1 / 30)
+
+
+def test_tanimoto_is_that_of_sets():
+    first, second = np.array([[1.0, 1, 0, 1]]), np.array([[1.0, 0, 1, 1], [0, 0, 0, 0]])
+    np.testing.assert_allclose(KERNELS["tanimoto"](first, second, first, 1.0), [[2 / 4, 0]])
+
+
+def test_vectors_that_say_nothing_are_told_from_those_that_do():
+    informative, nothing = 0, 0
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        vectors, mixing = rng.normal(size=(30, 5)), rng.normal(size=(5, 20))
+        responses = np.tanh(vectors) @ mixing + 0.5 * rng.normal(size=(30, 20))
+        kernels = ("linear", "rbf")
+        informative += choose(vectors, responses, alone(30), kernels).process.covariance != "none"
+        permuted = choose(rng.permutation(vectors), responses, alone(30), kernels).process
+        # Of what says nothing next to nothing is made.
+        nothing += permuted.covariance == "none" or permuted.noise >= 0.3
+    assert informative == 20 and nothing >= 18
+
+
+def test_few_perturbations_are_averaged():
+    vectors, responses, new = drawn(0, n=4)
+    choice = choose(vectors, responses, alone(4), ("rbf",))
+    np.testing.assert_allclose(choice.process.weights(new), 1 / 4)
+    assert "too few to tell" in choice.sentence(4)
+
+
+@pytest.mark.parametrize("informative", [True, False])
+def test_intervals_of_90_per_cent_cover_as_much(informative):
+    inside = []
+    for seed in range(25):
+        rng = np.random.default_rng(seed)
+        names = [f"drug_{number}" for number in range(41)]
+        drugs = rng.normal(size=(41, 4))
+        scales = rng.lognormal(size=30)
+        responses = (np.sin(drugs) @ rng.normal(size=(4, 30)) + rng.normal(size=(41, 30))) * scales
+        known = drugs if informative else rng.normal(size=drugs.shape)
+        shifts = dict(zip(names[:-1], responses, strict=False))
+        vectors = dict(zip(names, known, strict=True))
+        found = kernel_shift(names[-1], shifts, vectors, "rbf")
+        sd = np.sqrt(np.square(found.errors).mean(0))
+        inside.append(np.abs(found.shift - responses[-1]) < 1.645 * sd)
+    assert 0.8 < np.mean(inside) < 0.97

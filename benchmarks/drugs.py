@@ -5,10 +5,10 @@ Simulated drugs act by four mechanisms, each of which changes genes of its own i
 training, with 100 cells each and 500 of the control, and 6 are held out. Vectors have 8 entries:
 ``informative`` ones are activities, mixed, with a tenth of their spread as noise; ``permuted`` ones
 are those of other drugs; ``random`` ones are noise. 50 principal components of training cells. All
-is scored by :func:`rayot.tl.evaluate` on the 50 genes that differ most between the control and other
-perturbations: ``way`` in energy distance and MMD, and the correlation ``delta`` of the mean change of
-all genes with the observed one. Controls: ``untouched`` cells, and ``own mean shift``, the mean shift
-of the held-out drug's own cells. ``conditional, network`` is the same fit with
+is scored by :func:`rayot.tl.evaluate` on the 50 genes that differ most between the control and
+other perturbations: ``way`` in energy distance and MMD, and the correlation ``delta`` of the mean
+change of all genes with the observed one. Controls: ``untouched`` cells, and ``own mean shift``,
+the mean shift of the held-out drug's own cells. ``conditional, network`` is the same fit with
 ``unseen="network"``. A sum of parts (:func:`rayot.tl.additive`) has no meaning for a single drug.
 """
 

@@ -828,11 +828,11 @@ class MapOfCondition(W1OT):
             weights = [self.weighted.weights[term.perturbation] for term in terms]
             lacking = self.responses.lacking(self.weighted, condition.covariates)
             mean, members, maps = (
-                sum(
+                lacking
+                + sum(
                     weight * getattr(each, name)
                     for weight, each in zip(weights, moves, strict=True)
                 )
-                + lacking
                 for name in ("mean", "members", "maps")
             )
             return Moves(mean, members, maps, None, moves[0].combined)

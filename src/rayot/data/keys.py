@@ -228,6 +228,7 @@ class Key:
         condition_keys = "condition_keys"
         """Former name of the covariates."""
         table = "table"
+        left_out_errors = "left_out_errors"
         params = "params"
         version = "version"
         seed = "seed"

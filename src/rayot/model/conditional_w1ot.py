@@ -370,7 +370,12 @@ class ConditionalW1OT(StackModel):
             return moves_of(self._maps_of(condition), self.problems, None, cells, None).mean
 
         return Responses.learn(
-            self.conditions, self.training_conditions, self._sides, self._components, move
+            self.conditions,
+            self.training_conditions,
+            self._sides,
+            self._components,
+            move,
+            self.seed,
         )
 
     def _subject(self) -> str:

@@ -93,6 +93,7 @@ class Responses:
         sides: tuple[Population, Population],
         components: Components | None,
         move: Callable[[Condition, Tensor], Tensor],
+        seed: int,
     ) -> Responses:
         """Choose by training cells.
 
@@ -108,6 +109,8 @@ class Responses:
             What the cells are coordinates of; None where they are held whole.
         move
             From a condition and cells (m, d) to their moves (m, d).
+        seed
+            Keys the permutations that vectors are compared with.
         """
         source, target = sides
         differences = (target.group_means()[0] - source.group_means()[0]).float()
@@ -121,8 +124,7 @@ class Responses:
         singles = singles_of(vectors, conditions)
         known = _vectors(vectors, singles)
         of_singles = np.stack([means[numbers].mean(0) for numbers in singles.values()])
-        groups = [np.array([number]) for number in range(len(singles))]
-        choice = choose(known, of_singles.astype(np.float64), groups, ("linear", "rbf"))
+        choice = choose(known, of_singles.astype(np.float64), ("linear", "rbf"), seed)
         return cls(conditions, means, np.stack(moves), singles, choice)
 
     def weights(self, vectors: Conditions, perturbation: str) -> dict[str, float]:

@@ -49,6 +49,6 @@ class Ridge(ProfileMethod):
         """Prediction of the regression."""
         settings = self.settings
         if settings.kernel != "linear":
-            return kernel_shift(target, shifts, vectors, settings.kernel)
+            return kernel_shift(target, shifts, vectors, settings.kernel, self.seed)
         size = settings.n_profiles, settings.penalty
         return ridge_with_errors(target, shifts, vectors, *size, control)

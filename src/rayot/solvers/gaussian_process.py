@@ -18,8 +18,14 @@ NOISES = (0.001, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 LENGTH_SCALES = (0.25, 0.5, 1.0, 2.0, 4.0)
 """Length scales that are tried, over the median distance of two vectors."""
 
-FEWEST_GROUPS = 5
+FEWEST = 5
 """Perturbations with which it can be told whether vectors predict one from the others."""
+
+N_PERMUTATIONS, SIGNIFICANCE = 39, 0.05
+"""Of vectors among perturbations, and the share of them that may be as good as the vectors."""
+
+N_COMPONENTS = 50
+"""Of the responses, whose errors are compared."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +72,7 @@ class GaussianProcess:
     def variance(self, vectors: np.ndarray) -> np.ndarray:
         """Predictive variance (m,) of responses at vectors (m, k), noise included.
 
-        It is in units of a scale of each feature, see :meth:`scale`.
+        It is in units of a scale of each feature, which left-out errors tell.
         """
         inverse, across = self._inverse, self._kernel(vectors, self.vectors)
         own = np.array([self._kernel(each[None], each[None])[0, 0] for each in vectors])
@@ -74,32 +80,21 @@ class GaussianProcess:
         of_mean = np.square(1 - across @ inverse.sum(1)) / inverse.sum()
         return self.noise + own - explained + of_mean
 
-    def left_out(
-        self, responses: np.ndarray, groups: Sequence[np.ndarray]
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Errors (n, d) of responses (n, d) by the others, and their predictive variances (n,).
+    def left_out(self, responses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Errors (n, d) of responses (n, d), each predicted by the others, and variances (n,).
 
-        Groups, rows of one perturbation each, are left out whole, one after the other (Dubrule
-        1983): nothing is fitted again.
+        Nothing is fitted again (Dubrule 1983).
         """
+        precision = self.precision
+        variances = 1 / precision.diagonal()
+        return variances[:, None] * (precision @ responses), variances
+
+    @property
+    def precision(self) -> np.ndarray:
+        """Precision (n, n) of the responses of training, whose mean may be any."""
         inverse = self._inverse
         of_mean = inverse.sum(0)
-        precision = inverse - np.outer(of_mean, of_mean) / of_mean.sum()
-        errors, variances = np.array(precision @ responses), np.zeros(len(responses))
-        for rows in groups:
-            covariance = np.linalg.inv(precision[np.ix_(rows, rows)])
-            errors[rows] = covariance @ errors[rows]
-            variances[rows] = np.diag(covariance)
-        return errors, variances
-
-    def scale(self, responses: np.ndarray, groups: Sequence[np.ndarray]) -> np.ndarray:
-        """Standard deviation (d,) of each feature where :meth:`variance` is 1.
-
-        It is that of left-out errors, so that intervals are as wide as these ask for, whatever the
-        kernel.
-        """
-        errors, variances = self.left_out(responses, groups)
-        return np.sqrt(np.mean(np.square(errors) / variances[:, None], axis=0))
+        return inverse - np.outer(of_mean, of_mean) / of_mean.sum()
 
     @property
     def _inverse(self) -> np.ndarray:
@@ -186,48 +181,50 @@ class Choice:
             )
         return (
             f"It is the mean response of {n_others} others: where each was left out, vectors did "
-            "not predict its response better than this mean."
+            "not predict it better than vectors of other perturbations would."
         )
 
 
 def choose(
-    vectors: np.ndarray,
-    responses: np.ndarray,
-    groups: Sequence[np.ndarray],
-    kernels: Sequence[Kernel],
+    vectors: np.ndarray, responses: np.ndarray, kernels: Sequence[Kernel], seed: int
 ) -> Choice:
     """The Gaussian process with the smallest error of left-out perturbations.
 
-    Unless its error is below that of the mean of the others by more than one standard error of
-    the difference, vectors are taken to say nothing, as they are of fewer than
-    :data:`FEWEST_GROUPS` perturbations.
+    Unless it is smaller than nearly always where vectors are those of other perturbations, drawn at
+    random, vectors are taken to say nothing. This holds however many candidates there are, as all
+    are tried each time. Of fewer than :data:`FEWEST` perturbations nothing can be told.
 
     Parameters
     ----------
     vectors, responses
         (n, k) and (n, d), of training.
-    groups
-        Rows of each perturbation.
     kernels
         Those that are tried.
+    seed
+        Keys the permutations.
     """
     nothing = GaussianProcess("none", 1.0, 1.0, vectors)
-    if len(groups) < FEWEST_GROUPS:
+    n = len(vectors)
+    if n < FEWEST:
         return Choice(nothing, {"none": 1.0})
-    of_nothing = _squared_errors(nothing, responses, groups)
-    best, errors = (nothing, of_nothing), {"none": 1.0}
+    left, values, _ = np.linalg.svd(responses, full_matrices=False)
+    components = (left * values)[:, :N_COMPONENTS]
+    generator = np.random.default_rng([seed, n])
+    orders = [np.arange(n), *(generator.permutation(n) for _ in range(N_PERMUTATIONS))]
+    permuted = np.concatenate([components[order] for order in orders], axis=1)
+    of_nothing = max(_squared_error(nothing, components)[0], np.finfo(float).tiny)
+    best, errors = nothing, {"none": 1.0}
+    smallest = np.full(len(orders), np.inf)
     for kernel in kernels:
-        tried = [
-            (process, _squared_errors(process, responses, groups))
-            for process in _candidates(kernel, vectors)
-        ]
-        of_kernel = min(tried, key=lambda one: one[1].sum())
-        errors[kernel] = float(of_kernel[1].sum() / max(of_nothing.sum(), np.finfo(float).tiny))
-        if of_kernel[1].sum() < best[1].sum():
-            best = of_kernel
-    gain = of_nothing - best[1]
-    is_sure = gain.mean() > gain.std(ddof=1) / np.sqrt(len(gain))
-    return Choice(best[0] if is_sure else nothing, errors)
+        for process in _candidates(kernel, vectors):
+            error = _squared_error(process, permuted, len(orders)) / of_nothing
+            if error[0] < smallest[0]:
+                best = process
+            errors[kernel] = min(errors.get(kernel, np.inf), float(error[0]))
+            smallest = np.minimum(smallest, error)
+    p_value = np.mean(smallest <= smallest[0])
+    says_something = p_value <= SIGNIFICANCE and smallest[0] < 1
+    return Choice(best if says_something else nothing, errors)
 
 
 def _candidates(kernel: Kernel, vectors: np.ndarray) -> list[GaussianProcess]:
@@ -242,9 +239,7 @@ def _candidates(kernel: Kernel, vectors: np.ndarray) -> list[GaussianProcess]:
     ]
 
 
-def _squared_errors(
-    process: GaussianProcess, responses: np.ndarray, groups: Sequence[np.ndarray]
-) -> np.ndarray:
-    """Mean squared length of the left-out errors of each group."""
-    squares = np.square(process.left_out(responses, groups)[0]).sum(1)
-    return np.array([squares[rows].mean() for rows in groups])
+def _squared_error(process: GaussianProcess, responses: np.ndarray, n_sets: int = 1) -> np.ndarray:
+    """Squared length of left-out errors of each of several sets (n, n_sets d) of responses."""
+    errors = process.left_out(responses)[0]
+    return np.square(errors).reshape(len(errors), n_sets, -1).sum((0, 2))

@@ -33,7 +33,7 @@ class ProfileSettings(ShiftSettings):
         Of a regression on vectors. ``"linear"`` is :func:`ridge_shift`. ``"rbf"``, of standardised
         vectors, and ``"tanimoto"``, of fingerprints, are Gaussian processes, whose length scale and
         noise predict the responses of perturbations that are left out, one after the other. Where
-        none is ahead of the mean of all others, it is this mean.
+        they do not, it is the mean of all others.
     n_profiles
         Principal components of the training profiles, for :func:`ridge_shift`.
     penalty
@@ -222,6 +222,7 @@ def kernel_shift(
     shifts: Mapping[str, np.ndarray],
     vectors: Mapping[str, np.ndarray],
     kernel: Kernel,
+    seed: int,
 ) -> PredictedShift:
     """Shift by a Gaussian process on the vectors of other perturbations.
 
@@ -239,12 +240,11 @@ def kernel_shift(
             "these vectors have negative ones; take kernel='rbf'."
         )
     changes = np.stack([shifts[name] for name in others])
-    groups = [np.array([number]) for number in range(len(others))]
-    choice = choose(known, changes, groups, (kernel,))
+    choice = choose(known, changes, (kernel,), seed)
     process = choice.process
     return PredictedShift.of(
         (process.weights(own) @ changes)[0],
-        process.left_out(changes, groups),
+        process.left_out(changes),
         float(process.variance(own)[0]),
         choice.sentence(len(others)),
     )

@@ -119,6 +119,31 @@ def test_covariates_have_responses_of_their_own(cells):
         np.testing.assert_allclose(alone, whole[own], atol=1e-5)
 
 
+def test_doses_are_those_of_the_drugs_that_it_is_made_of(cells):
+    data = cells.copy()
+    treated = (data.obs["perturbation"] != "control").to_numpy()
+    dose = np.where(np.arange(data.n_obs) % 2, 1.0, 10.0)
+    low = treated & (dose == 1)
+    start = mean_of(data, "control")
+    data.X[low] = start + 0.2 * (data.X[low] - start)
+    data.obs["dose"] = np.where(treated, dose, 0.0)
+    model = fit(data, dose_key="dose", min_cells=5)
+    weights = model.responses.weights(model.conditions, NEW)
+    for each in (1.0, 10.0):
+        at = data[~treated | (dose == each)]
+        expected = sum(
+            weight * (mean_of(at, name) - mean_of(at, "control"))
+            for name, weight in weights.items()
+        )
+        moved = model.predict(control_of(data), NEW, dose=each, clip=False).X
+        found = (moved - control_of(data).X).mean(0)
+        np.testing.assert_allclose(found, expected, atol=1e-3)
+    between = model.predict(control_of(data), NEW, dose=3.0)
+    assert np.isfinite(between.X).all()
+    known = model.at("drug_000", dose=3.0)
+    assert type(known) is rt.model.W1OT
+
+
 def test_save_and_load(model, cells, tmp_path):
     model.save(tmp_path / "model")
     again = ConditionalW1OT.load(tmp_path / "model")

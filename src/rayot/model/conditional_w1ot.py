@@ -359,8 +359,7 @@ class ConditionalW1OT(StackModel):
 
     def _learned_responses(self) -> Responses | None:
         """What training cells say of new perturbations; None where the network says it."""
-        of_network = self.settings.unseen == "network" or self.conditions.dose_key is not None
-        if of_network or self.conditions.perturbations.vectors is None:
+        if self.settings.unseen == "network" or self.conditions.perturbations.vectors is None:
             return None
         if not singles_of(self.conditions, self.training_conditions):
             return None
@@ -581,8 +580,9 @@ class ConditionalW1OT(StackModel):
 
     def _weighted(self, parts: Sequence[Condition]) -> Weighted | None:
         """What parts add up to, some of which are new; None where the maps of all are known."""
-        is_known = all(map(self._seen, parts))
-        if self.responses is None or is_known or len(self.conditions.parts(parts[0])) > 1:
+        if self.responses is None or len(self.conditions.parts(parts[0])) > 1:
+            return None
+        if all(part.perturbation in self.responses.singles for part in parts):
             return None
         weights: dict[str, float] = {}
         for part in parts:
@@ -831,7 +831,7 @@ class MapOfCondition(W1OT):
         moves = [moves_of(self.maps_of(term), self.problems, None, cells, None) for term in terms]
         if self.weighted is not None and self.responses is not None:
             weights = [self.weighted.weights[term.perturbation] for term in terms]
-            lacking = self.responses.lacking(self.weighted, condition.covariates)
+            lacking = self.responses.lacking(self.weighted, condition)
             mean, members, maps = (
                 lacking
                 + sum(

@@ -58,11 +58,12 @@ class Weighted(NamedTuple):
 class Responses:
     """Mean responses of the conditions of training, and how those of new perturbations follow.
 
-    Whether vectors predict the mean response of a perturbation is seen where each of training is
-    left out, see :func:`rayot.solvers.gaussian_process.choose`. The weights that a Gaussian process
-    gives the mean responses of training it gives their maps too: a cell moves by the weighted sum
-    of the moves that these make of it. So cells differ in their response as they do in training,
-    and what the maps lack of the mean response is added.
+    Whether vectors predict the response of a perturbation, the mean over its doses and covariates,
+    is seen where each of training is left out, see :func:`rayot.solvers.gaussian_process.choose`.
+    The weights that a Gaussian process gives the mean responses of training it gives their maps at
+    any dose, too: a cell moves by the weighted sum of the moves that these make of it. So cells
+    differ in their response as they do in training, and what the maps lack of the mean response is
+    added.
 
     Attributes
     ----------
@@ -132,17 +133,26 @@ class Responses:
         weights = self.choice.process.weights(_vectors(vectors, [perturbation]))[0]
         return dict(zip(self.singles, weights.tolist(), strict=True))
 
-    def lacking(self, weighted: Weighted, covariates: tuple[str, ...]) -> Tensor:
-        """What the mean move (d,) of the terms lacks of the mean response of cells of some kind."""
+    def lacking(self, weighted: Weighted, condition: Condition) -> Tensor:
+        """What the mean move (d,) of the terms lacks of the mean response.
+
+        It is that of cells with the covariates of a condition, at its dose. Where a term was not in
+        training at this dose, nothing is known to lack.
+        """
         total = np.zeros(self.means.shape[1])
         for name, weight in weighted.weights.items():
-            numbers = self.singles[name]
-            alike = [each for each in numbers if self.conditions[each].covariates == covariates]
-            lacking = self.means[alike or numbers].mean(0)
-            if name in weighted.terms:
-                lacking = lacking - self.moves[alike or numbers].mean(0)
-            total += weight * lacking
+            numbers = self._alike(name, covariates=condition.covariates)
+            at_dose = [each for each in numbers if self.conditions[each].dose == condition.dose]
+            if name not in weighted.terms:
+                total += weight * self.means[at_dose or numbers].mean(0)
+            elif at_dose:
+                total += weight * (self.means - self.moves)[at_dose].mean(0)
         return torch.from_numpy(total.astype(np.float32))
+
+    def _alike(self, name: str, covariates: tuple[str, ...]) -> list[int]:
+        """Numbers of the conditions of a perturbation with these covariates, or of all of its."""
+        own = self.singles[name]
+        return [each for each in own if self.conditions[each].covariates == covariates] or own
 
     @property
     def sentence(self) -> str:

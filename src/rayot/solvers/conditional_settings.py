@@ -24,11 +24,11 @@ class ConditionalW1Settings(W1Settings):
         its parts' moves. ``"vectors"``: as the condition whose vector is the sum of theirs, as
         combinations of training do.
     unseen
-        How a perturbation moves cells that is not in training and has a vector, where there are no
-        doses. ``"responses"``: by the weighted sum of the moves of those of training, by a Gaussian
-        process on their mean responses that is chosen by leaving perturbations out, or by the mean
-        of all, where vectors do not predict what was left out. ``"network"``: by the network's map
-        at its vector.
+        How a perturbation moves cells that is not in training and has a vector. ``"responses"``: by
+        the weighted sum of the moves of those of training, at the same dose. The weights are those
+        of a Gaussian process on their mean responses, or alike where vectors do not predict the
+        responses of perturbations that are left out. ``"network"``: by the network's map at its
+        vector.
     n_conditions
         Conditions drawn at each step, which share ``batch_size`` cells of each side.
     potential

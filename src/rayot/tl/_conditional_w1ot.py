@@ -74,7 +74,7 @@ def conditional_w1ot(
     that is not in training moves cells by the sum of its parts' moves. A perturbation of which only
     a vector is known moves cells by a weighted sum of the moves of those of training: a Gaussian
     process on their mean responses gives the weights, where it predicts perturbations that are left
-    out, and elsewhere all weigh alike. With doses, it moves cells as the network has it.
+    out, and elsewhere all weigh alike.
 
     Parameters
     ----------

@@ -148,12 +148,12 @@ def doubles(table: pd.DataFrame) -> None:
 def drugs() -> None:
     """Share of the way over all held-out drugs, and how far the conditional model is ahead.
 
-    Differences are paired: resampled are seeds and drugs, which all methods share.
+    Differences are paired: resampled are drugs, each of one seed, which all methods share.
     """
     table = pd.read_csv(RESULTS / "drugs.csv")
     metrics = {"way energy_distance": "energy_distance", "way mmd": "mmd"}
     rows, ahead = [], []
-    for vectors, of_vectors in table.groupby("vectors", sort=False):
+    for (data, vectors), of_vectors in table.groupby(["data", "vectors"], sort=False):
         figures = {
             method: of_method.set_index(["seed", "drug"]).sort_index()
             for method, of_method in of_vectors.groupby("method", sort=False)
@@ -169,7 +169,7 @@ def drugs() -> None:
         }
         everything = np.arange(n_drugs)[None]
         for method, own in figures.items():
-            row: dict[str, str | float | int] = {"vectors": vectors, "method": method}
+            row: dict[str, str | float | int] = {"data": data, "vectors": vectors, "method": method}
             row |= {
                 way: round(float(way_of(own, metric, everything)[0]), 3)
                 for way, metric in metrics.items()
@@ -178,7 +178,11 @@ def drugs() -> None:
             rows.append(row)
             if method == "conditional":
                 continue
-            beside: dict[str, str | float | int] = {"vectors": vectors, "beside": method}
+            beside: dict[str, str | float | int] = {
+                "data": data,
+                "vectors": vectors,
+                "beside": method,
+            }
             for figure, of_conditional in resampled["conditional"].items():
                 gain = of_conditional - resampled[method][figure]
                 low, high = np.quantile(gain, [0.025, 0.975])

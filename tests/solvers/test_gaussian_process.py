@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, DotProduct, WhiteKernel
 
-from rayot.solvers.gaussian_process import KERNELS, GaussianProcess, choose, standardised
+from rayot.solvers.gaussian_process import KERNELS, GaussianProcess, choose, scaled
 from rayot.solvers.profiles import kernel_shift
 
 
@@ -16,18 +16,19 @@ def drawn(seed, n=30, k=4, d=5):
     return rng.normal(size=(n, k)), rng.normal(size=(n, d)), rng.normal(size=(3, k))
 
 
+@pytest.mark.parametrize("standardise", [True, False])
 @pytest.mark.parametrize("kernel", ["rbf", "linear"])
-def test_it_is_that_of_sklearn_with_a_wide_prior_of_the_mean(kernel):
+def test_it_is_that_of_sklearn_with_a_wide_prior_of_the_mean(kernel, standardise):
     vectors, responses, new = drawn(0)
-    process = GaussianProcess(kernel, 1.7, 0.2, vectors)
+    process = GaussianProcess(kernel, 1.7, 0.2, standardise, vectors)
     covariance = {
         "rbf": RBF(1.7, "fixed"),
         "linear": ConstantKernel(1 / 4, "fixed") * DotProduct(0, "fixed"),
     }[kernel]
     whole = ConstantKernel(1e6, "fixed") + covariance + WhiteKernel(0.2, "fixed")
     fitted = GaussianProcessRegressor(whole, optimizer=None, alpha=0)
-    fitted.fit(standardised(vectors, vectors), responses)
-    mean, sd = fitted.predict(standardised(new, vectors), return_std=True)
+    fitted.fit(scaled(vectors, vectors, standardise), responses)
+    mean, sd = fitted.predict(scaled(new, vectors, standardise), return_std=True)
     np.testing.assert_allclose(process.weights(new) @ responses, mean, atol=1e-5)
     np.testing.assert_allclose(process.variance(new), sd[:, 0] ** 2, atol=1e-5)
 
@@ -36,9 +37,10 @@ def test_it_is_that_of_sklearn_with_a_wide_prior_of_the_mean(kernel):
 @settings(max_examples=30, deadline=None)
 def test_what_is_left_out_is_as_fitted_without_it(seed, kernel):
     vectors, responses, _ = drawn(seed, n=9)
-    process = GaussianProcess(kernel, 1.3, 0.5, vectors)
+    process = GaussianProcess(kernel, 1.3, 0.5, True, vectors)
     errors, variances = process.left_out(responses)
-    own = KERNELS[kernel](vectors, vectors, vectors, 1.3) + 0.5 * np.eye(9)
+    known = scaled(vectors, vectors, True)
+    own = KERNELS[kernel](known, known, 1.3) + 0.5 * np.eye(9)
     for rows in np.arange(9)[:, None]:
         others = np.setdiff1d(np.arange(9), rows)
         # Kriging's equations: weights that add up to 1, by a Lagrange multiplier.
@@ -57,7 +59,7 @@ def test_what_is_left_out_is_as_fitted_without_it(seed, kernel):
 @settings(max_examples=30, deadline=None)
 def test_weights_add_up_to_one_and_variances_grow_with_distance(seed, kernel):
     vectors, _, new = drawn(seed)
-    process = GaussianProcess(kernel, 1.0, 0.1, vectors)
+    process = GaussianProcess(kernel, 1.0, 0.1, True, vectors)
     np.testing.assert_allclose(process.weights(new).sum(1), 1)
     near, far = process.variance(vectors), process.variance(100 * new)
     assert near.max() <= far.min() + 1e-9
@@ -67,7 +69,7 @@ def test_weights_add_up_to_one_and_variances_grow_with_distance(seed, kernel):
 
 def test_tanimoto_is_that_of_sets():
     first, second = np.array([[1.0, 1, 0, 1]]), np.array([[1.0, 0, 1, 1], [0, 0, 0, 0]])
-    np.testing.assert_allclose(KERNELS["tanimoto"](first, second, first, 1.0), [[2 / 4, 0]])
+    np.testing.assert_allclose(KERNELS["tanimoto"](first, second, 1.0), [[2 / 4, 0]])
 
 
 def test_vectors_that_say_nothing_are_told_from_those_that_do():
@@ -84,6 +86,16 @@ def test_vectors_that_say_nothing_are_told_from_those_that_do():
         nothing += other.process.covariance == "none"
     # One of 20 is what the test allows.
     assert informative >= 38 and nothing >= 35
+
+
+def test_one_scale_of_all_entries_keeps_small_ones_small():
+    vectors = np.random.default_rng(0).normal(size=(50, 2)) * [1, 1e-3]
+    assert scaled(vectors, vectors, False).std(0)[1] < 0.01
+    np.testing.assert_allclose(scaled(vectors, vectors, True).std(0), 1)
+    for standardise in (True, False):
+        found = scaled(vectors, vectors, standardise)
+        np.testing.assert_allclose(np.square(found).mean(), 1)
+        assert np.isfinite(scaled(np.ones((2, 3)), np.ones((4, 3)), standardise)).all()
 
 
 def test_few_perturbations_are_averaged():

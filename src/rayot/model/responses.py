@@ -30,6 +30,7 @@ class SavedChoice:
     covariance: Covariance
     length_scale: float
     noise: float
+    standardise: bool
     errors: dict[str, float]
 
 
@@ -163,7 +164,11 @@ class Responses:
         """The choice as plain values."""
         process = self.choice.process
         saved = SavedChoice(
-            process.covariance, process.length_scale, process.noise, self.choice.errors
+            process.covariance,
+            process.length_scale,
+            process.noise,
+            process.standardise,
+            self.choice.errors,
         )
         return asdict(saved)
 
@@ -203,6 +208,7 @@ class Responses:
             values["covariance"],
             values["length_scale"],
             values["noise"],
+            values["standardise"],
             _vectors(vectors, singles),
         )
         choice = Choice(process, errors)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -40,19 +40,22 @@ class GaussianProcess:
     Attributes
     ----------
     covariance
-        ``"none"``, or the kernel: ``"linear"`` and ``"rbf"`` of standardised vectors, or
-        ``"tanimoto"`` of vectors as they are, none of whose entries is negative.
+        ``"none"``, or the kernel: ``"linear"`` and ``"rbf"`` of scaled vectors, or ``"tanimoto"``
+        of vectors as they are, none of whose entries is negative.
     length_scale
-        Of ``"rbf"``, in units of standardised vectors.
+        Of ``"rbf"``, in units of scaled vectors.
     noise
         Variance of what vectors do not explain, where that of the process is about 1.
+    standardise
+        Whether each entry of vectors has a scale of its own, as suits properties in different
+        units; else all have one, as suits principal components.
     vectors
         (n, k), of the perturbations of training.
 
     Examples
     --------
     >>> import numpy as np
-    >>> process = GaussianProcess("rbf", 1.0, 0.1, np.eye(3))
+    >>> process = GaussianProcess("rbf", 1.0, 0.1, True, np.eye(3))
     >>> process.weights(np.eye(3)[:1]).round(2)
     array([[0.89, 0.05, 0.05]])
     """
@@ -60,6 +63,7 @@ class GaussianProcess:
     covariance: Covariance
     length_scale: float
     noise: float
+    standardise: bool
     vectors: np.ndarray
 
     def weights(self, vectors: np.ndarray) -> np.ndarray:
@@ -103,50 +107,50 @@ class GaussianProcess:
         return np.linalg.inv(own + self.noise * np.eye(len(own)))
 
     def _kernel(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        return KERNELS[self.covariance](first, second, self.vectors, self.length_scale)
+        if self.covariance != "tanimoto":
+            first, second = (
+                scaled(vectors, self.vectors, self.standardise) for vectors in (first, second)
+            )
+        return KERNELS[self.covariance](first, second, self.length_scale)
 
 
-def _none(
-    first: np.ndarray, second: np.ndarray, known: np.ndarray, length_scale: float
-) -> np.ndarray:
+def scaled(vectors: np.ndarray, known: np.ndarray, standardise: bool) -> np.ndarray:
+    """Vectors (m, k) less the mean of those known (n, k), whose entries are about 1 thereafter.
+
+    Each entry is divided by its standard deviation over those known, or all by the same.
+    """
+    spread = known.std(0)
+    if not standardise:
+        spread = np.full_like(spread, np.sqrt(np.square(spread).mean()))
+    return (vectors - known.mean(0)) / np.where(spread > 0, spread, 1)
+
+
+def _none(first: np.ndarray, second: np.ndarray, length_scale: float) -> np.ndarray:
     return np.zeros((len(first), len(second)))
 
 
-def _linear(
-    first: np.ndarray, second: np.ndarray, known: np.ndarray, length_scale: float
-) -> np.ndarray:
-    return standardised(first, known) @ standardised(second, known).T / known.shape[1]
+def _linear(first: np.ndarray, second: np.ndarray, length_scale: float) -> np.ndarray:
+    return first @ second.T / first.shape[1]
 
 
-def _rbf(
-    first: np.ndarray, second: np.ndarray, known: np.ndarray, length_scale: float
-) -> np.ndarray:
-    squares = cdist(standardised(first, known), standardised(second, known), "sqeuclidean")
-    return np.exp(-squares / (2 * length_scale**2))
+def _rbf(first: np.ndarray, second: np.ndarray, length_scale: float) -> np.ndarray:
+    return np.exp(-cdist(first, second, "sqeuclidean") / (2 * length_scale**2))
 
 
-def _tanimoto(
-    first: np.ndarray, second: np.ndarray, known: np.ndarray, length_scale: float
-) -> np.ndarray:
+def _tanimoto(first: np.ndarray, second: np.ndarray, length_scale: float) -> np.ndarray:
     """Shared over all bits (Ralaivola et al. 2005)."""
     shared = first @ second.T
     squares = np.square(first).sum(1)[:, None] + np.square(second).sum(1)
     return shared / np.maximum(squares - shared, np.finfo(float).tiny)
 
 
-KERNELS: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray, float], np.ndarray]] = {
+KERNELS: dict[str, Callable[[np.ndarray, np.ndarray, float], np.ndarray]] = {
     "none": _none,
     "linear": _linear,
     "rbf": _rbf,
     "tanimoto": _tanimoto,
 }
-"""By name: between vectors (m, k) and (l, k), by those of training and a length scale."""
-
-
-def standardised(vectors: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Vectors (m, k), each entry with mean 0 and standard deviation 1 over those known (n, k)."""
-    spread = known.std(0)
-    return (vectors - known.mean(0)) / np.where(spread > 0, spread, 1)
+"""By name: between vectors (m, k) and (l, k), with a length scale."""
 
 
 @dataclass(frozen=True)
@@ -203,7 +207,7 @@ def choose(
     seed
         Keys the permutations.
     """
-    nothing = GaussianProcess("none", 1.0, 1.0, vectors)
+    nothing = GaussianProcess("none", 1.0, 1.0, False, vectors)
     n = len(vectors)
     if n < FEWEST:
         return Choice(nothing, {"none": 1.0})
@@ -227,16 +231,17 @@ def choose(
     return Choice(best if says_something else nothing, errors)
 
 
-def _candidates(kernel: Kernel, vectors: np.ndarray) -> list[GaussianProcess]:
-    lengths = [1.0]
-    if kernel == "rbf":
-        own = standardised(vectors, vectors)
-        apart = cdist(own, own)[np.triu_indices(len(own), 1)]
-        median = float(np.median(apart)) or 1.0
-        lengths = [share * median for share in LENGTH_SCALES]
-    return [
-        GaussianProcess(kernel, length, noise, vectors) for length in lengths for noise in NOISES
-    ]
+def _candidates(kernel: Kernel, vectors: np.ndarray) -> Iterator[GaussianProcess]:
+    """Processes of a kernel, with each scaling, length scale and noise."""
+    for standardise in (True, False) if kernel != "tanimoto" else (False,):
+        lengths = [1.0]
+        if kernel == "rbf":
+            own = scaled(vectors, vectors, standardise)
+            median = float(np.median(cdist(own, own)[np.triu_indices(len(own), 1)])) or 1.0
+            lengths = [share * median for share in LENGTH_SCALES]
+        for length in lengths:
+            for noise in NOISES:
+                yield GaussianProcess(kernel, length, noise, standardise, vectors)
 
 
 def _squared_error(process: GaussianProcess, responses: np.ndarray, n_sets: int = 1) -> np.ndarray:

@@ -30,10 +30,10 @@ class ProfileSettings(ShiftSettings):
         each). A combination without one has the sum of its parts'. None describes a perturbation by
         the parts that its name joins by ``+``.
     kernel
-        Of a regression on vectors. ``"linear"`` is :func:`ridge_shift`. ``"rbf"``, of standardised
-        vectors, and ``"tanimoto"``, of fingerprints, are Gaussian processes, whose length scale and
-        noise predict the responses of perturbations that are left out, one after the other. Where
-        they do not, it is the mean of all others.
+        Of a regression on vectors. ``"linear"`` is :func:`ridge_shift`. ``"rbf"``, of
+        scaled vectors, and ``"tanimoto"``, of fingerprints, are Gaussian processes, whose scaling,
+        length scale and noise predict the responses of perturbations that are left out, one after
+        the other. Where they do not, it is the mean of all others.
     n_profiles
         Principal components of the training profiles, for :func:`ridge_shift`.
     penalty

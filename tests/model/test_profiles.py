@@ -217,3 +217,17 @@ def test_fingerprints_have_no_negative_entries(drugs):
         rt.tl.ridge(drugs, "control", "drug_010", plan_kwargs=settings)
     with pytest.raises(ValueError, match="kernel must be"):
         rt.tl.ridge(drugs, "control", "drug_010", plan_kwargs={"kernel": "cosine"})
+
+
+def test_files_from_before_kernels_are_linear(drugs, tmp_path):
+    from rayot.model import files
+
+    settings = {"embedding_key": "vectors"}
+    model = rt.tl.ridge(drugs, "control", "drug_010", plan_kwargs=settings)
+    model.save(tmp_path / "model")
+    values, arrays = files.read(tmp_path / "model", "Ridge")
+    del values["settings"]["kernel"], arrays["profiles.predictive_sd"]
+    files.write(tmp_path / "old", {"model": "Ridge", **values}, arrays, False)
+    again = rt.model.Ridge.load(tmp_path / "old")
+    assert again.settings.kernel == "linear" and again.predictive_sd is None
+    assert again.predict(drugs[:5]).to_df().equals(model.predict(drugs[:5]).to_df())

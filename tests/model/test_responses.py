@@ -102,6 +102,16 @@ def test_combinations_add_what_is_known_and_what_is_new(model, cells):
     np.testing.assert_allclose(found, parts + own, atol=1e-3)
 
 
+def test_a_name_with_the_control_is_the_drug_alone(model, cells):
+    named = cells.copy()
+    column = named.obs["perturbation"].astype(str)
+    named.obs["perturbation"] = column.replace("drug_000", "drug_000+control").astype("category")
+    found = fit(named)
+    assert next(iter(found.responses.singles)) == "drug_000"
+    np.testing.assert_allclose(shift(found, named, NEW), shift(model, cells, NEW), atol=1e-3)
+    assert found.at("drug_000+control").stands_on is None
+
+
 def test_terms_with_little_weight_count_by_their_means(model, cells, monkeypatch):
     expected = shift(model, cells, NEW)
     monkeypatch.setattr(module, "MOST_TERMS", 3)

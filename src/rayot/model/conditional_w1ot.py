@@ -508,17 +508,13 @@ class ConditionalW1OT(StackModel):
         exposure = Condition(str(target), dose, ())
         model = self._uncalibrated(exposure)
         self._check_range(exposure)
-        if isinstance(model, MapOfCondition):
-            # Distributions of genes are those of responses that are seen.
-            if model.weighted is not None:
-                model._is_trained = True
-                return model
+        if not isinstance(model, MapOfCondition):
+            model.calibration = self._calibration_of(exposure, self.calibrations)
+        elif model.weighted is None:
             known = self.part_calibrations if len(model.terms) > 1 else self.calibrations
             of_terms = [self._calibration_of(term, known) for term in model.terms]
             if all(calibration is not None for calibration in of_terms):
                 model.calibrations = tuple(filter(None, of_terms))
-        else:
-            model.calibration = self._calibration_of(exposure, self.calibrations)
         model._is_trained = True
         return model
 
@@ -580,17 +576,18 @@ class ConditionalW1OT(StackModel):
 
     def _weighted(self, parts: Sequence[Condition]) -> Weighted | None:
         """What parts add up to, some of which are new; None where the maps of all are known."""
-        if self.responses is None or len(self.conditions.parts(parts[0])) > 1:
+        names = [single.perturbation for part in parts for single in self.conditions.parts(part)]
+        if self.responses is None or len(names) > len(parts):
             return None
-        if all(part.perturbation in self.responses.singles for part in parts):
+        if all(name in self.responses.singles for name in names):
             return None
         weights: dict[str, float] = {}
-        for part in parts:
-            of_part = {part.perturbation: 1.0}
-            if part.perturbation not in self.responses.singles:
-                of_part = self.responses.weights(self.conditions, part.perturbation)
-            for name, weight in of_part.items():
-                weights[name] = weights.get(name, 0.0) + weight
+        for name in names:
+            of_part = {name: 1.0}
+            if name not in self.responses.singles:
+                of_part = self.responses.weights(self.conditions, name)
+            for known, weight in of_part.items():
+                weights[known] = weights.get(known, 0.0) + weight
         return Weighted.of(weights)
 
     def _stands_on(self, condition: Condition, parts: Sequence[Condition]) -> StandsOn:

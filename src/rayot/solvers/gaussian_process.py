@@ -57,7 +57,7 @@ class GaussianProcess:
     >>> import numpy as np
     >>> process = GaussianProcess("rbf", 1.0, 0.1, True, np.eye(3))
     >>> process.weights(np.eye(3)[:1]).round(2)
-    array([[0.89, 0.05, 0.05]])
+    array([[0.94, 0.03, 0.03]])
     """
 
     covariance: Covariance

@@ -205,3 +205,19 @@ def test_uns_says_how_responses_are_predicted(cells, tmp_path):
     assert errors["none"] == 1 and min(errors.values()) < 0.5
     assert json.dumps(errors)
     found.write_h5ad(tmp_path / "cells.h5ad")
+
+
+@pytest.mark.parametrize("is_whole", [True, False], ids=["whole", "in components"])
+def test_members_and_components_keep_the_mean(cells, monkeypatch, is_whole):
+    if not is_whole:
+        monkeypatch.setattr("rayot.model.components.DENSE_ELEMENTS", 100)
+    found = fit(cells, n_seeds=2, plan_kwargs={"n_components": 12})
+    assert (found._components is None) == is_whole
+    names = [each.perturbation for each in found.training_conditions]
+    responses = np.stack([mean_of(cells, name) - mean_of(cells, "control") for name in names])
+    weights = found.responses.weights(found.conditions, NEW)
+    expected = np.array([weights[name] for name in names]) @ responses
+    # Twelve of fifteen components have nearly all of it.
+    error = np.linalg.norm(shift(found, cells, NEW) - expected) / np.linalg.norm(expected)
+    assert error < (1e-3 if is_whole else 0.2)
+    assert "conditional_w1ot_sd" in found.predict(control_of(cells), NEW).layers

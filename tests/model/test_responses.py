@@ -207,6 +207,15 @@ def test_uns_says_how_responses_are_predicted(cells, tmp_path):
     found.write_h5ad(tmp_path / "cells.h5ad")
 
 
+def test_a_new_perturbation_is_written_and_scored(cells):
+    found = cells.copy()
+    model = rt.tl.conditional_w1ot(found, "control", NEW, embedding_key="informative", **QUICK)
+    written = rt.get.predicted(found, "conditional_w1ot")
+    np.testing.assert_allclose(written.X, model.predict(control_of(found), NEW).X, atol=1e-5)
+    scores = rt.tl.evaluate(found, model.at(NEW), metrics=["l2"])["l2"]
+    assert scores.iloc[0] < scores["mean shift"] and scores.iloc[0] < scores["identity"]
+
+
 @pytest.mark.parametrize("is_whole", [True, False], ids=["whole", "in components"])
 def test_members_and_components_keep_the_mean(cells, monkeypatch, is_whole):
     if not is_whole:

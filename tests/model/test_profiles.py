@@ -148,3 +148,86 @@ def test_bad_options(combinations, name, options, message):
 def test_a_target_without_any_cells(combinations):
     model = rt.tl.additive(combinations, "control", "A+C")
     assert model.predict(combinations[:3]).shape == (3, 20)
+
+
+@pytest.fixture
+def drugs():
+    """Drugs whose responses are linear in two latent activities; two of them have no cells."""
+    data = rt.datasets.simulated_screen(n_perturbations=12, n_cells=60, n_genes=20, inactive=0)
+    rng = np.random.default_rng(0)
+    names = [name for name in data.obs["perturbation"].cat.categories if name != "control"]
+    activities, effects = rng.normal(size=(12, 2)), rng.normal(size=(2, 20))
+    expression = data.X.toarray()
+    control = expression[(data.obs["perturbation"] == "control").to_numpy()]
+    for name, activity in zip(names, activities, strict=True):
+        rows = np.flatnonzero(data.obs["perturbation"] == name)
+        expression[rows] = control[: len(rows)] + activity @ effects
+    data.X = expression
+    data.uns["vectors"] = dict(zip(names, activities, strict=True))
+    data.uns["bits"] = dict(
+        zip(names, np.sign(activities @ rng.normal(size=(2, 30))) > 0, strict=True)
+    )
+    data.obs["split"] = np.where(data.obs["perturbation"].isin(names[10:]), "test", "train")
+    return data
+
+
+@pytest.mark.parametrize("kernel", ["linear", "rbf", "tanimoto"])
+def test_kernels_predict_a_drug_and_say_how_sure_they_are(drugs, kernel, tmp_path):
+    key = "bits" if kernel == "tanimoto" else "vectors"
+    settings = {"embedding_key": key, "kernel": kernel}
+    model = rt.tl.ridge(drugs, "control", "drug_010", clip=False, plan_kwargs=settings)
+    control = (drugs.obs["perturbation"] == "control").to_numpy()
+    found = drugs.layers["ridge"][control].mean(0) - mean_of(drugs, "control")
+    truth = mean_of(drugs, "drug_010") - mean_of(drugs, "control")
+    assert np.corrcoef(found, truth)[0, 1] > (0.5 if kernel == "tanimoto" else 0.9)
+    sd = drugs.uns["ridge"]["predictive_sd"]
+    assert sd.shape == (20,) and (sd > 0).all()
+    model.save(tmp_path / "model")
+    again = rt.model.Ridge.load(tmp_path / "model")
+    np.testing.assert_array_equal(again.predictive_sd, sd)
+    told = again.predict(drugs[:5]).uns["ridge"]["predictive_sd"]
+    np.testing.assert_array_equal(told, sd)
+    assert "others" in again.diagnostics["reason"]
+
+
+def test_linear_ridge_is_what_it_was(drugs):
+    shifts = {
+        name: mean_of(drugs, name) - mean_of(drugs, "control")
+        for name in list(drugs.uns["vectors"])[:10]
+    }
+    model = rt.tl.ridge(drugs, "control", "drug_011", plan_kwargs={"embedding_key": "vectors"})
+    vectors = {name: np.asarray(vector) for name, vector in drugs.uns["vectors"].items()}
+    expected = ridge_shift("drug_011", shifts, vectors, 10, 0.1, mean_of(drugs, "control"))
+    np.testing.assert_allclose(model.module.shift[0, 0], expected, atol=1e-4)
+
+
+def test_the_sd_of_genes_is_decoded(drugs):
+    import scanpy as sc
+
+    sc.pp.pca(drugs, n_comps=19, mask_var=None)
+    settings = {"embedding_key": "vectors", "kernel": "rbf"}
+    in_genes = rt.tl.ridge(drugs, "control", "drug_010", plan_kwargs=settings)
+    in_components = rt.tl.ridge(drugs, "control", "drug_010", use_rep="X_pca", plan_kwargs=settings)
+    np.testing.assert_allclose(in_components.predictive_sd, in_genes.predictive_sd, rtol=0.3)
+
+
+def test_fingerprints_have_no_negative_entries(drugs):
+    settings = {"embedding_key": "vectors", "kernel": "tanimoto"}
+    with pytest.raises(ValueError, match="take kernel='rbf'"):
+        rt.tl.ridge(drugs, "control", "drug_010", plan_kwargs=settings)
+    with pytest.raises(ValueError, match="kernel must be"):
+        rt.tl.ridge(drugs, "control", "drug_010", plan_kwargs={"kernel": "cosine"})
+
+
+def test_files_from_before_kernels_are_linear(drugs, tmp_path):
+    from rayot.model import files
+
+    settings = {"embedding_key": "vectors"}
+    model = rt.tl.ridge(drugs, "control", "drug_010", plan_kwargs=settings)
+    model.save(tmp_path / "model")
+    values, arrays = files.read(tmp_path / "model", "Ridge")
+    del values["settings"]["kernel"], arrays["profiles.predictive_sd"]
+    files.write(tmp_path / "old", {"model": "Ridge", **values}, arrays, False)
+    again = rt.model.Ridge.load(tmp_path / "old")
+    assert again.settings.kernel == "linear" and again.predictive_sd is None
+    assert again.predict(drugs[:5]).to_df().equals(model.predict(drugs[:5]).to_df())

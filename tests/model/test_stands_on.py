@@ -87,8 +87,11 @@ def test_a_condition_with_a_vector_stands_on_its_neighbours(drugs, control, tmp_
     written = drugs.predict(control, "other", write=tmp_path / "cells.h5ad").to_memory()
     told = written.uns["conditional_w1ot"]["stands_on"]
     assert told["names"].tolist() == list(other.stands_on.names)
-    other.save(tmp_path / "model")
-    assert "Nearest to it" in rt.model.W1OT.load(tmp_path / "model").diagnostics["reason"]
+    with pytest.raises(ValueError, match="save the conditional model itself"):
+        other.save(tmp_path / "model")
+    drugs.save(tmp_path / "model")
+    again = rt.model.ConditionalW1OT.load(tmp_path / "model")
+    assert again.at("other").diagnostics["reason"] == other.diagnostics["reason"]
 
 
 def test_what_was_in_training_stands_on_itself(drugs, control):

@@ -8,7 +8,7 @@ import numpy as np
 
 from rayot._docs import shared
 from rayot.model.profiles import ProfileMethod
-from rayot.solvers.profiles import additive_shift
+from rayot.solvers.profiles import PredictedShift, additive_shift
 
 
 @shared
@@ -41,6 +41,6 @@ class Additive(ProfileMethod):
         shifts: Mapping[str, np.ndarray],
         vectors: Mapping[str, np.ndarray],
         control: np.ndarray,
-    ) -> np.ndarray:
+    ) -> PredictedShift:
         """Sum over the parts."""
-        return additive_shift(target, shifts)
+        return PredictedShift(additive_shift(target, shifts))

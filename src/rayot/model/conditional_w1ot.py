@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self, Unpack
@@ -36,6 +36,7 @@ from rayot.model.encoding import check_cells, encoded
 from rayot.model.life_cycle import LOADED, words_of
 from rayot.model.moves import Moves, moves_of
 from rayot.model.problems import Problems, check_count
+from rayot.model.responses import Responses, SavedChoice, Weighted, singles_of
 from rayot.model.stack_model import SAVED, Fitted, StackModel
 from rayot.model.stands_on import StandsOn
 from rayot.model.training_cells import checked_expression, training_cells
@@ -56,6 +57,18 @@ UNSEEN = (
 """What is said of a condition that training never saw."""
 
 
+@dataclass
+class SavedConditions:
+    """What is saved of a conditional model's arguments; earlier files lack what has a default."""
+
+    preset: str
+    settings: dict[str, Any]
+    conditions: Conditions
+    known: list[tuple[str, float | None, list[str]]]
+    n_cells: list[int]
+    responses: SavedChoice | None = None
+
+
 @shared
 class ConditionalW1OT(StackModel):
     """Wasserstein-1 maps of many drugs, doses, cell types or patients, learned by one network.
@@ -68,6 +81,11 @@ class ConditionalW1OT(StackModel):
     Genes are calibrated by the cells of each condition (``decode``). A new combination whose moves
     are added (``combination``) has the calibrated changes of its parts added up, where all parts
     were in training, and sums below zero are clipped; other new conditions keep the decoded change.
+
+    Networks do not tell vectors that say something from those that do not. So a perturbation that
+    only a vector describes moves cells by the weighted sum of the moves of those of training
+    (``unseen``). The weights are those of a Gaussian process on mean responses, or alike where it
+    does not predict perturbations that are left out; ``print(model)`` says which.
 
     Parameters
     ----------
@@ -122,6 +140,10 @@ class ConditionalW1OT(StackModel):
     """Distributions of genes by what cells were exposed to, where genes are calibrated."""
     part_calibrations: dict[str, Calibration]
     """The same of perturbations that may be parts of new combinations."""
+    responses: Responses | None = None
+    """Mean responses, where those of new perturbations follow from them."""
+    _choice: dict[str, Any] | None = None
+    """What a file says of the responses, whose arrays come after it."""
     _sample: CellsOfPerturbations | None = None
     """Training cells that genes are calibrated by."""
 
@@ -306,6 +328,7 @@ class ConditionalW1OT(StackModel):
         return Fitted(maps, fit)
 
     def _calibrate(self, options: TrainingOptions, without: Mapping[int, Stack]) -> None:
+        self.responses = self._learned_responses()
         self.calibrations, self.part_calibrations = {}, {}
         if self._sample is None:
             return
@@ -335,6 +358,26 @@ class ConditionalW1OT(StackModel):
             if has_parts:
                 self.part_calibrations = calibrated(replace(self._sample, groups=parts), True)
 
+    def _learned_responses(self) -> Responses | None:
+        """What training cells say of new perturbations; None where the network says it."""
+        if self.settings.unseen == "network" or self.conditions.perturbations.vectors is None:
+            return None
+        if not singles_of(self.conditions, self.training_conditions):
+            return None
+        assert self._sides is not None
+
+        def move(condition: Condition, cells: Tensor) -> Tensor:
+            return moves_of(self._maps_of(condition), self.problems, None, cells, None).mean
+
+        return Responses.learn(
+            self.conditions,
+            self.training_conditions,
+            self._sides,
+            self._components,
+            move,
+            self.seed,
+        )
+
     def _subject(self) -> str:
         return (
             f"{type(self).__name__} from {self.source_key!r} to {len(self.training_conditions)} "
@@ -343,8 +386,9 @@ class ConditionalW1OT(StackModel):
         )
 
     def _state(self) -> str:
+        new = "" if self.responses is None else f"a new perturbation: {self.responses.sentence}\n"
         return (
-            f"{words_of(self.table)}\nnext: predict(cells, target), at(target), save(folder); "
+            f"{words_of(self.table)}\n{new}next: predict(cells, target), at(target), save(folder); "
             "table has a row of each condition"
         )
 
@@ -465,13 +509,13 @@ class ConditionalW1OT(StackModel):
         exposure = Condition(str(target), dose, ())
         model = self._uncalibrated(exposure)
         self._check_range(exposure)
-        if isinstance(model, MapOfCondition):
+        if not isinstance(model, MapOfCondition):
+            model.calibration = self._calibration_of(exposure, self.calibrations)
+        elif model.weighted is None:
             known = self.part_calibrations if len(model.terms) > 1 else self.calibrations
             of_terms = [self._calibration_of(term, known) for term in model.terms]
             if all(calibration is not None for calibration in of_terms):
                 model.calibrations = tuple(filter(None, of_terms))
-        else:
-            model.calibration = self._calibration_of(exposure, self.calibrations)
         model._is_trained = True
         return model
 
@@ -499,8 +543,9 @@ class ConditionalW1OT(StackModel):
         parts = [condition]
         if not seen and self.settings.combination == "moves":
             parts = self.conditions.parts(condition)
-        maps = self._maps_of(condition)
-        kind = MapOfCondition if self.conditions.covariates or len(parts) > 1 else W1OT
+        maps, weighted = self._maps_of(condition), self._weighted(parts)
+        is_one = not self.conditions.covariates and len(parts) == 1 and weighted is None
+        kind = W1OT if is_one else MapOfCondition
         model = kind._without_cells(
             replace(self.data, dose_key=self.conditions.dose_key, dose=condition.dose),
             self.source_key,
@@ -514,15 +559,37 @@ class ConditionalW1OT(StackModel):
         if isinstance(model, MapOfCondition):
             model.conditions, model.maps_of = self.conditions, self._maps_of
             model.condition, model.terms = condition, parts
+            if weighted is not None:
+                model.weighted, model.responses = weighted, self.responses
+                model.terms = [condition._replace(perturbation=name) for name in weighted.terms]
         model.module = maps
         model.diagnostics_ = [report for one in seen for report in self._reports(one)]
         if not seen:
             stands_on = model.stands_on = self._stands_on(condition, parts)
-            reason = UNSEEN.format(stands_on=stands_on.sentence)
+            said = stands_on.sentence
+            if weighted is not None and self.responses is not None:
+                said = f"{said} {self.responses.sentence}"
+            reason = UNSEEN.format(stands_on=said)
             model.diagnostics_ = [{"certificate": "check", "reason": reason}]
         model._history, model.training_ = self._history, dict(self.training_)
         model.training_cells, model.source_mean = self.training_cells, self.source_mean
         return model
+
+    def _weighted(self, parts: Sequence[Condition]) -> Weighted | None:
+        """What parts add up to, some of which are new; None where the maps of all are known."""
+        names = [single.perturbation for part in parts for single in self.conditions.parts(part)]
+        if self.responses is None or len(names) > len(parts):
+            return None
+        if all(name in self.responses.singles for name in names):
+            return None
+        weights: dict[str, float] = {}
+        for name in names:
+            of_part = {name: 1.0}
+            if name not in self.responses.singles:
+                of_part = self.responses.weights(self.conditions, name)
+            for known, weight in of_part.items():
+                weights[known] = weights.get(known, 0.0) + weight
+        return Weighted.of(weights)
 
     def _stands_on(self, condition: Condition, parts: Sequence[Condition]) -> StandsOn:
         """What a condition stands on that was not in training, whichever cells it is of."""
@@ -614,7 +681,20 @@ class ConditionalW1OT(StackModel):
             "conditions": self.conditions.to_json(),
             "known": [list(condition) for condition in self.training_conditions],
             "n_cells": self.n_cells,
+            "responses": self.responses and self.responses.to_json(),
         }
+
+    def _further_arrays(self) -> saved.Arrays:
+        return {} if self.responses is None else self.responses.arrays()
+
+    def _restore_further(self, arrays: saved.Arrays) -> None:
+        self.responses = Responses.from_saved(
+            self._choice,
+            arrays,
+            self.conditions,
+            self.training_conditions,
+            self.representation.n_features,
+        )
 
     def _calibration_arrays(self) -> saved.Arrays:
         kinds = {OF_CONDITIONS: self.calibrations, OF_PARTS: self.part_calibrations}
@@ -638,14 +718,7 @@ class ConditionalW1OT(StackModel):
 
     @classmethod
     def _saved_fields(cls) -> Any:  # noqa: ANN401
-        settings = {
-            "preset": str,
-            "settings": dict[str, Any],
-            "conditions": Conditions,
-            "known": list[tuple[str, float | None, list[str]]],
-            "n_cells": list[int],
-        }
-        return {**SAVED, "settings": settings}
+        return {**SAVED, "settings": SavedConditions}
 
     @classmethod
     def _from_saved(
@@ -685,6 +758,7 @@ class ConditionalW1OT(StackModel):
         )
         model._describe(data, representation, conditions, training_conditions, chosen["n_cells"])
         model.module = model._new_module(settings, representation.n_features).eval()
+        model._choice = chosen.get("responses")
         return model
 
 
@@ -703,6 +777,10 @@ class MapOfCondition(W1OT):
     """Those whose moves are added: the condition itself, or its parts."""
     calibrations: tuple[Calibration, ...] = ()
     """Of each term; none if one of them has no distributions."""
+    weighted: Weighted | None = None
+    """Weights that moves are added up by; None adds them as they are."""
+    responses: Responses | None = None
+    """What says what weighted moves lack."""
 
     @property
     def _calibrations_by_term(self) -> tuple[Calibration, ...]:
@@ -752,6 +830,18 @@ class MapOfCondition(W1OT):
         """Sum of the moves of all terms, for cells of the condition's covariates."""
         terms = [term._replace(covariates=condition.covariates) for term in self.terms]
         moves = [moves_of(self.maps_of(term), self.problems, None, cells, None) for term in terms]
+        if self.weighted is not None and self.responses is not None:
+            weights = [self.weighted.weights[term.perturbation] for term in terms]
+            lacking = self.responses.lacking(self.weighted, condition)
+            mean, members, maps = (
+                lacking
+                + sum(
+                    weight * getattr(each, name)
+                    for weight, each in zip(weights, moves, strict=True)
+                )
+                for name in ("mean", "members", "maps")
+            )
+            return Moves(mean, members, maps, None, moves[0].combined)
         if len(moves) == 1:
             return moves[0]
         mean, members, maps = (

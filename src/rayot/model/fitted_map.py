@@ -78,6 +78,10 @@ class FittedMap(StackModel):
     stands_on: StandsOn | None = None
     """What a condition stands on that was not in training; it is not saved."""
 
+    predictive_sd: np.ndarray | None = None
+    """Standard deviation (genes,) float32 with which the mean expression of each gene is predicted,
+    in the order of ``data.var_names``; None where it is not known."""
+
     def _subject(self) -> str:
         dose = "" if self.dose is None else f" at dose {self.dose:g}"
         if self.data.times is not None:
@@ -530,12 +534,13 @@ class FittedMap(StackModel):
         predicts their cells, with its weights. Of those that the model was adapted
         to, ``uns[key]["adapted_strata"]`` says by how many treated cells, and with which share
         these count. Of a condition that was not in training, ``uns[key]["stands_on"]`` says which
-        ones it is made of or nearest to. A warning says so where cells are of another condition
-        than the map starts from. With ``missing_genes="zero"`` or ``"mean"`` all genes of the model
-        are predicted, ``var[key + "_missing"]`` says which ones were filled in,
-        ``uns[key]["missing_genes"]`` by what, and ``uns[key]["n_missing_genes"]`` how many.
-        ``adata`` is not changed. With ``write`` the same from the file: backed (``.h5ad``) or lazy
-        (``.zarr``).
+        ones it is made of or nearest to; ``uns[key]["predictive_sd"]`` (genes,) is the standard
+        deviation with which :func:`rayot.tl.ridge` predicts the mean of each gene. A warning says
+        so where cells are of another condition than the map starts from. With
+        ``missing_genes="zero"`` or ``"mean"`` all genes of the model are predicted,
+        ``var[key + "_missing"]`` says which ones were filled in, ``uns[key]["missing_genes"]`` by
+        what, and ``uns[key]["n_missing_genes"]`` how many. ``adata`` is not changed. With
+        ``write`` the same from the file: backed (``.h5ad``) or lazy (``.zarr``).
 
         Raises
         ------
@@ -842,6 +847,8 @@ class FittedMap(StackModel):
             result[Key.result.adapted_strata] = self._adapted_strata(adata, rows)
         if self.stands_on is not None:
             result[Key.result.stands_on] = self.stands_on.columns()
+        if self.predictive_sd is not None:
+            result[Key.result.predictive_sd] = self.predictive_sd
         return {Key.uns.result(key): result} if result else {}
 
     def _adapted_strata(self, adata: AnnData, rows: np.ndarray) -> dict[str, np.ndarray]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import field, make_dataclass, replace
 from functools import partial
 from typing import Any, ClassVar, Self
 
@@ -371,8 +371,10 @@ class Method(FittedMap):
 
     @classmethod
     def _saved_fields(cls) -> Any:  # noqa: ANN401
-        settings = {"preset": str, **saved.fields_of(cls.stack_type.settings_type)}
-        return {**SAVED, "settings": settings}
+        # Files of earlier versions lack settings that have a default.
+        kind = cls.stack_type.settings_type
+        preset = ("preset", str, field(kw_only=True))
+        return {**SAVED, "settings": make_dataclass("Saved", [preset], bases=(kind,), frozen=True)}
 
     @classmethod
     def _from_saved(

@@ -8,7 +8,7 @@ import numpy as np
 
 from rayot._docs import shared
 from rayot.model.profiles import ProfileMethod
-from rayot.solvers.profiles import nearest_shift
+from rayot.solvers.profiles import PredictedShift, nearest_shift
 
 
 @shared
@@ -41,6 +41,6 @@ class Nearest(ProfileMethod):
         shifts: Mapping[str, np.ndarray],
         vectors: Mapping[str, np.ndarray],
         control: np.ndarray,
-    ) -> np.ndarray:
+    ) -> PredictedShift:
         """Shift of the nearest."""
-        return nearest_shift(target, shifts, vectors)
+        return PredictedShift(nearest_shift(target, shifts, vectors))

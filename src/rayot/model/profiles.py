@@ -25,10 +25,11 @@ from rayot.model.calibration import not_calibrated
 from rayot.model.method import Method
 from rayot.model.missing_genes import MeanExpression
 from rayot.model.problems import Problems
+from rayot.model.saved import Arrays, check_array, check_names
 from rayot.model.stack_model import Fitted
 from rayot.representation import Representation, representation_of
 from rayot.solvers import ProfileMap, Settings
-from rayot.solvers.profiles import ProfileSettings, described
+from rayot.solvers.profiles import PredictedShift, ProfileSettings, described
 from rayot.solvers.report import Report
 from rayot.train import TrainingOptions
 from rayot.train.runner import Fit
@@ -64,7 +65,7 @@ class ProfileMethod(Method):
         """
 
     settings: ProfileSettings
-    _shift: np.ndarray | None = None
+    _predicted: PredictedShift | None = None
 
     def _take(
         self,
@@ -95,7 +96,7 @@ class ProfileMethod(Method):
         self.training_cells = names_kept(cells, rows)
         control = means.pop(source)
         shifts = {name: mean - control for name, mean in means.items()}
-        self._shift = self._predicted_shift(target, shifts, vectors, control)
+        self._predicted = self._predicted_shift(target, shifts, vectors, control)
 
     @abstractmethod
     def _predicted_shift(
@@ -104,24 +105,48 @@ class ProfileMethod(Method):
         shifts: Mapping[str, np.ndarray],
         vectors: Mapping[str, np.ndarray],
         control: np.ndarray,
-    ) -> np.ndarray:
-        """Shift (d,) of the target, by the mean shifts and vectors of others, and the control."""
+    ) -> PredictedShift:
+        """Shift of the target, by the mean shifts and vectors of others, and the control."""
 
     @property
     def _can_train(self) -> bool:
-        return self._shift is not None
+        return self._predicted is not None
 
     def _fitted(self, settings: Settings, options: TrainingOptions) -> Fitted:
         """Nothing is trained: the shift is known once the model is constructed."""
         module = self._new_module(settings)
-        assert isinstance(module, ProfileMap) and self._shift is not None
-        module.shift[:] = torch.from_numpy(self._shift.astype(np.float32))
+        predicted = self._predicted
+        assert isinstance(module, ProfileMap) and predicted is not None
+        module.shift[:] = torch.from_numpy(predicted.shift.astype(np.float32))
+        self.predictive_sd = self._sd_of_genes(predicted)
+        said = f" {predicted.said}" if predicted.said else ""
         reason = (
-            "The shift follows from other perturbations; nothing was held out to judge it by. Try "
-            "cells of the target: rayot.tl.evaluate scores the shift by them."
+            "The shift follows from other perturbations; nothing was held out to judge it by."
+            f"{said} Try cells of the target: rayot.tl.evaluate scores the shift by them."
         )
         report: Report = {"strength": 1.0, "certificate": "check", "reason": reason}
         return Fitted(module, Fit({}, [report.copy() for _ in range(len(self.problems))]))
+
+    def _sd_of_genes(self, predicted: PredictedShift) -> np.ndarray | None:
+        """Predictive standard deviation (genes,) float32 of the mean of each gene.
+
+        None where a method does not know it, or a change of genes is not linear in the shift.
+        """
+        if predicted.errors is None:
+            return None
+        errors = predicted.errors.astype(np.float32)
+        is_of_genes = self.representation.name is None
+        of_genes = errors if is_of_genes else self.representation.change(errors)
+        return None if of_genes is None else np.sqrt(np.square(of_genes).mean(0))
+
+    def _further_arrays(self) -> Arrays:
+        return {} if self.predictive_sd is None else {"predictive_sd": self.predictive_sd}
+
+    def _restore_further(self, arrays: Arrays) -> None:
+        check_names(set(arrays) - {"predictive_sd"}, (), "the arrays of the profiles")
+        if arrays:
+            check_array(arrays["predictive_sd"], "predictive_sd", (len(self.data.var_names),))
+            self.predictive_sd = arrays["predictive_sd"]
 
     def _training_rows(self, adata: AnnData, data: DataSpec) -> np.ndarray:
         if data.split_key is None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from rayot._docs import shared
 from rayot.model.profiles import ProfileMethod
-from rayot.solvers.profiles import ridge_shift
+from rayot.solvers.profiles import PredictedShift, kernel_shift, ridge_with_errors
 
 
 @shared
@@ -17,7 +17,10 @@ class Ridge(ProfileMethod):
 
     A baseline without training by gradient steps: a bilinear model of the mean shifts
     (Ahlmann-Eltze, Huber & Anders 2025) on the vectors in ``uns[embedding_key]``, or on the parts
-    that names join by ``+``.
+    that names join by ``+``. With the setting ``kernel="rbf"``, or ``"tanimoto"`` of fingerprints,
+    it is a Gaussian process (Rasmussen & Williams 2006), or the mean of the others where vectors do
+    not predict these. ``model.predictive_sd`` and ``uns[key]["predictive_sd"]`` say how sure the
+    mean of each gene is.
 
     Parameters
     ----------
@@ -42,8 +45,10 @@ class Ridge(ProfileMethod):
         shifts: Mapping[str, np.ndarray],
         vectors: Mapping[str, np.ndarray],
         control: np.ndarray,
-    ) -> np.ndarray:
+    ) -> PredictedShift:
         """Prediction of the regression."""
         settings = self.settings
+        if settings.kernel != "linear":
+            return kernel_shift(target, shifts, vectors, settings.kernel, self.seed)
         size = settings.n_profiles, settings.penalty
-        return ridge_shift(target, shifts, vectors, *size, control)
+        return ridge_with_errors(target, shifts, vectors, *size, control)

@@ -69,6 +69,7 @@ GROUPS = (
     "adaptation",
     "training_distance",
     "combination",
+    "profiles",
     "history",
 )
 """First parts of the names of its arrays."""
@@ -236,6 +237,14 @@ class StackModel(Model):
             n_genes, strata = len(self.data.var_names), self.problems.strata
             self.calibration = Calibration.from_arrays(arrays, strata, n_genes, self.seed)
 
+    def _further_arrays(self) -> saved.Arrays:
+        """What a method keeps beside its maps."""
+        return {}
+
+    def _restore_further(self, arrays: saved.Arrays) -> None:
+        """Take what :meth:`_further_arrays` gave."""
+        saved.check_names(arrays, (), "the arrays of the profiles")
+
     def _to_saved(self) -> tuple[dict[str, Any], saved.Arrays]:
         state = {
             name: value.detach().cpu().numpy() for name, value in self.module.state_dict().items()
@@ -248,6 +257,7 @@ class StackModel(Model):
             "calibration": self._calibration_arrays(),
             "experts": {} if self.experts is None else self.experts.arrays(),
             "adaptation": adaptation.to_arrays(self.adaptations),
+            "profiles": self._further_arrays(),
             "history": curves,
         }
         if self.training_distance is not None:
@@ -315,6 +325,7 @@ class StackModel(Model):
             state["strength"],
         )
         model._restore_calibration(groups["calibration"])
+        model._restore_further(groups["profiles"])
         if groups["training_distance"]:
             n_strata = len(problems.strata)
             model.training_distance = TrainingDistance.from_arrays(

@@ -23,6 +23,12 @@ class ConditionalW1Settings(W1Settings):
         How a combination ``"A+B"`` that is not in training moves cells. ``"moves"``: by the sum of
         its parts' moves. ``"vectors"``: as the condition whose vector is the sum of theirs, as
         combinations of training do.
+    unseen
+        How a perturbation moves cells that is not in training and has a vector. ``"responses"``: by
+        the weighted sum of the moves of those of training, at the same dose. The weights are those
+        of a Gaussian process on their mean responses, or alike where vectors do not predict the
+        responses of perturbations that are left out. ``"network"``: by the network's map at its
+        vector.
     n_conditions
         Conditions drawn at each step, which share ``batch_size`` cells of each side.
     potential
@@ -40,6 +46,7 @@ class ConditionalW1Settings(W1Settings):
     condition_width: int = 64
     condition_layers: int = 1
     combination: Literal["moves", "vectors"] = "moves"
+    unseen: Literal["responses", "network"] = "responses"
     n_conditions: int = 16
     batch_size: int = 512
 

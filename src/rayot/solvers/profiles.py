@@ -10,8 +10,12 @@ import numpy as np
 
 from rayot._combinations import COMBINED_BY, parts_of
 from rayot._docs import shared
+from rayot.solvers.gaussian_process import Kernel, choose
 from rayot.solvers.population import Population
 from rayot.solvers.shift import ShiftMap, ShiftSettings
+
+LEAST_LEFT = 1e-3
+"""Share of a shift, at least, that its regression does not simply repeat."""
 
 
 @shared
@@ -25,6 +29,11 @@ class ProfileSettings(ShiftSettings):
         Entry of ``uns`` with a vector for each perturbation (a mapping or a data frame with one row
         each). A combination without one has the sum of its parts'. None describes a perturbation by
         the parts that its name joins by ``+``.
+    kernel
+        Of a regression on vectors. ``"linear"`` is :func:`ridge_shift`. ``"rbf"``, of
+        scaled vectors, and ``"tanimoto"``, of fingerprints, are Gaussian processes, whose scaling,
+        length scale and noise predict the responses of perturbations that are left out, one after
+        the other. Where they do not, it is the mean of all others.
     n_profiles
         Principal components of the training profiles, for :func:`ridge_shift`.
     penalty
@@ -33,10 +42,51 @@ class ProfileSettings(ShiftSettings):
     """
 
     embedding_key: str | None = None
+    kernel: Kernel = "linear"
     n_profiles: int = 10
     penalty: float = 0.1
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {"paper": {}, "fast": {"decode": "delta"}}
+
+
+@dataclass(frozen=True)
+class PredictedShift:
+    """A shift that follows from those of other perturbations, and how sure it is.
+
+    Attributes
+    ----------
+    shift
+        (d,).
+    errors
+        (n, d), errors of the shifts of other perturbations, each predicted without its own cells,
+        over the standard deviation that they are expected to have relative to that of this one;
+        None where that is not known. So their root mean square is the predictive standard deviation
+        of the shift.
+    said
+        What the prediction is made of, for a reader.
+    """
+
+    shift: np.ndarray
+    errors: np.ndarray | None = None
+    said: str = ""
+
+    @classmethod
+    def of(
+        cls,
+        shift: np.ndarray,
+        left_out: tuple[np.ndarray, np.ndarray],
+        variance: float,
+        said: str,
+    ) -> PredictedShift:
+        """A shift with its predictive variance, and errors (n, d) and variances (n,) of others.
+
+        Both variances are relative. What n errors say of their scale makes the predictive
+        distribution Student's with n − 1 degrees of freedom, whose variance is larger.
+        """
+        errors, variances = left_out
+        n_errors = len(errors)
+        of_few = (n_errors - 1) / (n_errors - 3) if n_errors > 3 else 1.0
+        return cls(shift, errors * np.sqrt(of_few * variance / variances)[:, None], said)
 
 
 def described(names: Sequence[str]) -> np.ndarray:
@@ -123,24 +173,99 @@ def ridge_shift(
         If fewer than two other perturbations have training cells, or none has anything in common
         with the target.
     """
+    others = _others(target, shifts)
+    of_others = np.stack([vectors[name] for name in others], axis=1)
+    if not np.any(vectors[target] @ of_others):
+        raise ValueError(_nothing_in_common(target))
+    changes = np.stack([shifts[name] for name in others], axis=1)
+    mean = changes.mean(1, keepdims=True)
+    scores = _scores(changes, control, n_components)
+    inner = scores.T @ scores + penalty * np.eye(scores.shape[1])
+    outer = of_others @ of_others.T + penalty * np.eye(len(of_others))
+    core = np.linalg.solve(inner, scores.T @ (changes - mean) @ of_others.T) @ np.linalg.inv(outer)
+    return scores @ core @ vectors[target] + mean[:, 0]
+
+
+def ridge_with_errors(
+    target: str,
+    shifts: Mapping[str, np.ndarray],
+    vectors: Mapping[str, np.ndarray],
+    n_components: int,
+    penalty: float,
+    control: np.ndarray,
+) -> PredictedShift:
+    """The shift of :func:`ridge_shift`, with errors of left-out perturbations.
+
+    Variances are those of a Bayesian linear regression with this penalty. Left-out errors follow
+    from the leverages of the regression on vectors; components are those of all perturbations.
+    """
+    shift = ridge_shift(target, shifts, vectors, n_components, penalty, control)
+    others = _others(target, shifts)
+    known = np.stack([vectors[name] for name in others])
+    changes = np.stack([shifts[name] for name in others])
+    inverse = np.linalg.inv(known.T @ known + penalty * np.eye(known.shape[1]))
+    # Its own share in a fitted shift, that in the mean of all included.
+    own = np.einsum("nk,kl,nl->n", known, inverse, known) + 1 / len(others)
+    left = 1 - np.minimum(own, 1 - LEAST_LEFT)
+    centred = changes - changes.mean(0)
+    predicted = centred - (centred - known @ inverse @ (known.T @ centred)) / left[:, None]
+    scores = _scores(changes.T, control, n_components)
+    inner = scores.T @ scores + penalty * np.eye(scores.shape[1])
+    errors = centred - np.linalg.solve(inner, scores.T @ predicted.T).T @ scores.T
+    variance = 1 + 1 / len(others) + float(vectors[target] @ inverse @ vectors[target])
+    said = f"It is a ridge regression on the vectors of {len(others)} others."
+    return PredictedShift.of(shift, (errors, 1 / left), variance, said)
+
+
+def kernel_shift(
+    target: str,
+    shifts: Mapping[str, np.ndarray],
+    vectors: Mapping[str, np.ndarray],
+    kernel: Kernel,
+    seed: int,
+) -> PredictedShift:
+    """Shift by a Gaussian process on the vectors of other perturbations.
+
+    Raises
+    ------
+    ValueError
+        If fewer than two other perturbations have training cells, or a Tanimoto kernel is asked
+        for and vectors have negative entries.
+    """
+    others = _others(target, shifts)
+    known, own = np.stack([vectors[name] for name in others]), vectors[target][None]
+    if kernel == "tanimoto" and min(known.min(), own.min()) < 0:
+        raise ValueError(
+            "kernel='tanimoto' compares fingerprints, whose entries are not negative, and some of "
+            "these vectors have negative ones; take kernel='rbf'."
+        )
+    changes = np.stack([shifts[name] for name in others])
+    choice = choose(known, changes, (kernel,), seed)
+    process = choice.process
+    return PredictedShift.of(
+        (process.weights(own) @ changes)[0],
+        process.left_out(changes),
+        float(process.variance(own)[0]),
+        choice.sentence(len(others)),
+    )
+
+
+def _scores(changes: np.ndarray, control: np.ndarray, n_components: int) -> np.ndarray:
+    """Genes' scores (d, n_components) on the principal components of profiles, of shifts (d, n)."""
+    profiles = changes + control[:, None]
+    left, values, _ = np.linalg.svd(profiles - profiles.mean(0), full_matrices=False)
+    return (left * values)[:, :n_components]
+
+
+def _others(target: str, shifts: Mapping[str, np.ndarray]) -> list[str]:
+    """Other perturbations with training cells, two at least."""
     others = [name for name in shifts if name != target]
     if len(others) < 2:
         raise ValueError(
             f"A ridge regression needs training cells of at least two perturbations other than "
             f"{target!r}, found {len(others)}."
         )
-    of_others = np.stack([vectors[name] for name in others], axis=1)
-    if not np.any(vectors[target] @ of_others):
-        raise ValueError(_nothing_in_common(target))
-    changes = np.stack([shifts[name] for name in others], axis=1)
-    mean = changes.mean(1, keepdims=True)
-    profiles = changes + control[:, None]
-    left, values, _ = np.linalg.svd(profiles - profiles.mean(0), full_matrices=False)
-    scores = (left * values)[:, :n_components]
-    inner = scores.T @ scores + penalty * np.eye(scores.shape[1])
-    outer = of_others @ of_others.T + penalty * np.eye(len(of_others))
-    core = np.linalg.solve(inner, scores.T @ (changes - mean) @ of_others.T) @ np.linalg.inv(outer)
-    return scores @ core @ vectors[target] + mean[:, 0]
+    return others
 
 
 def _nothing_in_common(target: str) -> str:

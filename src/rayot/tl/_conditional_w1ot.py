@@ -71,7 +71,10 @@ def conditional_w1ot(
     1-Lipschitz in the cell x for every condition c, and a step size η(x, c). A condition is a
     perturbation or a combination ``"A+B"`` of several, its dose, and what cells they are. All
     conditions count alike, and each is matched with the control of its own cells. A combination
-    that is not in training moves cells by the sum of its parts' moves.
+    that is not in training moves cells by the sum of its parts' moves. A perturbation of which only
+    a vector is known moves cells by a weighted sum of the moves of those of training: a Gaussian
+    process on their mean responses gives the weights, where it predicts perturbations that are left
+    out, and elsewhere all weigh alike.
 
     Parameters
     ----------
@@ -110,6 +113,9 @@ def conditional_w1ot(
     - ``uns[key]["table"]``: one row a condition of training: its perturbation, dose and further
       categories, ``n_cells``, and the diagnostics of its map with a certificate, on ``n_held_out``
       cells apart, see :func:`rayot.solvers.diagnostics.diagnostics`.
+    - ``uns[key]["left_out_errors"]``, where perturbations have vectors: how well these predict a
+      mean response that is left out, for each kernel: the squared error over that of the mean of
+      all others (``"none"``, 1). ``print(model)`` says which one is taken.
     - ``uns[key]``: control, columns, parameters, package version, seed and history.
     - with ``target_key`` also what :func:`rayot.tl.w1ot` writes, for that condition.
 
@@ -214,6 +220,8 @@ def _description(model: ConditionalW1OT, groupby: str) -> dict[str, Any]:
         Key.conditional.seed: model.seed,
         Key.conditional.history: curves(model.history),
     }
+    if model.responses is not None:
+        description[Key.conditional.left_out_errors] = model.responses.choice.errors
     return plain(description)
 
 

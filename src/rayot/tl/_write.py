@@ -79,6 +79,8 @@ def write_result(
         Key.result.dose: model.dose,
     }
     result |= {name: value for name, value in places.items() if value is not None}
+    if model.predictive_sd is not None:
+        result[Key.result.predictive_sd] = model.predictive_sd
     if planar:
         assert prediction.representation is not None
         corners = _corners(adata, model, prediction.representation)

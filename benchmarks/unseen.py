@@ -103,6 +103,7 @@ METHODS: dict[str, Callable[..., None]] = {
     "balanced, ensemble of 5": fast(strata="balanced", n_seeds=5),
     "balanced, calibrated": fast(strata="balanced", **CALIBRATED),
     "stacked": fast("stacked", strata="balanced", **CALIBRATED),
+    "stacked, clipped": fast("stacked", strata="balanced"),
     "separate": fast(strata="separate"),
     "separate, calibrated": fast(strata="separate", **CALIBRATED),
     "quantile map": quantile_map,

@@ -1,5 +1,6 @@
 """Experts that predict cells of strata which the fit has not seen."""
 
+import anndata as ad
 import hypothesis.strategies as st
 import numpy as np
 import pandas as pd
@@ -315,3 +316,17 @@ def test_cells_without_the_column_are_predicted_by_the_map(cells, model):
     bare = AnnData(new.X, obs=new.obs.drop(columns="patient"), var=new.var)
     stacked, alone = (model.predict(bare, unseen=way) for way in ("stacked", "map"))
     assert (stacked.X != alone.X).nnz == 0
+
+
+def test_cells_of_weight_zero_say_nothing(cells):
+    """Cells that are far from all others, in training but without weight."""
+    kept = cells.copy()
+    kept.obs["weight"] = 1.0
+    wrong = kept[(kept.obs["split"] == "train").to_numpy()].copy()
+    wrong.obs_names = [f"{name}, wrong" for name in wrong.obs_names]
+    wrong.X = wrong.X * 20
+    wrong.obs["weight"] = 0.0
+    both = ad.concat([kept, wrong], uns_merge="first")
+    found = fitted(both, "mean_shift", weights_key="weight").experts
+    assert np.abs(found.centres).max() < 3
+    assert np.abs(found.spaces["genes"].shift).max() < 4

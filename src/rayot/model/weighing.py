@@ -87,8 +87,9 @@ def weigh(
         The map without each of some strata, by their numbers.
     """
     strata = sample.source.names
-    starts = [_encoded(fitted, side) for side in (sample.source, sample.target)]
-    centres = np.stack([starts[0][sample.source.strata == n].mean(0) for n in range(len(strata))])
+    sides = sample.source, sample.target
+    starts = [_encoded(fitted, side) for side in sides]
+    centres = _means(starts[0], sample.source, distributions.weights[0])
     spaces = _spaces(fitted, sample, distributions, starts)
     equal = np.full(len(EXPERTS), 1 / (len(EXPERTS) - 1))
     equal[-1] = 0
@@ -99,8 +100,8 @@ def weigh(
     trials = {}
     for number, transport in without.items():
         rows = [
-            _spread_out(np.flatnonzero(side.strata == number))
-            for side in (sample.source, sample.target)
+            _spread_out(np.flatnonzero((side.strata == number) & (weights > 0)))
+            for side, weights in zip(sides, distributions.weights, strict=True)
         ]
         if min(map(len, rows)) >= FEWEST_CELLS:
             others = judged.only([other for other in range(len(strata)) if other != number])
@@ -277,7 +278,7 @@ def _spaces(
         genes,
         tuple(table.coarser(n_quantiles) for table in before[1:]),
         tuple(table.coarser(n_quantiles) for table in after[1:]),
-        _shift([side.expression for side in sides], sample),
+        _shift([side.expression for side in sides], sample, distributions),
         fitted.data.nonnegative,
     )
     if fitted.representation.name is None:
@@ -288,7 +289,7 @@ def _spaces(
     ]
     before, after = (tuple(of_side[1:]) for of_side in tables)
     features = np.arange(starts[0].shape[1])
-    in_space = OfSpace(features, before, after, _shift(starts, sample), False)
+    in_space = OfSpace(features, before, after, _shift(starts, sample, distributions), False)
     return {GENES: in_genes, REPRESENTATION: in_space}
 
 
@@ -308,13 +309,23 @@ def _within(distributions: Distributions) -> tuple[int, np.ndarray]:
     return n_quantiles, genes
 
 
-def _shift(values: Sides, sample: TrainingSample) -> np.ndarray:
-    """Mean shift (d,) of strata, of cells (n, d) of both sides."""
+def _shift(values: Sides, sample: TrainingSample, distributions: Distributions) -> np.ndarray:
+    """Mean shift (d,) of strata, of cells (n, d) of both sides, as far as they agree in it."""
     before, after = (
-        np.stack([cells[side.strata == number].mean(0) for number in range(len(side.names))])
-        for cells, side in zip(values, (sample.source, sample.target), strict=True)
+        _means(cells, side, weights)
+        for cells, side, weights in zip(
+            values, (sample.source, sample.target), distributions.weights, strict=True
+        )
     )
     return shrunk_shift(after - before)
+
+
+def _means(values: np.ndarray, side: SampledCells, weights: np.ndarray) -> np.ndarray:
+    """Mean (S, d) of the cells of each stratum; of all cells where none has a weight."""
+    own = side.strata == np.arange(len(side.names))[:, None]
+    shares = np.where((own * weights).sum(1, keepdims=True) > 0, own * weights, weights)
+    means = shares @ values.astype(np.float64) / shares.sum(1, keepdims=True)
+    return means.astype(np.float32)
 
 
 def _encoded(fitted: FittedMap, side: SampledCells) -> np.ndarray:

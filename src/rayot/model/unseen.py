@@ -140,19 +140,24 @@ class UnseenStrata:
             }
             for name, figures in self.strata.items()
         }
-        figures = self.figures
-        if not transfers:
-            of_map, shift = (
-                np.mean([of_stratum[expert] for of_stratum in left.values()])
-                for expert in ("map", "shift")
+        of_map, shift, stacked = (
+            np.mean([of_stratum[expert] for of_stratum in left.values()])
+            for expert in ("map", "shift", "stacked")
+        )
+        if transfers:
+            reason = (
+                f"{self.figures['reason']} In genes experts leave {stacked:.0%} of the energy "
+                f"distance, the map alone {of_map:.0%}."
             )
+            figures: Report = {**self.figures, "reason": reason}
+        else:
             reason = (
                 f"No transfer expected: of {len(left)} strata, each left out of a fit once, the "
                 f"map leaves {of_map:.0%} of the energy distance in genes, untouched cells all of "
                 f"it and the mean shift {shift:.0%}. Cells of new strata are moved by the mean "
                 "shift, as far as strata agree in it. Try model.adapt with a few treated cells."
             )
-            figures = {**figures, "certificate": "poor", "reason": reason}
+            figures = {**self.figures, "certificate": "poor", "reason": reason}
         return UnseenStrata(figures, strata)
 
     def beside(self, report: Report) -> Report:

@@ -333,3 +333,20 @@ def test_bad_rules(names, arguments, error, message):
     with pytest.raises(error, match=message):
         rt.pp.split(adata, **arguments)
     assert "split" not in adata.obs and "split" not in adata.uns
+
+
+def test_drugs_of_new_scaffolds_are_scored():
+    pytest.importorskip("rdkit")
+    adata = combinations(list(SMILES))
+    rt.pp.split(adata, holdout="scaffold", control="control", smiles=SMILES, test_size=0.3)
+    rt.pp.fingerprints(adata, SMILES)
+    target = adata.uns["split"]["holdout"]["perturbation"][0]
+    model = rt.tl.ridge(
+        adata, "control", target, plan_kwargs={"embedding_key": "fingerprints", "n_profiles": 3}
+    )
+    scores = rt.tl.evaluate(adata, model, metrics=["l2", "energy_distance"])
+    assert np.isfinite(scores.to_numpy(dtype=float)).all()
+    # Nothing of any drug that was held out was learned from.
+    held = adata.obs["perturbation"].isin(adata.uns["split"]["holdout"]["perturbation"])
+    trained = model.split.is_trained_on(adata)
+    assert (trained == ~held.to_numpy()).all()

@@ -334,8 +334,7 @@ class FittedMap(StackModel):
     ) -> tuple[np.ndarray, Moves, Decoder | None]:
         """Cells (n, d) in the space of the map, their whole moves, and what decodes these.
 
-        By ``near`` strata that the fit has not seen are decoded by experts, see
-        :class:`rayot.model.experts.Experts`.
+        Cells of strata in ``near``, which the fit has not seen, are decoded by experts.
         """
         encoded, expression = self._encode(adata, rows)
         start = dense(encoded)

@@ -17,11 +17,8 @@ from rayot.solvers import CERTIFICATES, diagnostics_left_out
 from rayot.solvers.report import Report
 from rayot.train.runner import Fit
 
-NEXT = {
-    "balanced": "Try strata='separate', more strata, or model.adapt with a few treated cells.",
-    "separate": "Try more strata, or model.adapt with a few treated cells.",
-}
-"""What helps where strata differ, by how they are fitted."""
+NEXT = "Try more strata, or model.adapt with a few treated cells."
+"""What helps where strata differ."""
 
 SAVED = {"figures": dict[str, Any], "strata": dict[str, dict[str, Any]]}
 """Types of what a saved model keeps."""
@@ -73,7 +70,7 @@ class UnseenStrata:
         for number, of_stratum in zip(left_out.strata, of_strata, strict=True):
             of_stratum["distance"] = np.nan if between is None else between(number)
         by_name = dict(zip(names, of_strata, strict=True))
-        word, reason = _word(figures, by_name, NEXT[problems.mode])
+        word, reason = _word(figures, by_name)
         if left_out.failure:
             word, reason = "poor", left_out.failure
         return cls({**figures, "certificate": word, "reason": reason}, by_name)
@@ -229,7 +226,7 @@ class UnseenStrata:
         return cls(values["figures"], values["strata"])
 
 
-def _word(figures: Report, strata: dict[str, Report], advice: str) -> tuple[str, str]:
+def _word(figures: Report, strata: dict[str, Report]) -> tuple[str, str]:
     """By the mean over strata; "check" where it is good and the worst of them is poor."""
     word, reason = figures["certificate"], figures["reason"]
     said = f"Of {len(strata)} strata, each left out of a fit once: {reason[0].lower()}{reason[1:]}"
@@ -248,4 +245,4 @@ def _word(figures: Report, strata: dict[str, Report], advice: str) -> tuple[str,
     sentence = f"{first.rstrip('.')} ({max(0.0, share[worst]):.0%} of {worst!r}, the most)."
     if word == "good" and strata[worst]["certificate"] == CERTIFICATES[0]:
         word = "check"
-    return word, sentence if word == "good" else f"{sentence} {advice}"
+    return word, sentence if word == "good" else f"{sentence} {NEXT}"

@@ -371,7 +371,6 @@ class Method(FittedMap):
 
     @classmethod
     def _saved_fields(cls) -> Any:  # noqa: ANN401
-        # Files of earlier versions lack settings that have a default.
         kind = cls.stack_type.settings_type
         preset = ("preset", str, field(kw_only=True))
         return {**SAVED, "settings": make_dataclass("Saved", [preset], bases=(kind,), frozen=True)}

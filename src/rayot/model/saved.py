@@ -153,6 +153,9 @@ def _with_default(kind: Any) -> set[str]:  # noqa: ANN401
     """Fields that may lack."""
     if not is_dataclass(kind):
         return set()
+    if isinstance(kind, type) and issubclass(kind, Settings):
+        # With the default of another setting a map would be another one.
+        return set(kind.may_lack)
     return {field.name for field in fields(kind) if field.default is not MISSING}
 
 
@@ -342,7 +345,6 @@ def data_of(values: dict[str, Any]) -> DataSpec:
 
 def settings_of(kind: type[Settings], values: dict[str, Any], preset: str) -> Settings:
     """Settings of a method, which has such a preset."""
-    # Files of earlier versions lack settings that have a default.
     check(values, kind, "settings")
     if preset not in kind.presets:
         raise ValueError(f"preset must be one of {sorted(kind.presets)}, found {preset!r}.")

@@ -50,6 +50,8 @@ class ConditionalW1Settings(W1Settings):
     n_conditions: int = 16
     batch_size: int = 512
 
+    may_lack: ClassVar[tuple[str, ...]] = ("unseen",)
+
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "paper": {},
         "fast": {

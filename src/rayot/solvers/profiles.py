@@ -46,6 +46,8 @@ class ProfileSettings(ShiftSettings):
     n_profiles: int = 10
     penalty: float = 0.1
 
+    may_lack: ClassVar[tuple[str, ...]] = ("kernel",)
+
     presets: ClassVar[dict[str, dict[str, Any]]] = {"paper": {}, "fast": {"decode": "delta"}}
 
 

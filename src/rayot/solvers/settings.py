@@ -41,6 +41,9 @@ class Settings:
     presets: ClassVar[dict[str, dict[str, Any]]] = {"paper": {}}
     """What each preset changes."""
 
+    may_lack: ClassVar[tuple[str, ...]] = ()
+    """Settings that files of earlier versions lack, whose maps have their defaults."""
+
     members: ClassVar[dict[str, int]] = {}
     """By preset, the members of a single map where their number is not given; 1 of others."""
 

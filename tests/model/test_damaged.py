@@ -297,6 +297,27 @@ def test_whatever_is_changed(cells, saved_folder, tmp_path, kind):
     fuzz(cells, saved_folder, tmp_path, kind, None, 12)
 
 
+@pytest.mark.parametrize(
+    ("kind", "place", "later"),
+    [
+        ("w1ot", ("settings",), set()),
+        ("ridge", ("settings",), {"kernel"}),
+        ("conditional", ("settings", "settings"), {"unseen"}),
+    ],
+    ids=["w1ot", "ridge", "conditional"],
+)
+def test_only_settings_that_came_later_may_lack(cells, saved_folder, tmp_path, kind, place, later):
+    case = Case(cells, kind, tmp_path / "model")
+    folder = saved_folder(case.folder)
+    original = folder.values
+    settings = original
+    for name in place:
+        settings = settings[name]
+    for name in settings:
+        folder.sign(changed(original, (*place, name), GONE))
+        assert (case.outcome() == "same") == (name in later), name
+
+
 SIZES = {
     "w1ot": [
         "settings.n_components",

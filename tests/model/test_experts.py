@@ -303,7 +303,7 @@ def test_damaged_weights_are_refused(model, cells):
         ("weights.", np.array([0.5, 0.6, 0.0, 0.0]), "no shares of a whole"),
         ("centres.", saved["centres."][:2], "experts.centres"),
         ("genes.features", saved["genes.features"][::-1].copy(), "must ascend"),
-        ("genes.shift", np.zeros(2, np.float32), "genes.shift"),
+        ("genes.shifts", np.zeros(2, np.float32), "genes.shifts"),
     ):
         with pytest.raises(ValueError, match=message):
             Experts.from_arrays({**saved, name: value}, strata, *sizes)
@@ -329,4 +329,15 @@ def test_cells_of_weight_zero_say_nothing(cells):
     both = ad.concat([kept, wrong], uns_merge="first")
     found = fitted(both, "mean_shift", weights_key="weight").experts
     assert np.abs(found.centres).max() < 3
-    assert np.abs(found.spaces["genes"].shift).max() < 4
+    assert np.abs(found.spaces["genes"].shifts).max() < 4
+
+
+def test_a_stratum_that_is_left_out_says_nothing_of_the_mean_shift(model):
+    experts = model.experts
+    of_genes, others = experts.spaces["genes"], experts.only([0, 1, 3])
+    np.testing.assert_array_equal(others.spaces["genes"].shifts, of_genes.shifts[[0, 1, 3]])
+    assert len(others.spaces["genes"].source) == len(others.centres) == 3
+    some = of_genes.take(np.array([0, 2, 5]))
+    np.testing.assert_array_equal(some.shifts, of_genes.shifts[:, [0, 2, 5]])
+    kept = np.isin([0, 2, 5], of_genes.features)
+    np.testing.assert_array_equal(some.features, np.flatnonzero(kept))

@@ -25,6 +25,7 @@ POWER = 6
 values on cell types of Bodenmiller et al. (2012), which no table of new strata shows."""
 
 SIDES = ("source", "target")
+ALONE = ("features", "shifts", "nonnegative")
 
 EXPERT_DRAW, STRATUM_DRAW = "expert", "near stratum"
 """Names of the draws of a cell."""
@@ -44,8 +45,8 @@ class OfSpace:
         near strata.
     source, target
         Distributions of these in each stratum.
-    shift
-        (d,) float32, mean over strata of the mean shifts, shrunk by :func:`shrunk_shift`.
+    shifts
+        (S, d) float32, mean shift of each stratum.
     nonnegative
         Whether cells have no values below zero.
     """
@@ -53,7 +54,7 @@ class OfSpace:
     features: np.ndarray
     source: tuple[Marginals, ...]
     target: tuple[Marginals, ...]
-    shift: np.ndarray
+    shifts: np.ndarray
     nonnegative: bool
 
     def take(self, features: np.ndarray) -> OfSpace:
@@ -65,14 +66,14 @@ class OfSpace:
         source, target = (
             tuple(table.take(chosen) for table in side) for side in (self.source, self.target)
         )
-        return OfSpace(among, source, target, self.shift[features], self.nonnegative)
+        return OfSpace(among, source, target, self.shifts[:, features], self.nonnegative)
 
     def only(self, strata: Sequence[int]) -> OfSpace:
         """Distributions of some of the strata."""
         source, target = (
             tuple(side[number] for number in strata) for side in (self.source, self.target)
         )
-        return replace(self, source=source, target=target)
+        return replace(self, source=source, target=target, shifts=self.shifts[list(strata)])
 
 
 @dataclass(frozen=True)
@@ -161,7 +162,7 @@ class Experts:
         of_spaces = {
             f"{space}.{name}": np.atleast_1d(getattr(of_space, name))
             for space, of_space in self.spaces.items()
-            for name in ("features", "shift", "nonnegative")
+            for name in ALONE
         }
         tables = {
             f"{space}.{side}.{field.name}": torch.stack(
@@ -259,7 +260,8 @@ class Chosen:
             predicted[np.ix_(rows, of_space.features)] = self._as_in(
                 of_space, int(stratum), own, rows, names
             )
-        predicted[shift] = own[shift] + of_space.shift
+        if len(shift):
+            predicted[shift] = own[shift] + shrunk_shift(of_space.shifts)
         if of_space.nonnegative:
             predicted[shift] = predicted[shift].clip(0)
         return predicted
@@ -299,18 +301,18 @@ def _space_from(arrays: Arrays, space: str, n_strata: int, size: int) -> OfSpace
     """What was saved of one space, checked."""
     where = f"experts.{space}"
     alone = {name: arrays[name] for name in arrays if "." not in name}
-    check_names(alone, ("features", "shift", "nonnegative"), f"the arrays of {where}")
-    features, shift, nonnegative = (alone[name] for name in ("features", "shift", "nonnegative"))
+    check_names(alone, ALONE, f"the arrays of {where}")
+    features, shifts, nonnegative = (alone[name] for name in ALONE)
     check_array(features, f"{where}.features", (features.size,), np.int64)
     if features.size and (
         features[0] < 0 or features[-1] >= size or (np.diff(features) <= 0).any()
     ):
         raise ValueError(f"the array '{where}.features' must ascend from 0 to {size - 1}.")
-    check_array(shift, f"{where}.shift", (size,))
+    check_array(shifts, f"{where}.shifts", (n_strata, size))
     check_array(nonnegative, f"{where}.nonnegative", (1,), np.bool_)
     tables = {name: value for name, value in arrays.items() if "." in name}
     sides = grouped(tables, ".", SIDES)
     source, target = (
         checked_tables(sides[side], f"{where}.{side}", (n_strata, features.size)) for side in SIDES
     )
-    return OfSpace(features, source, target, shift, bool(nonnegative[0]))
+    return OfSpace(features, source, target, shifts, bool(nonnegative[0]))

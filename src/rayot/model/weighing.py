@@ -17,7 +17,7 @@ from rayot.model.adaptation import GENES, REPRESENTATION
 from rayot.model.calibrating import Distributions
 from rayot.model.calibration import FEWEST_QUANTILES, LARGEST, Calibration
 from rayot.model.decoding import Decoder
-from rayot.model.experts import EXPERTS, Experts, OfSpace, shrunk_shift
+from rayot.model.experts import EXPERTS, Experts, OfSpace
 from rayot.model.fitted_map import FittedMap
 from rayot.model.training_sample import SampledCells, TrainingSample
 from rayot.solvers import SIGNIFICANCE, Stack
@@ -278,7 +278,7 @@ def _spaces(
         genes,
         tuple(table.coarser(n_quantiles) for table in before[1:]),
         tuple(table.coarser(n_quantiles) for table in after[1:]),
-        _shift([side.expression for side in sides], sample, distributions),
+        _shifts([side.expression for side in sides], sample, distributions),
         fitted.data.nonnegative,
     )
     if fitted.representation.name is None:
@@ -289,7 +289,7 @@ def _spaces(
     ]
     before, after = (tuple(of_side[1:]) for of_side in tables)
     features = np.arange(starts[0].shape[1])
-    in_space = OfSpace(features, before, after, _shift(starts, sample, distributions), False)
+    in_space = OfSpace(features, before, after, _shifts(starts, sample, distributions), False)
     return {GENES: in_genes, REPRESENTATION: in_space}
 
 
@@ -309,15 +309,15 @@ def _within(distributions: Distributions) -> tuple[int, np.ndarray]:
     return n_quantiles, genes
 
 
-def _shift(values: Sides, sample: TrainingSample, distributions: Distributions) -> np.ndarray:
-    """Mean shift (d,) of strata, of cells (n, d) of both sides, as far as they agree in it."""
+def _shifts(values: Sides, sample: TrainingSample, distributions: Distributions) -> np.ndarray:
+    """Mean shift (S, d) of each stratum, of cells (n, d) of both sides."""
     before, after = (
         _means(cells, side, weights)
         for cells, side, weights in zip(
             values, (sample.source, sample.target), distributions.weights, strict=True
         )
     )
-    return shrunk_shift(after - before)
+    return after - before
 
 
 def _means(values: np.ndarray, side: SampledCells, weights: np.ndarray) -> np.ndarray:

@@ -341,3 +341,30 @@ def test_a_stratum_that_is_left_out_says_nothing_of_the_mean_shift(model):
     np.testing.assert_array_equal(some.shifts, of_genes.shifts[:, [0, 2, 5]])
     kept = np.isin([0, 2, 5], of_genes.features)
     np.testing.assert_array_equal(some.features, np.flatnonzero(kept))
+
+
+def test_what_is_adapted_starts_from_experts_whatever_is_asked_of_others(cells, model):
+    rows = [of_patient(cells, "P4", "control"), of_patient(cells, "P4", "drug")[:20]]
+    adapted = model.adapt(cells[np.concatenate(rows)].copy(), "P4")
+    both = [adapted.predict(control(cells), unseen=way) for way in ("stacked", "map")]
+    assert (both[0].X != both[1].X).nnz == 0
+
+
+def test_cells_that_the_map_does_not_predict_are_not_certain(cells):
+    ensemble = fitted(cells.copy(), max_steps=20, n_seeds=2)
+    spread = ensemble.predict(control(cells)).layers["w1ot_sd"].toarray()
+    assert (spread > 0).any(axis=1).all()
+
+
+def test_cells_without_a_stratum_are_no_new_stratum(cells, model):
+    new = control(cells)
+    new.obs["patient"] = new.obs["patient"].astype(object)
+    new.obs.iloc[:5, new.obs.columns.get_loc("patient")] = np.nan
+    assert model.predict(new).uns["w1ot"]["unseen_strata"]["names"].tolist() == ["P4"]
+
+
+def test_a_time_between_is_not_adapted(cells, model):
+    between = model.at(time=0.5)
+    assert "unseen_strata" not in between.predict(control(cells)).uns["w1ot"]
+    with pytest.raises(ValueError, match="between source and target, and is not adapted"):
+        between.adapt(cells, "P4")

@@ -245,7 +245,10 @@ class FittedMap(StackModel):
         self._check_trained("Train the model before it predicts.")
         widest = max(len(self.data.var_names), self.representation.n_features)
         size = min(BLOCK_ROWS, chunk_rows(widest * len(self.problems)))
-        near = self._near_strata(adata, rows) if unseen == "stacked" else {}
+        near = self._near_strata(adata, rows) if self.adaptations or unseen == "stacked" else {}
+        if unseen == "map":
+            # Strata that were adapted to start from what experts predict.
+            near = {name: of for name, of in near.items() if name in self.adaptations}
         for chunk in row_chunks(rows, size):
             start, moves, decoder = self.move(adata, chunk, clip, near)
             gone = moves.shortened(self.data.share)
@@ -262,7 +265,8 @@ class FittedMap(StackModel):
                 genes, further["n_clipped"] = decoder.genes(moves.in_terms("mean"))
                 further["genes"] = sparse.csr_matrix(genes) if decoder.is_sparse else genes
                 if several and self.spread_of_genes:
-                    spread = decoder.spread(moves)
+                    # Experts without the map would look certain.
+                    spread = replace(decoder, chosen=None).spread(moves)
                     further["genes_sd"] = sparse.csr_matrix(spread) if decoder.is_sparse else spread
             yield Prediction(
                 representation=moved if write_representation else None,
@@ -508,7 +512,8 @@ class FittedMap(StackModel):
         unseen
             How cells of strata are predicted that the fit has not seen, where it knows how good it
             is for these (``strata_key`` with ``strata="balanced"``, three strata or more, genes).
-            ``"stacked"``: by several experts, see Notes; ``"map"``: by the map alone.
+            ``"stacked"``: by several experts, see Notes; ``"map"``: by the map alone. It says
+            nothing of strata that the model was adapted to.
         key
             Names the entries of the returned object; None takes the name of the method's verb,
             as :func:`rayot.tl.w1ot` does.
@@ -666,7 +671,7 @@ class FittedMap(StackModel):
         name = None if name is None else str(name)
         model.data = replace(self.data, time=time, times=times, time_name=name)
         if model.data.share < 1:
-            model.adaptations, model.experts = {}, None
+            model.adaptations, model.experts, model.unseen = {}, None, None
             model.diagnostics_ = [{"certificate": "check", "reason": REASON}] * len(self.problems)
         return model
 
@@ -745,6 +750,11 @@ class FittedMap(StackModel):
         array([30])
         """
         self._check_trained("Train the model before it is adapted.")
+        if self.data.share < 1:
+            raise ValueError(
+                f"The model predicts time {self.time:g}, between source and target, and is not "
+                "adapted; adapt the model that was fitted."
+            )
         cells, data, stratum = modality_of(adata, modality), self.data, str(stratum)
         rows = rows_to_adapt_with(
             cells,
@@ -847,7 +857,7 @@ class FittedMap(StackModel):
         if self.stands_on is not None:
             result[Key.result.stands_on] = self.stands_on.columns()
         if self.predictive_sd is not None:
-            result[Key.result.predictive_sd] = self.predictive_sd
+            result[Key.result.predictive_sd] = self.predictive_sd * np.float32(self.data.share)
         return {Key.uns.result(key): result} if result else {}
 
     def _adapted_strata(self, adata: AnnData, rows: np.ndarray) -> dict[str, np.ndarray]:

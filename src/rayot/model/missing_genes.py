@@ -69,8 +69,11 @@ class FilledSpec(DataSpec):
         return columns[:, order].sorted_indices()
 
     def in_gene_order(self, adata: AnnData) -> AnnData:
-        """The cells as they are: spaces that read more of them than expression are refused."""
-        return adata
+        """The cells as they are, where genes are missing.
+
+        Spaces that read more of them than expression are refused then.
+        """
+        return adata if self.is_missing.any() else super().in_gene_order(adata)
 
     def check_counts(self, adata: AnnData, rows: np.ndarray) -> None:
         """Raise a ValueError if the genes that are there are raw counts, where none may be."""

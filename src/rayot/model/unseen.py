@@ -184,7 +184,7 @@ class UnseenStrata:
             (n,) of :class:`rayot.model.training_distance.TrainingDistance`.
         """
         rows = []
-        for name in sorted(set(strata) - set(training_strata)):
+        for name in sorted(set(strata) - {"", *training_strata}):
             own = distance[strata == name]
             rows.append((name, len(own), float(own.mean()), *self.word(float(own.mean()))))
         by_reason: dict[tuple[str, str], list[str]] = {}

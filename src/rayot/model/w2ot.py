@@ -69,7 +69,8 @@ class W2OT(Method):
         # How far to go was found for the way there.
         module.strength.fill_(1.0)
         model._sides = model._sample = model.calibration = model.experts = None
-        model.training_distance = model.unseen = None
+        model.training_distance = model.unseen = model.source_mean = None
+        model.data = replace(self.data, time=None, times=None, time_name=None)
         model.adaptations = {}
         reason = (
             "The fit was judged by the way from source to target. Try cells of the source: "

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from mudata import MuData
 from scipy import sparse
 from scipy.stats import spearmanr
+from simulated_cells import of_patient, patients
 
 import rayot as rt
 from rayot.data.matrix import dense
@@ -21,28 +22,6 @@ from rayot.model.adaptation import GENES, REPRESENTATION, Adaptation
 pytestmark = pytest.mark.filterwarnings("ignore:The fit has not seen")
 
 FIT = {"preset": "fast", "show_progress_bar": False, "n_seeds": 1}
-
-
-def patients(shifts, n=120, n_genes=12, seed=0):
-    """Sparse cells of several patients, who answer in so many genes more or less strongly."""
-    rng = np.random.default_rng(seed)
-    cells, obs = [], []
-    for number, shift in enumerate(shifts):
-        centre = rng.uniform(0, 1, n_genes)
-        for condition in ("control", "drug"):
-            move = shift * (np.arange(n_genes) < n_genes // 2) * (condition == "drug")
-            cells.append(np.maximum(rng.normal(centre + move, 1.0, (n, n_genes)), 0))
-            obs.append(pd.DataFrame({"perturbation": [condition] * n, "patient": f"P{number}"}))
-    obs = pd.concat(obs, ignore_index=True)
-    obs.index = [f"cell{number}" for number in range(len(obs))]
-    adata = ad.AnnData(sparse.csr_matrix(np.concatenate(cells), dtype=np.float32), obs=obs)
-    adata.uns["log1p"] = {"base": None}
-    return adata
-
-
-def of_patient(adata, patient, condition, rows=slice(None)):
-    member = (adata.obs["patient"] == patient) & (adata.obs["perturbation"] == condition)
-    return np.flatnonzero(member)[rows]
 
 
 def few_of(adata, n, patient="P4", first=0):

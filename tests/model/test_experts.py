@@ -3,13 +3,12 @@
 import anndata as ad
 import hypothesis.strategies as st
 import numpy as np
-import pandas as pd
 import pytest
 import scanpy as sc
 from anndata import AnnData
 from hypothesis import given, settings
 from hypothesis.extra.numpy import arrays
-from scipy import sparse
+from simulated_cells import of_patient, patients
 
 import rayot as rt
 from rayot.metrics import energy_distance
@@ -23,28 +22,11 @@ FINITE = st.floats(-50, 50, width=32)
 FIT = {"preset": "fast", "show_progress_bar": False, "n_seeds": 1}
 
 
-def patients(shifts, n=120, n_genes=12):
-    """Sparse cells of patients who answer in half of the genes, each more or less strongly."""
-    rng = np.random.default_rng(0)
-    cells, obs = [], []
-    for number, shift in enumerate(shifts):
-        centre = rng.uniform(0, 1, n_genes)
-        for condition in ("control", "drug"):
-            move = shift * (np.arange(n_genes) < n_genes // 2) * (condition == "drug")
-            cells.append(np.maximum(rng.normal(centre + move, 1.0, (n, n_genes)), 0))
-            obs.append(pd.DataFrame({"perturbation": [condition] * n, "patient": f"P{number}"}))
-    obs = pd.concat(obs, ignore_index=True)
-    obs.index = [f"cell{number}" for number in range(len(obs))]
-    adata = AnnData(sparse.csr_matrix(np.concatenate(cells), dtype=np.float32), obs=obs)
-    adata.uns["log1p"] = {"base": None}
+def held_out(shifts, **sizes):
+    """Patients, of whom the last is for testing alone."""
+    adata = patients(shifts, **sizes)
     rt.pp.split(adata, holdout={"patient": ["P4"]})
     return adata
-
-
-def of_patient(adata, patient, condition):
-    return np.flatnonzero(
-        (adata.obs["patient"] == patient) & (adata.obs["perturbation"] == condition)
-    )
 
 
 def fitted(adata, verb="w1ot", **options):
@@ -57,7 +39,7 @@ def fitted(adata, verb="w1ot", **options):
 @pytest.fixture(scope="module")
 def cells():
     """Four patients who answer much alike, and P4 who answers half as strongly."""
-    return patients([1.6, 2.0, 1.4, 1.8, 0.9])
+    return held_out([1.6, 2.0, 1.4, 1.8, 0.9])
 
 
 @pytest.fixture(scope="module")
@@ -233,7 +215,7 @@ def test_what_each_leaves_is_told(model):
 
 def test_strata_that_say_nothing_of_each_other_are_told():
     """Each patient answers in genes of their own, and the mean shift is shrunk away."""
-    adata = patients([0.0] * 5, n=150)
+    adata = held_out([0.0] * 5, n=150)
     of_drug = (adata.obs["perturbation"] == "drug").to_numpy()
     dense = adata.X.toarray()
     for number in range(5):

@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+from simulated_cells import act_by
 
 import rayot as rt
 from rayot.model import ConditionalW1OT
@@ -19,15 +20,8 @@ def cells():
     """Drugs that act by two activities, which vectors tell or do not; one is held out."""
     data = rt.datasets.simulated_screen(14, n_cells=40, n_controls=120, n_genes=15, inactive=0)
     rng = np.random.default_rng(0)
-    names = [name for name in data.obs["perturbation"].cat.categories if name != "control"]
     activities, effects = rng.normal(size=(14, 2)), rng.normal(size=(2, 15))
-    expression = data.X.toarray()
-    control = expression[(data.obs["perturbation"] == "control").to_numpy()]
-    for name, activity in zip(names, activities, strict=True):
-        rows = np.flatnonzero(data.obs["perturbation"] == name)
-        own = control[rng.integers(0, len(control), len(rows))]
-        expression[rows] = own + activity @ effects
-    data.X = expression
+    names = act_by(data, activities, effects, rng)
     data.uns["informative"] = dict(zip(names, activities, strict=True))
     data.uns["random"] = dict(
         zip(names, np.random.default_rng(1).normal(size=(14, 2)), strict=True)

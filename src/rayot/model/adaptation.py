@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from anndata import AnnData
 from rayot.data import checks
 from rayot.data.spec import DataSpec
 from rayot.data.strata import MIN_STRATUM_CELLS
-from rayot.model.calibration import SIDES, TURN, checked_tables, uniform
+from rayot.model.calibration import SIDES, TURN, checked_tables, saved_tables, uniform
 from rayot.model.saved import Arrays, check, check_array, check_names, grouped
 from rayot.solvers import Marginals, monotone_shift
 
@@ -243,14 +243,13 @@ def to_arrays(adaptations: Mapping[str, Adaptation]) -> Arrays:
     """What is saved: tables of all strata as one array for each space and side."""
     spaces = next(iter(adaptations.values())).maps if adaptations else ()
     cells = {f"{CELLS}.{number}": of.cells for number, of in enumerate(adaptations.values())}
-    return cells | {
-        f"{space}.{side}.{field.name}": torch.stack(
-            [getattr(of.maps[space][number], field.name) for of in adaptations.values()]
-        ).numpy()
-        for space in spaces
-        for number, side in enumerate(SIDES)
-        for field in fields(Marginals)
-    }
+    return cells | saved_tables(
+        {
+            f"{space}.{side}": [of.maps[space][number] for of in adaptations.values()]
+            for space in spaces
+            for number, side in enumerate(SIDES)
+        }
+    )
 
 
 def to_json(adaptations: Mapping[str, Adaptation]) -> SAVED:

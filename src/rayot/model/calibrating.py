@@ -175,7 +175,7 @@ def _suits_others(
         return False
     gains = []
     for number in judges:
-        rows = [_spread_out(np.flatnonzero(side == number)) for side in sides]
+        rows = [spread_out(np.flatnonzero(side == number), JUDGED) for side in sides]
         others, truth = chosen.without(number), observed[rows[1]]
         cells = sample.source.cells.obs_names.to_numpy()[rows[0]]
         mine = before[rows[0]], after[rows[0]], cells, names, np.full(len(rows[0]), "")
@@ -190,9 +190,9 @@ def _suits_others(
     return bool(np.mean(gains) > -np.std(gains, ddof=1) / np.sqrt(len(gains)))
 
 
-def _spread_out(rows: np.ndarray) -> np.ndarray:
+def spread_out(rows: np.ndarray, most: int) -> np.ndarray:
     """Some of the rows, from the first to the last: neighbours in a file may be of one batch."""
-    n_rows = min(JUDGED, len(rows))
+    n_rows = min(most, len(rows))
     return rows[np.linspace(0, len(rows), n_rows, endpoint=False).astype(np.intp)]
 
 

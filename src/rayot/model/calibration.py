@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import pandas as pd
 import torch
 
-from rayot.model.saved import Arrays, check_array, check_names, grouped
+from rayot.model.saved import Arrays, check_array, check_names, check_places, grouped
 from rayot.solvers import Marginals, Settings, monotone_map
 from rayot.solvers.random import GOLDEN, uniform_of
 
@@ -201,13 +201,7 @@ class Calibration:
 
     def arrays(self) -> Arrays:
         """What is saved: of each side, tables of all cells and of each stratum as one array."""
-        tables = {
-            f"{side}.{field.name}": torch.stack(
-                [getattr(marginals, field.name) for marginals in getattr(self, side)]
-            ).numpy()
-            for side in SIDES
-            for field in fields(Marginals)
-        }
+        tables = saved_tables({side: getattr(self, side) for side in SIDES})
         mixed = np.array([self.mixed])
         return {"genes.": self.genes, "shape.": self.shape, "mixed.": mixed, **tables}
 
@@ -230,9 +224,7 @@ class Calibration:
         check_array(mixed, "calibration.mixed", (1,), np.bool_)
         if len(shape) == 1:
             strata = ()
-        check_array(genes, "calibration.genes", (genes.size,), np.int64)
-        if genes.size and (genes[0] < 0 or genes[-1] >= n_genes or (np.diff(genes) <= 0).any()):
-            raise ValueError(f"the array 'calibration.genes' must ascend from 0 to {n_genes - 1}.")
+        check_places(genes, "calibration.genes", n_genes)
         check_array(shape, "calibration.shape", (1 + len(strata), genes.size))
         if ((shape < 0) | (shape > 1)).any():
             raise ValueError("the array 'calibration.shape' has shares that are not from 0 to 1.")
@@ -244,6 +236,15 @@ class Calibration:
         if mixed[0] and not strata:
             raise ValueError("the array 'calibration.mixed' asks for strata, and there are none.")
         return cls(tuple(strata), bool(mixed[0]), genes, shape, sides[0], sides[1], seed)
+
+
+def saved_tables(sides: Mapping[str, Sequence[Marginals]]) -> Arrays:
+    """What is saved of distributions: by name, those of all tables as one array for each field."""
+    return {
+        f"{name}.{field.name}": torch.stack([getattr(of, field.name) for of in tables]).numpy()
+        for name, tables in sides.items()
+        for field in fields(Marginals)
+    }
 
 
 def checked_tables(arrays: Arrays, where: str, shape: tuple[int, int]) -> tuple[Marginals, ...]:

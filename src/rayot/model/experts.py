@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from rayot.model.adaptation import GENES
-from rayot.model.calibration import TURN, checked_tables, uniform
-from rayot.model.saved import Arrays, check_array, check_names, grouped
+from rayot.model.calibration import TURN, checked_tables, saved_tables, uniform
+from rayot.model.saved import Arrays, check_array, check_names, check_places, grouped
 from rayot.model.times import displaced
 from rayot.solvers import Marginals, monotone_shift
 
@@ -164,14 +164,13 @@ class Experts:
             for space, of_space in self.spaces.items()
             for name in ALONE
         }
-        tables = {
-            f"{space}.{side}.{field.name}": torch.stack(
-                [getattr(marginals, field.name) for marginals in getattr(of_space, side)]
-            ).numpy()
-            for space, of_space in self.spaces.items()
-            for side in SIDES
-            for field in fields(Marginals)
-        }
+        tables = saved_tables(
+            {
+                f"{space}.{side}": getattr(of_space, side)
+                for space, of_space in self.spaces.items()
+                for side in SIDES
+            }
+        )
         own = {"centres.": self.centres, "weights.": self.weights}
         return {**own, **of_spaces, **tables}
 
@@ -303,11 +302,7 @@ def _space_from(arrays: Arrays, space: str, n_strata: int, size: int) -> OfSpace
     alone = {name: arrays[name] for name in arrays if "." not in name}
     check_names(alone, ALONE, f"the arrays of {where}")
     features, shifts, nonnegative = (alone[name] for name in ALONE)
-    check_array(features, f"{where}.features", (features.size,), np.int64)
-    if features.size and (
-        features[0] < 0 or features[-1] >= size or (np.diff(features) <= 0).any()
-    ):
-        raise ValueError(f"the array '{where}.features' must ascend from 0 to {size - 1}.")
+    check_places(features, f"{where}.features", size)
     check_array(shifts, f"{where}.shifts", (n_strata, size))
     check_array(nonnegative, f"{where}.nonnegative", (1,), np.bool_)
     tables = {name: value for name, value in arrays.items() if "." in name}

@@ -8,7 +8,7 @@ import numpy as np
 
 from rayot._docs import shared
 from rayot.model.profiles import ProfileMethod
-from rayot.solvers.profiles import PredictedShift, kernel_shift, ridge_with_errors
+from rayot.solvers.profiles import PredictedShift, kernel_shift, ridge_shift
 
 
 @shared
@@ -51,4 +51,4 @@ class Ridge(ProfileMethod):
         if settings.kernel != "linear":
             return kernel_shift(target, shifts, vectors, settings.kernel, self.seed)
         size = settings.n_profiles, settings.penalty
-        return ridge_with_errors(target, shifts, vectors, *size, control)
+        return ridge_shift(target, shifts, vectors, *size, control)

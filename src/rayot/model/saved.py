@@ -214,6 +214,13 @@ def check_array(
         raise ValueError(f"the array {what!r} has {n_bad} values that are not finite.")
 
 
+def check_places(values: np.ndarray, what: str, size: int) -> None:
+    """Raise a ValueError if an array is not of ascending places among so many."""
+    check_array(values, what, (values.size,), np.int64)
+    if values.size and (values[0] < 0 or values[-1] >= size or (np.diff(values) <= 0).any()):
+        raise ValueError(f"the array {what!r} must ascend from 0 to {size - 1}.")
+
+
 def check_numbers(state: Arrays, kind: type[Stack]) -> None:
     """Raise a ValueError if a stack has numbers that a saved one may not have."""
     for name, values in state.items():

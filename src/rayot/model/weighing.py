@@ -14,7 +14,7 @@ from scipy.stats import ttest_1samp
 
 from rayot.data.matrix import chunk_rows, dense, row_chunks
 from rayot.model.adaptation import GENES, REPRESENTATION
-from rayot.model.calibrating import Distributions
+from rayot.model.calibrating import Distributions, spread_out
 from rayot.model.calibration import FEWEST_QUANTILES, LARGEST, Calibration
 from rayot.model.decoding import Decoder
 from rayot.model.experts import EXPERTS, Experts, OfSpace
@@ -51,7 +51,7 @@ class Weighed(NamedTuple):
         With their weights.
     left
         By stratum: the share of its energy distance that each expert leaves, and ``"stacked"``, all
-        with these weights.
+        of them with weights that were found without the stratum.
     transfers
         Whether what the map has learned of strata is worth anything to others.
     """
@@ -94,13 +94,34 @@ def weigh(
     equal = np.full(len(EXPERTS), 1 / (len(EXPERTS) - 1))
     equal[-1] = 0
     experts = Experts(strata, centres, equal, spaces)
+    trials = _trials(fitted, sample, distributions, without, experts)
+    if len(trials) < FEWEST_STRATA:
+        return None
+    left = {name: _left(name, trials) for name in trials}
+    mixture, shift = (np.array([of[name] for of in left.values()]) for name in ("stacked", "shift"))
+    if _transfers(mixture, shift):
+        weights = _best_weights(list(trials.values()))
+        return Weighed(replace(experts, weights=weights), left, True)
+    left = {name: {**of, "stacked": of["shift"]} for name, of in left.items()}
+    return Weighed(replace(experts, weights=_alone("shift")), left, False)
+
+
+def _trials(
+    fitted: FittedMap,
+    sample: TrainingSample,
+    distributions: Distributions,
+    without: Mapping[int, Stack],
+    experts: Experts,
+) -> dict[str, _Trial]:
+    """What experts do for each stratum that was left out and has cells to tell it."""
+    sides, strata = (sample.source, sample.target), experts.strata
     order = np.argsort(-distributions.share[0], kind="stable")
     genes = np.sort(order[:JUDGED_GENES])
-    judged = replace(experts, spaces={GENES: spaces[GENES].take(genes)})
+    judged = replace(experts, spaces={GENES: experts.spaces[GENES].take(genes)})
     trials = {}
     for number, transport in without.items():
         rows = [
-            _spread_out(np.flatnonzero((side.strata == number) & (weights > 0)))
+            spread_out(np.flatnonzero((side.strata == number) & (weights > 0)), JUDGED_CELLS)
             for side, weights in zip(sides, distributions.weights, strict=True)
         ]
         if min(map(len, rows)) >= FEWEST_CELLS:
@@ -109,22 +130,15 @@ def weigh(
             predicted = alone.predicted(sample, rows[0], genes)
             truth = sample.target.expression[np.ix_(rows[1], genes)]
             trials[strata[number]] = _Trial.of(predicted, truth)
-    trials = {name: trial for name, trial in trials.items() if trial.untouched > 0}
-    if len(trials) < FEWEST_STRATA:
-        return None
-    weights, shift = _best_weights(list(trials.values())), _alone("shift")
-    transfers = _transfers(
-        *(np.array([t.left(w) for t in trials.values()]) for w in (weights, shift))
-    )
-    weights = weights if transfers else shift
-    left = {
-        name: {
-            **{expert: trial.left(_alone(expert)) for expert in EXPERTS},
-            "stacked": trial.left(weights),
-        }
-        for name, trial in trials.items()
-    }
-    return Weighed(replace(experts, weights=weights), left, transfers)
+    return {name: trial for name, trial in trials.items() if trial.untouched > 0}
+
+
+def _left(name: str, trials: Mapping[str, _Trial]) -> dict[str, float]:
+    """What each expert leaves of a stratum, and all of them by weights that do not know it."""
+    # Weights that were found with the stratum would flatter themselves.
+    others = _best_weights([trial for other, trial in trials.items() if other != name])
+    left = {expert: trials[name].left(_alone(expert)) for expert in EXPERTS}
+    return {**left, "stacked": trials[name].left(others)}
 
 
 @dataclass(frozen=True)
@@ -335,9 +349,3 @@ def _encoded(fitted: FittedMap, side: SampledCells) -> np.ndarray:
         for rows in row_chunks(np.arange(side.cells.n_obs), chunk_rows(side.cells.n_vars))
     ]
     return np.ascontiguousarray(np.concatenate(blocks), dtype=np.float32)
-
-
-def _spread_out(rows: np.ndarray) -> np.ndarray:
-    """Some of the rows, from the first to the last: neighbours in a file may be of one batch."""
-    n_rows = min(JUDGED_CELLS, len(rows))
-    return rows[np.linspace(0, len(rows), n_rows, endpoint=False).astype(np.intp)]

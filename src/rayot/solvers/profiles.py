@@ -148,13 +148,17 @@ def ridge_shift(
     n_components: int,
     penalty: float,
     control: np.ndarray,
-) -> np.ndarray:
+) -> PredictedShift:
     r"""Shift (d,) by the bilinear ridge regression of Ahlmann-Eltze, Huber & Anders (2025).
 
     With the shifts of the training perturbations as columns of Y, centred by their mean b, the
     genes' scores A on the leading principal components of the perturbations' mean profiles, and the
     perturbations' vectors B: :math:`K = (A^T A + λ)^{-1} A^T Y B^T (B B^T + λ)^{-1}`, and the
     prediction is A K B_new + b.
+
+    Variances are those of a Bayesian linear regression with this penalty. Left-out errors follow
+    from the leverages of the regression on vectors; components are those of all perturbations, so
+    that errors are rather too small.
 
     Parameters
     ----------
@@ -181,42 +185,22 @@ def ridge_shift(
         raise ValueError(_nothing_in_common(target))
     changes = np.stack([shifts[name] for name in others], axis=1)
     mean = changes.mean(1, keepdims=True)
+    centred = changes - mean
     scores = _scores(changes, control, n_components)
     inner = scores.T @ scores + penalty * np.eye(scores.shape[1])
     outer = of_others @ of_others.T + penalty * np.eye(len(of_others))
-    core = np.linalg.solve(inner, scores.T @ (changes - mean) @ of_others.T) @ np.linalg.inv(outer)
-    return scores @ core @ vectors[target] + mean[:, 0]
-
-
-def ridge_with_errors(
-    target: str,
-    shifts: Mapping[str, np.ndarray],
-    vectors: Mapping[str, np.ndarray],
-    n_components: int,
-    penalty: float,
-    control: np.ndarray,
-) -> PredictedShift:
-    """The shift of :func:`ridge_shift`, with errors of left-out perturbations.
-
-    Variances are those of a Bayesian linear regression with this penalty. Left-out errors follow
-    from the leverages of the regression on vectors; components are those of all perturbations.
-    """
-    shift = ridge_shift(target, shifts, vectors, n_components, penalty, control)
-    others = _others(target, shifts)
-    known = np.stack([vectors[name] for name in others])
-    changes = np.stack([shifts[name] for name in others])
-    inverse = np.linalg.inv(known.T @ known + penalty * np.eye(known.shape[1]))
-    # Its own share in a fitted shift, that in the mean of all included.
-    own = np.einsum("nk,kl,nl->n", known, inverse, known) + 1 / len(others)
-    left = 1 - np.minimum(own, 1 - LEAST_LEFT)
-    centred = changes - changes.mean(0)
-    predicted = centred - (centred - known @ inverse @ (known.T @ centred)) / left[:, None]
-    scores = _scores(changes.T, control, n_components)
-    inner = scores.T @ scores + penalty * np.eye(scores.shape[1])
-    errors = centred - np.linalg.solve(inner, scores.T @ predicted.T).T @ scores.T
+    inverse = np.linalg.inv(outer)
+    core = np.linalg.solve(inner, scores.T @ centred @ of_others.T) @ inverse
+    shift = scores @ core @ vectors[target] + mean[:, 0]
+    hat = of_others.T @ inverse @ of_others
+    # A fitted shift knows its own one by the regression and by the mean of all.
+    own = np.diag(hat) + (1 - hat.sum(1)) / len(others)
+    left = 1 - own.clip(0, 1 - LEAST_LEFT)
+    predicted = centred - (centred - centred @ hat) / left
+    errors = centred - scores @ np.linalg.solve(inner, scores.T @ predicted)
     variance = 1 + 1 / len(others) + float(vectors[target] @ inverse @ vectors[target])
     said = f"It is a ridge regression on the vectors of {len(others)} others."
-    return PredictedShift.of(shift, (errors, 1 / left), variance, said)
+    return PredictedShift.of(shift, (errors.T, 1 / left), variance, said)
 
 
 def kernel_shift(

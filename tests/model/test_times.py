@@ -157,7 +157,10 @@ def test_cells_that_were_measured_between_score_it(cells):
         ({"time": -1, "times": (0, 7)}, "from 0 .* to 7 .*, found -1"),
         ({"time": 3, "times": (7, 0)}, "the earlier first"),
         ({"time": 3, "times": (7, 7)}, "the earlier first"),
-        ({"time": 3, "times": (0, 3, 7)}, "times must be the times of source and target"),
+        (
+            {"time": 3, "times": (0, 3, 7)},
+            "times must be a pair of numbers, the times of source and target",
+        ),
         ({"time": 3, "times": ("0", 7)}, "times must be a number"),
         ({"time": "3"}, "time must be a number"),
         ({"time": np.nan}, "time must be finite"),
@@ -191,3 +194,11 @@ def test_every_model_of_two_conditions_knows_times(cells):
         step = f"{model.method}_step"
         np.testing.assert_allclose(found.obs[step], whole.obs[step] / 2, rtol=1e-4, err_msg=name)
         assert "at time 0.5" in found.obs["perturbation"].iloc[0]
+
+
+@pytest.mark.parametrize("name", ["control", "perturbed"])
+def test_ends_are_no_name_of_a_time_between(cells, name):
+    model = rt.tl.mean_shift(cells, "control", "perturbed")
+    with pytest.raises(ValueError, match=f"name is {name!r}, whose cells were measured"):
+        model.at(time=0.5, name=name)
+    assert model.at(time=3, times=np.array([0.0, 7.0])).data.times == (0.0, 7.0)

@@ -648,7 +648,8 @@ class FittedMap(StackModel):
         Raises
         ------
         ValueError
-            If the time is not between ``times``, or these are no two numbers that ascend.
+            If the time is not between ``times``, these are no two numbers that ascend, or the name
+            is that of the source or the target.
         RuntimeError
             If the model is not trained.
 
@@ -670,6 +671,11 @@ class FittedMap(StackModel):
         model = copy.copy(self)
         name = None if name is None else str(name)
         model.data = replace(self.data, time=time, times=times, time_name=name)
+        if 0 < model.data.share < 1 and name in (self.source_key, self.target_key):
+            raise ValueError(
+                f"name is {name!r}, whose cells were measured at one of the two times; name the "
+                "category of the cells between."
+            )
         if model.data.share < 1:
             model.adaptations, model.experts, model.unseen = {}, None, None
             model.diagnostics_ = [{"certificate": "check", "reason": REASON}] * len(self.problems)
@@ -847,7 +853,7 @@ class FittedMap(StackModel):
             result |= {Key.result.time: self.time, Key.result.times: np.array(self.data.times)}
         if self.problems.separate:
             result[Key.result.strata] = self.strata_summary(prediction.combined)
-        new = self.new_strata(adata, rows, prediction)
+        new = self.new_strata(adata, rows, prediction, unseen)
         if len(new.get("names", ())):
             result[Key.result.unseen_strata] = new
             if self.experts is not None and unseen == "stacked":
@@ -873,7 +879,7 @@ class FittedMap(StackModel):
         return adapted_strata({name: of for name, of in self.adaptations.items() if name in own})
 
     def new_strata(
-        self, adata: AnnData, rows: np.ndarray, prediction: Prediction
+        self, adata: AnnData, rows: np.ndarray, prediction: Prediction, unseen: str = "stacked"
     ) -> dict[str, np.ndarray]:
         """What is to be expected of strata that the fit has not seen, as plain values for ``uns``.
 
@@ -885,6 +891,8 @@ class FittedMap(StackModel):
             The cells.
         prediction
             Of them.
+        unseen
+            How they were predicted, as in :meth:`predict`.
         """
         strata, distance = self._strata(adata, rows), prediction.distance
         if self.unseen is None or strata is None or distance is None:
@@ -892,7 +900,7 @@ class FittedMap(StackModel):
         # Where few treated cells count less than the prediction, what is said of it still holds.
         by_cells = [name for name, of in self.adaptations.items() if of.share >= ADAPTED_SHARE]
         known = (*self.problems.strata, *by_cells)
-        return self.unseen.of_cells(strata, known, distance)
+        return self.unseen.of_cells(strata, known, distance, unseen == "stacked")
 
     def strata_summary(self, combined: np.ndarray) -> dict[str, Any]:
         """How strata entered a prediction, as plain values for ``uns``.

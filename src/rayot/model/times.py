@@ -26,9 +26,11 @@ def two_times(name: str, value: object) -> tuple[float, float]:
     ValueError
         If it is something else.
     """
-    pair = tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else ()
+    pair: tuple[object, ...] = ()
+    if isinstance(value, Sequence | np.ndarray) and not isinstance(value, str):
+        pair = tuple(value)
     if len(pair) != 2:
-        raise refused(name, "the times of source and target", value)
+        raise refused(name, "a pair of numbers, the times of source and target", value)
     first, last = (number(name, each) for each in pair)
     if not first < last:
         raise refused(name, "the times of source and target, the earlier first", value)

@@ -101,15 +101,23 @@ class UnseenStrata:
         """Largest distance of a stratum to the others."""
         return max(figures["distance"] for figures in self.strata.values())
 
-    def word(self, distance: float) -> tuple[str, str]:
+    def said(self, by_experts: bool) -> tuple[str, str]:
+        """The word about new strata as the map or, where there are any, experts predict them."""
+        if by_experts and "stacked_reason" in self.figures:
+            return self.figures["stacked_certificate"], self.figures["stacked_reason"]
+        return self.figures["certificate"], self.figures["reason"]
+
+    def word(self, distance: float, by_experts: bool) -> tuple[str, str]:
         """The word about a new stratum, and its reason.
 
         Parameters
         ----------
         distance
             Mean distance of its cells to those of the fit.
+        by_experts
+            Whether these predict it.
         """
-        word, reason = self.figures["certificate"], self.figures["reason"]
+        word, reason = self.said(by_experts)
         if distance > self.farthest and word == "good":
             return "check", (
                 f"Its cells are farther from those of the fit ({distance:.2f}) than cells of any "
@@ -141,12 +149,12 @@ class UnseenStrata:
             np.mean([of_stratum[expert] for of_stratum in left.values()])
             for expert in ("map", "shift", "stacked")
         )
+        word = self.figures["certificate"] if transfers else "poor"
         if transfers:
             reason = (
                 f"{self.figures['reason']} In genes experts leave {stacked:.0%} of the energy "
                 f"distance, the map alone {of_map:.0%}."
             )
-            figures: Report = {**self.figures, "reason": reason}
         else:
             reason = (
                 f"No transfer expected: of {len(left)} strata, each left out of a fit once, the "
@@ -154,21 +162,30 @@ class UnseenStrata:
                 f"it and the mean shift {shift:.0%}. Cells of new strata are moved by the mean "
                 "shift, as far as strata agree in it. Try model.adapt with a few treated cells."
             )
-            figures = {**self.figures, "certificate": "poor", "reason": reason}
+        figures: Report = {
+            **self.figures,
+            "stacked_certificate": word,
+            "stacked_reason": reason,
+        }
         return UnseenStrata(figures, strata)
 
     def beside(self, report: Report) -> Report:
         """Diagnostics of a model, with what they say of strata that were left out."""
+        word, reason = self.said(by_experts=True)
         return {
             **report,
-            "unseen_certificate": self.figures["certificate"],
-            "unseen_reason": self.figures["reason"],
+            "unseen_certificate": word,
+            "unseen_reason": reason,
             "unseen_share_left": self.figures["share_left"],
             "n_strata_left_out": len(self.strata),
         }
 
     def of_cells(
-        self, strata: np.ndarray, training_strata: Sequence[str], distance: np.ndarray
+        self,
+        strata: np.ndarray,
+        training_strata: Sequence[str],
+        distance: np.ndarray,
+        by_experts: bool,
     ) -> dict[str, np.ndarray]:
         """What is to be expected of cells of new strata, as columns with a row for each stratum.
 
@@ -182,11 +199,14 @@ class UnseenStrata:
             Strata of the fit.
         distance
             (n,) of :class:`rayot.model.training_distance.TrainingDistance`.
+        by_experts
+            Whether these predict them.
         """
         rows = []
         for name in sorted(set(strata) - {"", *training_strata}):
             own = distance[strata == name]
-            rows.append((name, len(own), float(own.mean()), *self.word(float(own.mean()))))
+            mean = float(own.mean())
+            rows.append((name, len(own), mean, *self.word(mean, by_experts)))
         by_reason: dict[tuple[str, str], list[str]] = {}
         for name, _, _, word, reason in rows:
             by_reason.setdefault((word, reason), []).append(repr(name))

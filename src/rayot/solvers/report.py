@@ -42,6 +42,8 @@ class Report(TypedDict, total=False):
     left_near: float
     left_shift: float
     left_stacked: float
+    stacked_certificate: str
+    stacked_reason: str
     """Of strata that were left out of a fit."""
     unseen_certificate: str
     unseen_reason: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import field, make_dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar, Self
 
@@ -371,9 +371,8 @@ class Method(FittedMap):
 
     @classmethod
     def _saved_fields(cls) -> Any:  # noqa: ANN401
-        kind = cls.stack_type.settings_type
-        preset = ("preset", str, field(kw_only=True))
-        return {**SAVED, "settings": make_dataclass("Saved", [preset], bases=(kind,), frozen=True)}
+        # What is in them is checked with the preset taken out.
+        return {**SAVED, "settings": dict[str, Any]}
 
     @classmethod
     def _from_saved(
@@ -384,7 +383,8 @@ class Method(FittedMap):
         state: dict[str, np.ndarray],
     ) -> Self:
         chosen = dict(values["settings"])
-        preset, kind = chosen.pop("preset"), cls.stack_type
+        preset, kind = chosen.pop("preset", None), cls.stack_type
+        saved.check(preset, str, "settings.preset")
         settings = saved.settings_of(kind.settings_type, chosen, preset)
         strata, target = values["strata"], values["target_key"]
         problems = problems_of(data, target, strata["names"], strata["mode"], strata["n_seeds"])

@@ -45,6 +45,9 @@ PARAMETERS = {
     "dose_key": """dose_key
     Column of ``obs`` with the dose of each treated cell, above 0 as its logarithm is taken; that of
     source cells is not looked at. None takes all cells of a condition as treated alike.""",
+    "time_key": """time_key
+    Column of ``obs`` with how long each treated cell was treated, above 0, in place of
+    ``dose_key``; that of source cells is not looked at. Times enter as they are.""",
     "weights_key": """weights_key
     Column of ``obs`` with the weight of each cell, at least 0. None weighs all cells alike.""",
     "perturbations": """perturbations

@@ -13,8 +13,8 @@ from rayot.data import checks
 from rayot.data.matrix import REAL
 
 
-def dose_of(value: Any, what: str) -> float:  # noqa: ANN401
-    """A dose as a number.
+def dose_of(value: Any, what: str, *, is_time: bool = False) -> float:  # noqa: ANN401
+    """A dose, or a time, as a number.
 
     Raises
     ------
@@ -23,9 +23,14 @@ def dose_of(value: Any, what: str) -> float:  # noqa: ANN401
     """
     dose = pd.to_numeric(value, errors="coerce")
     if not (np.isfinite(dose) and dose > 0):
+        why = (
+            "times are counted from the control's, 0,"
+            if is_time
+            else "doses enter by their logarithm"
+        )
         raise ValueError(
-            f"{what} is {str(value)!r}; doses enter by their logarithm and must be finite numbers "
-            "above 0. Only control cells may have none."
+            f"{what} is {str(value)!r}; {why} and must be finite numbers above 0. Only control "
+            "cells may have none."
         )
     # Columns of single and of double precision name the same dose.
     return float(f"{dose:.6g}")
@@ -151,7 +156,12 @@ def _real(values: Any, what: str) -> np.ndarray:  # noqa: ANN401
 
 
 def groups_of(
-    adata: AnnData, rows: np.ndarray, columns: Sequence[str], dose_key: str | None = None
+    adata: AnnData,
+    rows: np.ndarray,
+    columns: Sequence[str],
+    dose_key: str | None = None,
+    *,
+    is_time: bool = False,
 ) -> dict[tuple[str | float, ...], np.ndarray]:
     """Rows of each combination of categories, and of dose, in their order.
 
@@ -167,6 +177,8 @@ def groups_of(
         Of ``adata.obs``.
     dose_key
         Column of doses, which become the last entry of a combination; None without.
+    is_time
+        Whether these are times.
 
     Raises
     ------
@@ -179,8 +191,8 @@ def groups_of(
     table = {name: of_column[present] for name, of_column in enumerate(labels)}
     if dose_key is not None:
         doses = checks.column(adata, dose_key).iloc[kept]
-        what = f"A dose in adata.obs[{dose_key!r}]"
-        dose_by_value = {value: dose_of(value, what) for value in doses.unique()}
+        what = f"A {'time' if is_time else 'dose'} in adata.obs[{dose_key!r}]"
+        dose_by_value = {value: dose_of(value, what, is_time=is_time) for value in doses.unique()}
         table[len(columns)] = np.array([dose_by_value[value] for value in doses])
     members = pd.DataFrame(table).groupby(list(table), sort=True).indices
     return {

@@ -134,11 +134,13 @@ class Conditions:
     perturbations
         Vectors of single perturbations; that of a combination is the sum of its parts'.
     dose_key
-        Column of the doses; None without.
+        Column of the doses, or of the times; None without.
     log_dose
-        Mean and standard deviation of the logarithm of the doses of training.
+        Mean and standard deviation of the doses of training, see :meth:`on_scale`.
     covariates
         Vectors of the categories of further columns.
+    is_time
+        Whether doses are times.
     """
 
     control: str
@@ -146,6 +148,7 @@ class Conditions:
     dose_key: str | None
     log_dose: tuple[float, float]
     covariates: tuple[Categories, ...]
+    is_time: bool = False
 
     @classmethod
     def learn(
@@ -155,6 +158,8 @@ class Conditions:
         columns: Sequence[str],
         dose_key: str | None,
         vectors: Mapping[str, Mapping[str, np.ndarray]],
+        *,
+        is_time: bool = False,
     ) -> Self:
         """Describe the conditions of training.
 
@@ -167,9 +172,11 @@ class Conditions:
         columns
             Those of the perturbations, then of the covariates.
         dose_key
-            Column of doses, or None.
+            Column of doses or times, or None.
         vectors
             For some columns, the vector of each category.
+        is_time
+            Whether doses are times.
 
         Raises
         ------
@@ -183,15 +190,14 @@ class Conditions:
             for condition in conditions
             for part in parts_of(condition.perturbation, with_vector, control)
         }
-        logarithms = [
-            np.log(condition.dose) for condition in conditions if condition.dose is not None
-        ]
-        spread = float(np.std(logarithms)) if logarithms else 0.0
+        doses = [condition.dose for condition in conditions if condition.dose is not None]
+        scaled = doses if is_time else np.log(doses)
+        spread = float(np.std(scaled)) if doses else 0.0
         return cls(
             control,
             Categories.of(groupby, sorted(parts), vectors.get(groupby)),
             dose_key,
-            (float(np.mean(logarithms)) if logarithms else 0.0, spread or 1.0),
+            (float(np.mean(scaled)) if doses else 0.0, spread or 1.0),
             tuple(
                 Categories.of(
                     name,
@@ -200,6 +206,7 @@ class Conditions:
                 )
                 for k, name in enumerate(further)
             ),
+            is_time,
         )
 
     @property
@@ -207,6 +214,10 @@ class Conditions:
         """Dimension of a condition's vector."""
         of_covariates = sum(column.size for column in self.covariates)
         return self.perturbations.size + (self.dose_key is not None) + of_covariates
+
+    def on_scale(self, dose: float) -> float:
+        """The logarithm of a dose, as each one is a multiple of the next; a time as it is."""
+        return dose if self.is_time else float(np.log(dose))
 
     def vector(self, condition: Condition) -> np.ndarray:
         """Vector (k,) of a condition, float32.
@@ -221,7 +232,7 @@ class Conditions:
         if self.dose_key is not None:
             assert condition.dose is not None
             mean, spread = self.log_dose
-            vectors.append(np.array([(np.log(condition.dose) - mean) / spread]))
+            vectors.append(np.array([(self.on_scale(condition.dose) - mean) / spread]))
         vectors += [
             column.vector(name)
             for column, name in zip(self.covariates, condition.covariates, strict=True)
@@ -251,4 +262,6 @@ class Conditions:
             values["dose_key"],
             tuple(values["log_dose"]),
             tuple(columns[1:]),
+            # Files of earlier versions know of doses alone.
+            values.get("is_time", False),
         )

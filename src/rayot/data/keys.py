@@ -238,6 +238,7 @@ class Key:
         control = "control"
         groupby = "groupby"
         dose_key = "dose_key"
+        time_key = "time_key"
         covariate_keys = "covariate_keys"
         condition_keys = "condition_keys"
         """Former name of the covariates."""

@@ -27,8 +27,8 @@ def columns_of(
         checks.column(adata, name)
     if len({*columns, dose_key}) <= len(columns):
         raise ValueError(
-            f"groupby ({groupby!r}), covariate_keys ({list(covariate_keys)}) and dose_key "
-            f"({dose_key!r}) must be different columns."
+            f"groupby ({groupby!r}), covariate_keys ({list(covariate_keys)}) and dose_key or "
+            f"time_key ({dose_key!r}) must be different columns."
         )
     return columns
 
@@ -52,6 +52,8 @@ def training_groups(
     columns: list[str],
     dose_key: str | None,
     min_cells: int,
+    *,
+    is_time: bool = False,
 ) -> dict[Condition, tuple[np.ndarray, np.ndarray]]:
     """Training rows of source and target of each condition that has enough of both."""
     if min_cells < 4:
@@ -61,7 +63,7 @@ def training_groups(
     training = ~checks.in_category(adata, columns[0], control)
     if data.split_key is not None:
         training &= checks.labels(adata, data.split_key) == Key.obs.train
-    targets = groups_of(adata, np.flatnonzero(training), columns, dose_key)
+    targets = groups_of(adata, np.flatnonzero(training), columns, dose_key, is_time=is_time)
     kept, lacking = {}, []
     for key, rows in targets.items():
         condition = Condition.of(key, with_dose=dose_key is not None)

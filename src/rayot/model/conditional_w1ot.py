@@ -96,6 +96,7 @@ class ConditionalW1OT(StackModel):
     control
         Category of the column it named: where cells start.
     {dose_key}
+    {time_key}
     {covariates_of_conditions}
     {embedding_key}
     {min_condition_cells}
@@ -156,6 +157,7 @@ class ConditionalW1OT(StackModel):
         control: str,
         *,
         dose_key: str | None = None,
+        time_key: str | None = None,
         covariate_keys: str | Sequence[str] | None = None,
         embedding_key: str | Mapping[str, str] | None = None,
         min_cells: int = 10,
@@ -173,6 +175,12 @@ class ConditionalW1OT(StackModel):
         self.calibrations, self.part_calibrations = {}, {}
         if adata is LOADED:
             return
+        if dose_key is not None and time_key is not None:
+            raise ValueError(
+                f"dose_key is {dose_key!r} and time_key {time_key!r}; a condition has one number: "
+                "name the other column in covariate_keys."
+            )
+        is_time, dose_key = time_key is not None, dose_key or time_key
         cells = modality_of(adata, modality)
         assert data.groupby is not None
         columns = columns_of(cells, data.groupby, covariate_keys, dose_key)
@@ -187,8 +195,12 @@ class ConditionalW1OT(StackModel):
             column: vectors_of(cells, key, self.source_key if column == data.groupby else None)
             for column, key in embedding_key.items()
         }
-        groups = training_groups(cells, data, self.source_key, columns, dose_key, min_cells)
-        conditions = Conditions.learn(self.source_key, list(groups), columns, dose_key, vectors)
+        groups = training_groups(
+            cells, data, self.source_key, columns, dose_key, min_cells, is_time=is_time
+        )
+        conditions = Conditions.learn(
+            self.source_key, list(groups), columns, dose_key, vectors, is_time=is_time
+        )
         self._take(cells, data, representation, groups, conditions)
 
     def _take(
@@ -445,8 +457,8 @@ class ConditionalW1OT(StackModel):
     def _strengths(self, condition: Condition) -> Tensor | None:
         """Share of the way (members, 1) that cells go; None where training says nothing of it.
 
-        At a new dose it is interpolated between the logarithms of known ones: a perturbation
-        without a detectable effect at the doses beside it has none there.
+        At a new dose it is interpolated between the logarithms of known ones, at a new time between
+        times: a perturbation without a detectable effect at those beside it has none there.
         """
         parts = self._parts(condition)
         own = [
@@ -459,10 +471,11 @@ class ConditionalW1OT(StackModel):
             return self.module.strengths[:, alike[:1]] if alike else None
         assert condition.dose is not None
         # Of several covariates the first speaks for its dose, as above.
-        columns = {np.log10(seen.dose): k for k, seen in reversed(own) if seen.dose is not None}
+        on_scale = self.conditions.on_scale
+        columns = {on_scale(seen.dose): k for k, seen in reversed(own) if seen.dose is not None}
         doses = sorted(columns)
         of_doses = self.module.strengths[:, [columns[dose] for dose in doses]].cpu().numpy()
-        interpolated = [np.interp(np.log10(condition.dose), doses, member) for member in of_doses]
+        interpolated = [np.interp(on_scale(condition.dose), doses, member) for member in of_doses]
         return torch.tensor(interpolated, dtype=torch.float32)[:, None]
 
     @public()
@@ -483,29 +496,26 @@ class ConditionalW1OT(StackModel):
         return self.at(perturbation, dose=dose)
 
     @public()
-    def at(self, target: str, *, dose: float | None = None) -> W1OT:
+    def at(self, target: str, *, dose: float | None = None, time: float | None = None) -> W1OT:
         """The map of one condition, seen in training or not, with all verbs of :class:`W1OT`.
 
         Parameters
         ----------
         target
             Category of the column of the conditions, or several joined by ``"+"``.
-        dose
-            Above 0, where the model has doses.
+        dose, time
+            Above 0, where the model has doses, or times.
 
         Raises
         ------
         RuntimeError
             If the model is not trained.
         ValueError
-            If a part of the target was not in training and has no vector, or the dose is
-            missing, not above 0, or there are none.
+            If a part of the target was not in training and has no vector, or the dose or the time
+            is missing, not above 0, or there are none.
         """
         self._check_trained("Train the model before it predicts.")
-        if (dose is None) != (self.conditions.dose_key is None):
-            what = "has no doses" if dose is not None else "needs a dose"
-            raise ValueError(f"This model {what}: dose_key is {self.conditions.dose_key!r}.")
-        dose = None if dose is None else dose_of(dose, "dose")
+        dose = self._checked_number(dose, time)
         exposure = Condition(str(target), dose, ())
         model = self._uncalibrated(exposure)
         self._check_range(exposure)
@@ -575,6 +585,18 @@ class ConditionalW1OT(StackModel):
         model.training_cells, model.source_mean = self.training_cells, self.source_mean
         return model
 
+    def _checked_number(self, dose: float | None, time: float | None) -> float | None:
+        """The dose or the time, whichever the model has; None where it has neither."""
+        key, is_time = self.conditions.dose_key, self.conditions.is_time
+        keys = {"dose": None if is_time else key, "time": key if is_time else None}
+        for name, value in (("dose", dose), ("time", time)):
+            if (value is None) != (keys[name] is None):
+                what = f"has no {name}s" if value is not None else f"needs a {name}"
+                raise ValueError(f"This model {what}: {name}_key is {keys[name]!r}.")
+        if key is None:
+            return None
+        return dose_of(time if is_time else dose, "time" if is_time else "dose", is_time=is_time)
+
     def _weighted(self, parts: Sequence[Condition]) -> Weighted | None:
         """What parts add up to, some of which are new; None where the maps of all are known."""
         names = [single.perturbation for part in parts for single in self.conditions.parts(part)]
@@ -607,9 +629,10 @@ class ConditionalW1OT(StackModel):
         return self.conditions.vector(condition)[:size].astype(np.float64)
 
     def _check_range(self, condition: Condition) -> None:
-        """Warn of a dose that is outside those of training."""
+        """Warn of a dose, or a time, that is outside those of training."""
         if condition.dose is None:
             return
+        word = "time" if self.conditions.is_time else "dose"
         for part in self._parts(condition):
             seen = [each for each in self.training_conditions if each.dose is not None]
             own = [each for each in seen if part in self._parts(each)]
@@ -617,8 +640,9 @@ class ConditionalW1OT(StackModel):
             doses = [float(each.dose or 0) for each in own or seen]
             if not min(doses) <= condition.dose <= max(doses):
                 warn(
-                    f"Dose {condition.dose:g} of {part!r} is outside the doses of training, "
-                    f"{min(doses):g} to {max(doses):g}; what is predicted there is a guess."
+                    f"{word.capitalize()} {condition.dose:g} of {part!r} is outside the {word}s "
+                    f"of training, {min(doses):g} to {max(doses):g}; what is predicted there is a "
+                    "guess."
                 )
 
     @renamed(perturbation="target")
@@ -630,6 +654,7 @@ class ConditionalW1OT(StackModel):
         target: str,
         *,
         dose: float | None = None,
+        time: float | None = None,
         modality: str | None = None,
         write_genes: bool = True,
         missing_genes: Literal["error", "zero", "mean"] = "error",
@@ -644,7 +669,7 @@ class ConditionalW1OT(StackModel):
         ----------
         {adata}
             Covariates of the model (``covariate_keys``) are read from ``obs``.
-        target, dose
+        target, dose, time
             As in :meth:`at`.
         {modality}
         {write_genes}
@@ -662,7 +687,7 @@ class ConditionalW1OT(StackModel):
         RuntimeError, ValueError, OSError
             As :meth:`at` and :meth:`W1OT.predict`.
         """
-        return self.at(target, dose=dose).predict(
+        return self.at(target, dose=dose, time=time).predict(
             adata,
             modality=modality,
             write_genes=write_genes,

@@ -83,7 +83,7 @@ class FittedMap(StackModel):
     in the order of ``data.var_names``; None where it is not known."""
 
     def _subject(self) -> str:
-        dose = "" if self.dose is None else f" at dose {self.dose:g}"
+        dose = "" if self.dose is None else f" at {self.data.dose_key or 'dose'} {self.dose:g}"
         if self.data.times is not None:
             first, last = self.data.times
             dose += f" at time {self.time:g} of {first:g} to {last:g}"

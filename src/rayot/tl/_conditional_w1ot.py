@@ -45,8 +45,10 @@ def conditional_w1ot(
     target_key: str | None = None,
     *,
     target_dose: float | None = None,
+    target_time: float | None = None,
     groupby: str = Key.obs.perturbation,
     dose_key: str | None = None,
+    time_key: str | None = None,
     covariate_keys: str | Sequence[str] | None = None,
     embedding_key: str | Mapping[str, str] | None = None,
     use_rep: str | Representation | None = None,
@@ -81,11 +83,12 @@ def conditional_w1ot(
     {adata}
     control
         Category of ``obs[groupby]`` that cells start from.
-    target_key, target_dose
+    target_key, target_dose, target_time
         Condition whose prediction of all control cells is written, as :func:`rayot.tl.w1ot` writes
         it. None writes no cells.
     {groupby}
     {dose_key}
+    {time_key}
     {covariates_of_conditions}
     {embedding_key}
     {use_rep}
@@ -148,7 +151,8 @@ def conditional_w1ot(
     cells = modality_of(adata, modality)
     copy = asked_copy(copy)
     _check_key(cells, key_added, copy)
-    _check_target(cells, groupby, control, target_key, target_dose, dose_key)
+    numbers = {"dose": (target_dose, dose_key), "time": (target_time, time_key)}
+    _check_target(cells, groupby, control, target_key, numbers)
     data, representation = described(
         ConditionalW1OT,
         cells,
@@ -167,6 +171,7 @@ def conditional_w1ot(
             data,
             control,
             dose_key=dose_key,
+            time_key=time_key,
             covariate_keys=covariate_keys,
             embedding_key=embedding_key,
             min_cells=min_cells,
@@ -190,7 +195,7 @@ def conditional_w1ot(
         else:
             write_result(
                 cells,
-                model.at(target_key, dose=target_dose),
+                model.at(target_key, dose=target_dose, time=target_time),
                 key_added,
                 write_genes=write_genes,
                 clip=clip,
@@ -206,11 +211,12 @@ def conditional_w1ot(
 
 def _description(model: ConditionalW1OT, groupby: str) -> dict[str, Any]:
     """What ``uns[key]`` says of a conditional model."""
-    table = model.table
+    table, is_time = model.table, model.conditions.is_time
     description = {
         Key.conditional.control: model.source_key,
         Key.conditional.groupby: groupby,
-        Key.conditional.dose_key: model.conditions.dose_key,
+        Key.conditional.dose_key: None if is_time else model.conditions.dose_key,
+        Key.conditional.time_key: model.conditions.dose_key if is_time else None,
         Key.conditional.covariate_keys: np.asarray(
             [column.column for column in model.conditions.covariates], dtype=str
         ),
@@ -230,23 +236,24 @@ def _check_target(
     groupby: str,
     control: str,
     target_key: str | None,
-    target_dose: float | None,
-    dose_key: str | None,
+    numbers: Mapping[str, tuple[float | None, str | None]],
 ) -> None:
     """Raise a ValueError if there is nothing to write for the target, before anything is fitted."""
     if target_key is None:
-        if target_dose is not None:
-            raise ValueError(f"target_dose is {target_dose!r} without a target_key.")
+        for name, (value, _) in numbers.items():
+            if value is not None:
+                raise ValueError(f"target_{name} is {value!r} without a target_key.")
         return
     checks.different(control, target_key)
     checks.in_category(adata, groupby, target_key)
-    if (target_dose is None) != (dose_key is None):
-        raise ValueError(
-            f"target_dose is {target_dose!r} and dose_key is {dose_key!r}: a target needs a dose "
-            "where, and only where, there are doses."
-        )
-    if target_dose is not None:
-        dose_of(target_dose, "target_dose")
+    for name, (value, key) in numbers.items():
+        if (value is None) != (key is None):
+            raise ValueError(
+                f"target_{name} is {value!r} and {name}_key is {key!r}: a target needs a {name} "
+                f"where, and only where, there are {name}s."
+            )
+        if value is not None:
+            dose_of(value, f"target_{name}", is_time=name == "time")
 
 
 def _check_key(adata: AnnData, key: str, copy: bool) -> None:

@@ -9,9 +9,9 @@ out and predicted from the others, in 30 principal components of these.
 ``displacement`` is ``tl.w1ot`` between the two neighbours and ``model.at(time=…)``; ``straight
 line`` the same map with all genes on the straight line, zeros too; ``ends`` the map from the first
 time to the last. ``mixture``: cells of both neighbours, or of both ends, as many of each as the
-time says. ``conditional``: ``tl.conditional_w1ot`` of all other times, by ``dose_key``. Controls:
-cells of the ``nearest time``, ``control`` cells, of the first time, and ``observed``, other cells
-of the very time.
+time says. ``conditional``: ``tl.conditional_w1ot`` of all other times, ``time_key`` as they are (of
+sciplex2: doses) or ``dose_key`` by their logarithm. Controls: cells of the ``nearest time``,
+``control`` cells, of the first time, and ``observed``, other cells of the very time.
 
 ``way``: of the summed distances over the times left out, the share of the way from control to
 observed cells, on the 50 genes that differ most between first and last time. ``zeros``: share of
@@ -159,16 +159,16 @@ def mixture(data: str, seed: int, at: float, ends: bool = False) -> np.ndarray:
     return np.concatenate([rng.permutation(side)[:n] for side, n in zip(sides, sizes, strict=True)])
 
 
-def conditional(data: str, seed: int, at: float) -> np.ndarray:
+def conditional(data: str, seed: int, at: float, key: str) -> np.ndarray:
     adata = training(data, seed, at).copy()
     first = adata.obs["time"].min()
     adata.obs["name"] = np.where(adata.obs["time"] == first, "control", "later")
-    # Times of the simulation are linear and doses logarithmic; both enter by their logarithm.
-    numbers = 10.0 ** adata.obs["time"] if data == "sciplex2" else adata.obs["time"] + 0.0
-    adata.obs["dose"] = numbers
-    model = rt.tl.conditional_w1ot(adata, "control", dose_key="dose", seed=seed, **QUIET)
+    adata.obs["number"] = 10.0 ** adata.obs["time"] if data == "sciplex2" else adata.obs["time"]
+    column = {f"{key}_key": "number"}
+    model = rt.tl.conditional_w1ot(adata, "control", seed=seed, **column, **QUIET)
     source = of_time(cells(data, seed), first, trained=False)
-    return dense(model.at("later", dose=10.0**at if data == "sciplex2" else at).predict(source).X)
+    number = 10.0**at if data == "sciplex2" else at
+    return dense(model.at("later", **{key: number}).predict(source).X)
 
 
 def nearest(data: str, seed: int, at: float) -> np.ndarray:
@@ -191,7 +191,8 @@ METHODS: dict[str, Callable[..., np.ndarray]] = {
     "mixture": mixture,
     "displacement, ends": partial(displacement, ends=True),
     "mixture, ends": partial(mixture, ends=True),
-    "conditional": conditional,
+    "conditional, time_key": partial(conditional, key="time"),
+    "conditional, dose_key": partial(conditional, key="dose"),
     "nearest time": nearest,
     "control": control,
     "observed": observed,

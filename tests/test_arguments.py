@@ -220,6 +220,7 @@ def calls(adata, models):
         "tl.log_fold_change": (rt.tl.log_fold_change, {"adata": adata, "key": "w1ot"}),
         "tl.calibration": (rt.tl.calibration, {"adata": adata, "key": "w1ot"}),
         "tl.similarity": (rt.tl.similarity, {"adata": adata, "key": "screen"}),
+        "tl.transport": (rt.tl.transport, {"adata": adata, "model": w1ot}),
         "pp.split": (rt.pp.split, {"adata": adata}),
         "pp.autoencoder": (rt.pp.autoencoder, {"adata": adata, "show_progress_bar": False}),
         "pp.fingerprints": (rt.pp.fingerprints, {"adata": adata, "smiles": {"perturbed": "CCO"}}),

@@ -176,6 +176,22 @@ def condition(name: str, value: object) -> Any:  # noqa: ANN401
     return value
 
 
+def entry_name(name: str, value: object) -> str:
+    """The name of what was written to an AnnData.
+
+    Raises
+    ------
+    ValueError
+        If it is something else; of a fitted model, how to write what it predicts.
+    """
+    if hasattr(value, "predict"):
+        raise ValueError(
+            f"{name} must be the name of what was written to adata, found a fitted "
+            f"{type(value).__name__}; rayot.tl.transport(adata, model) writes what it predicts."
+        )
+    return text(name, value)
+
+
 def result_name(name: str, value: object) -> str:
     """A name under which results are written, which h5ad and zarr take as it is.
 

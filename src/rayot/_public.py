@@ -42,6 +42,7 @@ BY_NAME: dict[str, Check] = {
     "fdr": _share,
     "fold_change": _above_zero,
     "gene_seed": partial(arguments.whole_number, least=0, most=arguments.LARGEST_SEED),
+    "key": arguments.entry_name,
     "key_added": arguments.result_name,
     "learning_rate": _above_zero,
     "max_memory": _above_zero,

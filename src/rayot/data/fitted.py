@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from rayot.data import checks
 from rayot.data.entries import entry_key
 from rayot.data.keys import Key
+from rayot.data.screened import is_screen
 from rayot.data.split import Split, split_of
 
 if TYPE_CHECKING:
@@ -79,6 +80,11 @@ class WrittenMap:
         >>> WrittenMap.read(adata, None).is_target(adata).tolist()
         [False, True]
         """
+        if key is not None and is_screen(adata.uns.get(key)):
+            raise KeyError(
+                f"adata.uns[{key!r}] is the table of a screen, whose maps are in the screen "
+                "itself; pass that, or write one by rayot.tl.transport(adata, screen, name)."
+            )
         key = entry_key(adata, key, is_result, "fitted map", WRITER)
         result = adata.uns[Key.uns.result(key)]
         fitted_map = cls(

@@ -19,18 +19,29 @@ from rayot.data.modality import modality_of
 if TYPE_CHECKING:
     from mudata import MuData
 
+    from rayot.model import ConditionalW1OT, Screen
+    from rayot.model.method import Method
 
-@public()
+
+@public(key=None)
 @shared
 def predicted(
-    adata: AnnData | MuData, key: str | None = None, *, modality: str | None = None
+    adata: AnnData | MuData,
+    key: str | Method | Screen | ConditionalW1OT | None = None,
+    perturbation: str | None = None,
+    *,
+    modality: str | None = None,
 ) -> AnnData:
     """The predicted cells as a plain AnnData, ready for scanpy.
 
     Parameters
     ----------
     {adata}
-    {key}
+    key
+        Name of a map that was written to ``adata``; None takes the only one. Or a fitted model,
+        which then predicts the source cells of ``adata``.
+    perturbation
+        Which map of a screen or of a conditional model; None of one map.
     {modality}
 
     Returns
@@ -45,8 +56,11 @@ def predicted(
     ------
     KeyError
         If no map was written under ``key``; names those that were.
+    TypeError
+        If ``key`` is neither a name nor a fitted model.
     ValueError
-        If there are several maps and none is named, or none of these cells was transported.
+        If there are several maps and none is named, none of these cells was transported, or a
+        perturbation is named of one map, or none of a screen.
 
     Examples
     --------
@@ -61,6 +75,13 @@ def predicted(
     ['predicted perturbed']
     """
     cells = modality_of(adata, modality)
+    if key is not None and not isinstance(key, str):
+        return _by_model(cells, key, perturbation)
+    if perturbation is not None:
+        raise ValueError(
+            f"perturbation is {perturbation!r}, and a map that was written is of one; pass the "
+            "fitted screen in the place of its name."
+        )
     fitted = WrittenMap.read(cells, key)
     key = fitted.key
     rows = np.flatnonzero(np.isfinite(checks.numbers(cells, Key.obs.step(key))))
@@ -79,6 +100,17 @@ def predicted(
         result.obsm[representation] = cells.obsm[representation][rows]
     result.uns[key] = cells.uns[key]
     return result
+
+
+def _by_model(
+    cells: AnnData, model: Method | Screen | ConditionalW1OT, perturbation: str | None
+) -> AnnData:
+    """What a fitted model predicts for the cells that it starts from."""
+    from rayot.model.one_map import one_map
+
+    fitted = one_map(model, perturbation)
+    assert fitted.data.groupby is not None
+    return fitted.predict(cells[checks.in_category(cells, fitted.data.groupby, fitted.source_key)])
 
 
 def _held_as(

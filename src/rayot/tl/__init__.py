@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from rayot.tl._screen import screen as screen
     from rayot.tl._similarity import similarity as similarity
     from rayot.tl._translate import translate as translate
+    from rayot.tl._transport import transport as transport
 
 __getattr__, __dir__, __all__ = attach(
     __name__,
@@ -44,5 +45,6 @@ __getattr__, __dir__, __all__ = attach(
         "screen": "_screen",
         "similarity": "_similarity",
         "translate": "_translate",
+        "transport": "_transport",
     },
 )

@@ -24,17 +24,7 @@ def map_of(adata: AnnData, model: FittedMap) -> WrittenMap:
     ------
     KeyError, ValueError
         If ``adata`` has no such conditions.
-    TypeError
-        If it is no model of one map.
     """
-    from rayot.model.fitted_map import FittedMap
-
-    if not isinstance(model, FittedMap):
-        raise TypeError(
-            "A map is scored by its name or by its model, one at a time; of a screen take "
-            "screen[perturbation], of a conditional model model.at(perturbation). Found "
-            f"{type(model).__name__}."
-        )
     assert model.data.groupby is not None
     fitted = WrittenMap(
         key=model.method,

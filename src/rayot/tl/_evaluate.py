@@ -19,8 +19,7 @@ from rayot.data.modality import modality_of
 from rayot.data.scale import UNKNOWN, Scale
 from rayot.data.scores import EVALUATE
 from rayot.metrics import get_metrics, log_fold_change_error, score, way
-from rayot.tl._by_model import map_of
-from rayot.tl._held_out import known_scale, read_held_out, read_maps
+from rayot.tl._held_out import known_scale, read_held_out, read_maps, read_one_map
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -34,7 +33,7 @@ WAYS = ("mmd", "energy_distance")
 """Metrics of whole populations, whose share of the way from identity to observed is given."""
 
 
-@public(n_cells=partial(arguments.whole_number, least=2))
+@public(key=None, n_cells=partial(arguments.whole_number, least=2))
 @shared
 def evaluate(
     adata: AnnData | MuData,
@@ -139,7 +138,7 @@ def evaluate(
         if key is None or isinstance(key, Sequence):
             model, maps = None, read_maps(adata, key)
         else:
-            model, maps = key, [map_of(adata, key)]
+            model, maps = read_one_map(adata, key)
         cells = read_held_out(
             adata,
             maps,

@@ -16,13 +16,14 @@ from rayot.data.fitted import WrittenMap
 from rayot.data.keys import Key
 from rayot.data.matrix import chunk_rows, dense, expression_of, row_chunks
 from rayot.data.scale import Scale, find_scale, scale_named
-from rayot.tl._by_model import predicted_by
+from rayot.tl._by_model import map_of, predicted_by
 from rayot.tl._moments import moments_of, top_genes
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-    from rayot.model.fitted_map import FittedMap
+    from rayot.model import ConditionalW1OT, Screen
+    from rayot.model.method import Method
 
 LOOKED_AT = 2000
 """Cells whose values show the scale of maps that did not keep it."""
@@ -109,6 +110,33 @@ def read_maps(adata: AnnData, key: str | Sequence[str] | None) -> list[WrittenMa
     return maps
 
 
+def read_one_map(
+    adata: AnnData,
+    key: str | Method | Screen | ConditionalW1OT | None,
+    perturbation: str | None = None,
+) -> tuple[Method | None, list[WrittenMap]]:
+    """A map by its name, or by the model that holds it, which is then returned beside it.
+
+    Raises
+    ------
+    KeyError, ValueError
+        As :func:`read_maps`, and if a perturbation is named of one map, or none of a screen.
+    TypeError
+        If it is neither a name nor a fitted model.
+    """
+    if key is not None and not isinstance(key, str):
+        from rayot.model.one_map import one_map
+
+        model = one_map(key, perturbation)
+        return model, [map_of(adata, model)]
+    if perturbation is not None:
+        raise ValueError(
+            f"perturbation is {perturbation!r}, and a map that was written is of one; pass the "
+            "fitted screen in the place of its name."
+        )
+    return None, read_maps(adata, key)
+
+
 def _distinct(keys: Sequence[str]) -> list[str]:
     """Names of several maps, each once and at least one."""
     if not keys:
@@ -129,7 +157,7 @@ def read_held_out(
     n_cells: int | None = None,
     cell_mask: ArrayLike | None = None,
     seed: int = 0,
-    model: FittedMap | None = None,
+    model: Method | None = None,
     missing_genes: Literal["error", "zero", "mean"] = "error",
 ) -> HeldOutExpression:
     """Take the cells and features to be scored out of ``adata``.

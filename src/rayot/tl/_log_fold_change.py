@@ -17,20 +17,24 @@ from rayot.data.modality import modality_of
 from rayot.data.scale import LARGEST_LOGARITHM, LINEAR, LOG1P, Scale
 from rayot.data.scores import LOG_FOLD_CHANGE
 from rayot.metrics._log_fold_change import is_expressed
-from rayot.tl._held_out import known_scale, read_held_out, read_maps
+from rayot.tl._held_out import known_scale, read_held_out, read_one_map
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from mudata import MuData
 
+    from rayot.model import ConditionalW1OT, Screen
+    from rayot.model.method import Method
 
-@public()
+
+@public(key=None)
 @shared
 def log_fold_change(
     adata: AnnData | MuData,
-    key: str | None = None,
+    key: str | Method | Screen | ConditionalW1OT | None = None,
     genes: Sequence[str] | None = None,
     *,
+    perturbation: str | None = None,
     n_top_genes: int = 50,
     log1p: bool | None = None,
     pseudocount: float = 0.01,
@@ -49,11 +53,15 @@ def log_fold_change(
     ----------
     adata
         Cells with the fitted map; in memory, a view, or backed.
-    {key}
+    key
+        Name of the fitted map. None takes the only one in ``adata``. Or a fitted model, which then
+        predicts the cells that are looked at; nothing need have been written.
     genes
         Name or names of ``adata.var_names``. By default those marked in
         ``adata.var["perturbed"]``, as simulated data have it, or else the ``n_top_genes`` genes
         with the largest absolute t statistic between source and target training cells.
+    perturbation
+        Which map of a screen or of a conditional model; None of one map.
     n_top_genes
         How many genes to take by default.
     log1p
@@ -107,8 +115,8 @@ def log_fold_change(
     LOG_FOLD_CHANGE.check_key(adata, key_added)
     if genes is None and Key.var.perturbed in adata.var:
         genes = adata.var_names[adata.var[Key.var.perturbed].astype(bool)].tolist() or None
-    maps = read_maps(adata, key)
-    cells = read_held_out(adata, maps, features=genes, n_top_genes=n_top_genes)
+    model, maps = read_one_map(adata, key, perturbation)
+    cells = read_held_out(adata, maps, features=genes, n_top_genes=n_top_genes, model=model)
     scale = _scale(adata, maps[0], log1p, np.concatenate([cells.truth, cells.control]))
     populations = {
         Key.table.observed: cells.truth,

@@ -222,6 +222,8 @@ def calls(adata, models):
         "tl.similarity": (rt.tl.similarity, {"adata": adata, "key": "screen"}),
         "tl.transport": (rt.tl.transport, {"adata": adata, "model": w1ot}),
         "pp.split": (rt.pp.split, {"adata": adata}),
+        "pp.check_split": (rt.pp.check_split, {"adata": adata}),
+        "pp.folds": (rt.pp.folds, {"adata": adata.copy()}),
         "pp.autoencoder": (rt.pp.autoencoder, {"adata": adata, "show_progress_bar": False}),
         "pp.fingerprints": (rt.pp.fingerprints, {"adata": adata, "smiles": {"perturbed": "CCO"}}),
         "pp.gene_vectors": (

@@ -181,10 +181,12 @@ def _kept_split(adata: AnnData, result: Mapping[str, Any]) -> Split:
         has_columns = groupby in adata.obs.columns and key in adata.obs.columns
         return split_of(adata, key, groupby) if has_columns else Split(key)
     control, cells = kept.get(Key.split.control), kept.get(Key.split.training_cells)
+    hashed = kept.get(Key.split.hash)
     return Split(
         key,
         tuple(map(str, kept[Key.split.holdout])),
         None if control is None else str(control),
+        None if hashed is None else str(hashed),
         None if cells is None else np.asarray(cells, dtype=np.uint64),
     )
 

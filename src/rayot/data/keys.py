@@ -124,6 +124,8 @@ class Key:
 
         perturbed = "perturbed"
         log_fold_change = "true_log_fold_change"
+        highly_variable = "highly_variable"
+        means = "means"
 
         @staticmethod
         def missing(key: str) -> str:
@@ -172,6 +174,7 @@ class Key:
         perturbations = "perturbations"
         scaffold = "scaffold"
         parts_seen = "parts_seen"
+        hash = "hash"
 
     class result:
         """Entries of the dictionary ``adata.uns[key]`` of one fitted map."""

@@ -65,6 +65,8 @@ class DataSpec:
     holdout, holdout_control
         Columns of which the split held out whole groups, and the condition whose cells stayed, see
         ``rayot.data.split.Split``.
+    split_hash
+        Tells that split from others, see ``rayot.data.split.hash_of``; None without one.
     """
 
     groupby: str | None
@@ -85,6 +87,7 @@ class DataSpec:
     time: float | None = None
     times: tuple[float, float] | None = None
     time_name: str | None = None
+    split_hash: str | None = None
 
     @classmethod
     def from_anndata(
@@ -137,6 +140,7 @@ class DataSpec:
             weights_key,
             holdout=split.holdout,
             holdout_control=split.control,
+            split_hash=split.hash,
         )
 
     @property

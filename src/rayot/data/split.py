@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,8 @@ class Split:
     control
         Condition whose cells stayed in training though their group was held out; None where they
         did not.
+    hash
+        Of which cells were for training and for testing, see :func:`hash_of`; None without a split.
     training_cells
         (n,) uint64, ascending, hashes of the names of the cells that the map was fitted on; None
         where it did not keep them.
@@ -35,6 +38,7 @@ class Split:
     key: str | None = None
     holdout: tuple[str, ...] = ()
     control: str | None = None
+    hash: str | None = None
     training_cells: np.ndarray | None = field(default=None, compare=False)
 
     def is_trained_on(self, adata: AnnData) -> np.ndarray | None:
@@ -89,6 +93,21 @@ def hashes_of(names: pd.Index) -> np.ndarray:
     return pd.util.hash_array(names.astype(str).to_numpy(dtype=object))
 
 
+def hash_of(adata: AnnData, key: str) -> str:
+    """Sixteen digits that tell one split from another, whatever the order of the cells.
+
+    Two splits have the same hash if the same cells, by their names, are for training, and the same
+    for testing.
+    """
+    labels = checks.labels(adata, key)
+    hashes = hashes_of(adata.obs_names)
+    digest = sha256()
+    for side in (Key.obs.train, Key.obs.test):
+        digest.update(np.sort(hashes[labels == side]).tobytes())
+        digest.update(side.encode())
+    return digest.hexdigest()[:16]
+
+
 def names_kept(adata: AnnData, rows: np.ndarray) -> np.ndarray:
     """What is kept of the names of training cells: their hashes, (n,) uint64, ascending."""
     return np.unique(hashes_of(adata.obs_names[rows]))
@@ -113,12 +132,15 @@ def split_of(adata: AnnData, key: str | None, groupby: str | None) -> Split:
     An entry that :func:`rayot.pp.split` left is of no use once the column was written anew: then
     the column alone counts.
     """
-    told = None if key is None else adata.uns.get(key)
-    if key is None or groupby is None or told is None or not is_split(told):
-        return Split(key)
+    if key is None:
+        return Split()
+    told = adata.uns.get(key)
+    unspecified = Split(key, hash=hash_of(adata, key))
+    if groupby is None or told is None or not is_split(told):
+        return unspecified
     columns = tuple(map(str, told[Key.split.holdout]))
     if not columns or any(column not in adata.obs.columns for column in columns):
-        return Split(key)
+        return unspecified
     control = told.get(Key.split.control)
     is_test = checks.labels(adata, key) == Key.obs.test
     is_control = np.zeros(adata.n_obs, dtype=bool)
@@ -126,8 +148,8 @@ def split_of(adata: AnnData, key: str | None, groupby: str | None) -> Split:
         is_control = checks.members(checks.column(adata, groupby), str(control))
     held_out = in_held_out_groups(adata, columns, is_control, is_test)
     if not np.array_equal(is_test, held_out & ~is_control):
-        return Split(key)
-    return Split(key, columns, None if control is None else str(control))
+        return unspecified
+    return replace(unspecified, holdout=columns, control=None if control is None else str(control))
 
 
 def is_split(value: Any) -> bool:  # noqa: ANN401

@@ -119,7 +119,7 @@ class FittedMap(StackModel):
         known = [] if self.training_cells is None else [self.training_cells]
         known += [adaptation.cells for adaptation in self.adaptations.values()]
         cells = np.unique(np.concatenate(known)) if known else None
-        return Split(data.split_key, data.holdout, data.holdout_control, cells)
+        return Split(data.split_key, data.holdout, data.holdout_control, data.split_hash, cells)
 
     @property
     def dose(self) -> float | None:

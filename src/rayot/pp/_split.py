@@ -15,7 +15,7 @@ from rayot._public import public
 from rayot.data import checks
 from rayot.data.keys import Key
 from rayot.data.modality import modality_of
-from rayot.data.split import in_held_out_groups, is_split
+from rayot.data.split import hash_of, in_held_out_groups, is_split
 from rayot.pp._unseen import PARTS_SEEN, RULES, SCAFFOLD, by_parts_seen, by_scaffold
 
 if TYPE_CHECKING:
@@ -97,7 +97,8 @@ def split(
     Returns
     -------
     None. Writes ``obs[key_added]``, categorical with "train" and "test", and ``uns[key_added]``
-    with the seed and what was held out; of a rule its name, and a table ``"perturbations"`` with
+    with the seed, what was held out, and a ``"hash"`` that tells this split from others, which
+    models keep (``model.split.hash``); of a rule its name, and a table ``"perturbations"`` with
     the side of each and its ``"scaffold"``, or how many of its parts are in training
     (``"parts_seen"``).
     An earlier split of this name is replaced. Cells without a condition, and those without a group
@@ -138,7 +139,7 @@ def split(
     {'perturbation': ['A+B']}
     """
     cells = modality_of(adata, modality)
-    _check_key(cells, key_added)
+    check_key(cells, key_added)
     if control is not None and holdout is None:
         raise ValueError(f"control={control!r} needs holdout, the groups whose response is unseen.")
     if smiles is not None and holdout != SCAFFOLD:
@@ -168,10 +169,11 @@ def split(
         },
         **({} if control is None else {Key.split.control: str(control)}),
         **told,
+        Key.split.hash: hash_of(cells, key_added),
     }
 
 
-def _check_key(adata: AnnData, key: str) -> None:
+def check_key(adata: AnnData, key: str) -> None:
     """Raise a ValueError if the name holds something that is no split of ours."""
     taken = [
         f"{slot}[{key!r}]"

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
+from scipy.sparse import issparse
 
 from rayot import _arguments as arguments
 from rayot._docs import shared
-from rayot._public import public
+from rayot._public import public, warn
 from rayot.data.files import unchanged
 from rayot.data.keys import Key
+from rayot.data.leaks import leaks
+from rayot.data.matrix import matrix_of
 from rayot.data.modality import modality_of
 from rayot.data.scale import UNKNOWN, Scale
 from rayot.data.scores import EVALUATE
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from mudata import MuData
 
+    from rayot.data.fitted import WrittenMap
     from rayot.model import W1OT
 
 FOLD_CHANGES, DIFFERENCES = "log_fold_change_error", "mean_difference_error"
@@ -107,6 +111,12 @@ def evaluate(
     OSError
         If the file of the cells is moved or changed meanwhile.
 
+    Warns
+    -----
+    UserWarning
+        If genes, scaling or components were computed on test cells, of cells in memory; see
+        :func:`rayot.pp.check_split`.
+
     See Also
     --------
     log_fold_change : the same gene by gene.
@@ -149,6 +159,7 @@ def evaluate(
             model=model,
             missing_genes=missing_genes,
         )
+    _warn_of_leaks(adata, maps[0])
     scale = UNKNOWN
     if FOLD_CHANGES in names:
         scale = known_scale(adata, maps[0])
@@ -175,6 +186,24 @@ def evaluate(
     table.index.name = Key.table.method
     EVALUATE.write(adata, key_added, table)
     return table
+
+
+def _warn_of_leaks(adata: AnnData, fitted: WrittenMap) -> None:
+    """Say where test cells took part in what was done before the fit, see `pp.check_split`.
+
+    Cells on disk are not read for it.
+    """
+    matrix = matrix_of(adata, fitted.layer)
+    in_memory = isinstance(matrix, np.ndarray) or issparse(matrix)
+    if fitted.split_key is None or fitted.split_key not in adata.obs.columns or not in_memory:
+        return
+    for finding in leaks(adata, fitted.split_key, fitted.layer):
+        used = finding.check != "components" or fitted.use_rep == Key.obsm.pca
+        if finding.status == "leak" and used:
+            warn(
+                f"obs[{fitted.split_key!r}] leaks: {finding.reason} Scores are then better than "
+                "they would be on cells that are new."
+            )
 
 
 def _by_scale(name: str, scale: Scale) -> str:

@@ -137,6 +137,7 @@ def _kept(split: Split) -> dict[str, Any]:
         {
             Key.split.holdout: split.holdout,
             Key.split.control: split.control,
+            Key.split.hash: split.hash,
             Key.split.training_cells: split.training_cells,
         }
     )

@@ -18,7 +18,7 @@ from rows import run
 from sets import DELTA, SETS, prepare
 
 import rayot as rt
-from rayot.tl._held_out import read_held_out, read_maps
+from rayot.model.scored_cells import read_held_out, read_maps
 
 METHODS = {
     "fast": lambda *cells: ours(*cells, preset="fast", **DELTA),

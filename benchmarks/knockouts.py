@@ -21,7 +21,7 @@ from rows import run
 from sets import DELTA
 
 import rayot as rt
-from rayot.tl._held_out import read_held_out, read_maps
+from rayot.model.scored_cells import read_held_out, read_maps
 
 METRICS = ("mmd", "energy_distance")
 MIN_CELLS = 200

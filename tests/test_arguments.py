@@ -77,6 +77,8 @@ BY_NAME = {
     "embedding_key": ["", 5, "nonsense", {"nonsense": "x"}],
     "stratify": ["", 5, "nonsense"],
     "holdout": [5, "cell_type", {"cell_type": "type_0"}, {"nonsense": ["B"]}, {"cell_type": 5}, {}],
+    "unit": [5, "nonsense", [5], {}],
+    "test": [5, "t-test", "", None],
     "modality": [5, "", "rna"],
     "perturbations": [5, "perturbed", ["nonsense"], ["control"], []],
     "perturbation": [5, "", NAN, "nonsense"],
@@ -198,7 +200,21 @@ def calls(adata, models):
     drawn = {"show": False}
     w1ot, screen, conditional = (models[name] for name in ("w1ot", "screen", "conditional"))
     new = {"adata": adata[:3].copy()}
+    table = pd.DataFrame(
+        {
+            "perturbation": list("ABAB"),
+            "method": ["map", "map", "identity", "identity"],
+            "metric": "mmd",
+            "value": [0.1, 0.2, 0.3, 0.5],
+        }
+    )
+    for name in ("rank_methods", "summarise"):
+        found[f"metrics.{name}"] = getattr(rt.metrics, name), {"scores": table}
     return found | {
+        "metrics.compare_methods": (
+            rt.metrics.compare_methods,
+            {"scores": table, "method": "map"},
+        ),
         "tl.screen": (
             rt.tl.screen,
             {"adata": adata, "control": SOURCE, "show_progress_bar": False},

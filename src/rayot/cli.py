@@ -124,8 +124,8 @@ def demo(
     """
     import rayot as rt
     from rayot.data import checks
+    from rayot.model.scored_cells import read_held_out, read_maps
     from rayot.tl._counterfactual import counterfactual_distance
-    from rayot.tl._held_out import read_held_out, read_maps
 
     adata, groupby, source = _load(data)
     target = _largest(adata, groupby, source) if target is None else target

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import rayot as rt
-from rayot.tl._held_out import read_held_out, read_maps
+from rayot.model.scored_cells import read_held_out, read_maps
 
 GENES = 25
 

@@ -15,6 +15,7 @@ from rayot.data import checks
 from rayot.data.fitted import WrittenMap
 from rayot.data.keys import Key
 from rayot.data.modality import modality_of
+from rayot.model.one_map import one_map
 
 if TYPE_CHECKING:
     from mudata import MuData
@@ -106,8 +107,6 @@ def _by_model(
     cells: AnnData, model: Method | Screen | ConditionalW1OT, perturbation: str | None
 ) -> AnnData:
     """What a fitted model predicts for the cells that it starts from."""
-    from rayot.model.one_map import one_map
-
     fitted = one_map(model, perturbation)
     assert fitted.data.groupby is not None
     return fitted.predict(cells[checks.in_category(cells, fitted.data.groupby, fitted.source_key)])

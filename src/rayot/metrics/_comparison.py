@@ -15,7 +15,7 @@ from rayot._public import public
 from rayot.metrics._table_of_scores import OBSERVED, resampled, wide
 
 
-@public(unit=None, test=partial(arguments.one_of, choices=("signed-rank", "rank-sum")))
+@public(test=partial(arguments.one_of, choices=("signed-rank", "rank-sum")))
 def compare_methods(
     scores: pd.DataFrame,
     method: str,

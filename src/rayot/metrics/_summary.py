@@ -15,7 +15,7 @@ from rayot.metrics._registry import METRICS
 from rayot.metrics._table_of_scores import IDENTITY, OBSERVED, resampled, wide
 
 
-@public(unit=None, n_bins=partial(arguments.whole_number, least=1))
+@public(n_bins=partial(arguments.whole_number, least=1))
 def summarise(
     scores: pd.DataFrame,
     *,
@@ -152,7 +152,7 @@ def _ways(
     }
 
 
-@public(unit=None)
+@public()
 def rank_methods(
     scores: pd.DataFrame, *, unit: str | Sequence[str] = "perturbation"
 ) -> pd.DataFrame:

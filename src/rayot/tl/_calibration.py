@@ -20,7 +20,7 @@ from rayot.data.fitted import WrittenMap
 from rayot.data.keys import Key
 from rayot.data.modality import modality_of
 from rayot.data.scores import CALIBRATION
-from rayot.tl._held_out import read_held_out, read_maps
+from rayot.model.scored_cells import read_held_out, read_maps
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -83,9 +83,11 @@ def conditional_w1ot(
     {adata}
     control
         Category of ``obs[groupby]`` that cells start from.
-    target_key, target_dose, target_time
+    target_key
         Condition whose prediction of all control cells is written, as :func:`rayot.tl.w1ot` writes
         it. None writes no cells.
+    target_dose, target_time
+        Its dose, where there are doses, or its time, where there are times.
     {groupby}
     {dose_key}
     {time_key}

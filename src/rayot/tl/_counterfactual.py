@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from rayot.data.keys import Key
-from rayot.tl._held_out import expression, read_held_out, read_maps
+from rayot.model.scored_cells import expression, read_held_out, read_maps
 
 if TYPE_CHECKING:
     from anndata import AnnData

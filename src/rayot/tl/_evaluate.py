@@ -22,7 +22,8 @@ from rayot.data.modality import modality_of
 from rayot.data.scale import UNKNOWN, Scale
 from rayot.data.scores import EVALUATE
 from rayot.metrics import get_metrics, log_fold_change_error, score, way
-from rayot.tl._held_out import known_scale, read_held_out, read_maps, read_one_map
+from rayot.model.one_map import predicted_by
+from rayot.model.scored_cells import known_scale, read_held_out, read_maps, read_one_map
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -156,8 +157,9 @@ def evaluate(
             n_cells=n_cells,
             cell_mask=cell_mask,
             seed=seed,
-            model=model,
-            missing_genes=missing_genes,
+            predict=None
+            if model is None
+            else partial(predicted_by, model, adata, missing_genes=missing_genes),
         )
     _warn_of_leaks(adata, maps[0])
     scale = UNKNOWN

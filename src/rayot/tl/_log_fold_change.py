@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +18,8 @@ from rayot.data.modality import modality_of
 from rayot.data.scale import LARGEST_LOGARITHM, LINEAR, LOG1P, Scale
 from rayot.data.scores import LOG_FOLD_CHANGE
 from rayot.metrics._log_fold_change import is_expressed
-from rayot.tl._held_out import known_scale, read_held_out, read_one_map
+from rayot.model.one_map import predicted_by
+from rayot.model.scored_cells import known_scale, read_held_out, read_one_map
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -116,7 +118,8 @@ def log_fold_change(
     if genes is None and Key.var.perturbed in adata.var:
         genes = adata.var_names[adata.var[Key.var.perturbed].astype(bool)].tolist() or None
     model, maps = read_one_map(adata, key, perturbation)
-    cells = read_held_out(adata, maps, features=genes, n_top_genes=n_top_genes, model=model)
+    predict = None if model is None else partial(predicted_by, model, adata)
+    cells = read_held_out(adata, maps, features=genes, n_top_genes=n_top_genes, predict=predict)
     scale = _scale(adata, maps[0], log1p, np.concatenate([cells.truth, cells.control]))
     populations = {
         Key.table.observed: cells.truth,

@@ -10,6 +10,7 @@ from rayot._public import public
 from rayot.data import checks
 from rayot.data.files import unchanged
 from rayot.data.modality import modality_of
+from rayot.model.one_map import one_map
 from rayot.tl._write import check_key, write_result
 
 if TYPE_CHECKING:
@@ -81,8 +82,6 @@ def transport(
     >>> adata.uns["first"]["target"] == name, adata.layers["first"].shape == adata.shape
     (True, True)
     """
-    from rayot.model.one_map import one_map
-
     cells, fitted = modality_of(adata, modality), one_map(model, perturbation)
     fitted._check_trained("Train the model before it predicts.")
     key = fitted.method if key_added is None else key_added

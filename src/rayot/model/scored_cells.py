@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -15,9 +15,9 @@ from rayot.data import checks
 from rayot.data.fitted import WrittenMap
 from rayot.data.keys import Key
 from rayot.data.matrix import chunk_rows, dense, expression_of, row_chunks
+from rayot.data.moments import moments_of, top_genes
 from rayot.data.scale import Scale, find_scale, scale_named
-from rayot.tl._by_model import map_of, predicted_by
-from rayot.tl._moments import moments_of, top_genes
+from rayot.model.one_map import map_of, one_map
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -125,8 +125,6 @@ def read_one_map(
         If it is neither a name nor a fitted model.
     """
     if key is not None and not isinstance(key, str):
-        from rayot.model.one_map import one_map
-
         model = one_map(key, perturbation)
         return model, [map_of(adata, model)]
     if perturbation is not None:
@@ -157,8 +155,7 @@ def read_held_out(
     n_cells: int | None = None,
     cell_mask: ArrayLike | None = None,
     seed: int = 0,
-    model: Method | None = None,
-    missing_genes: Literal["error", "zero", "mean"] = "error",
+    predict: Callable[[Rows, Rows], Cells] | None = None,
 ) -> HeldOutExpression:
     """Take the cells and features to be scored out of ``adata``.
 
@@ -178,13 +175,11 @@ def read_held_out(
         Which cells may be scored, shape (n_obs,), bool.
     seed
         Seed of the subsampling.
-    model
-        Predicts the cells, instead of layers of ``adata``.
-    missing_genes
-        What that model does where cells lack genes.
+    predict
+        Predicts expression (n, d) for rows (n,) of ``adata`` and columns (d,), instead of layers.
     """
     generator = np.random.default_rng(seed)
-    transported = _transported(adata, maps) if model is None else np.ones(adata.n_obs, dtype=bool)
+    transported = _transported(adata, maps) if predict is None else np.ones(adata.n_obs, dtype=bool)
     split = _split(adata, maps[0], transported, cell_mask, generator)
     layer = maps[0].layer
     before, after = moments_of(adata, layer, (split.source_train, split.target_train))
@@ -209,8 +204,8 @@ def read_held_out(
         shift=(after.mean - before.mean)[columns],
         predicted={
             fitted.key: expression(adata, Key.layers.predicted(fitted.key), source, columns)
-            if model is None
-            else predicted_by(model, adata, source, columns, missing_genes)
+            if predict is None
+            else predict(source, columns)
             for fitted in maps
         },
     )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from rayot._lazy import attach
 
 if TYPE_CHECKING:
+    from rayot import benchmark as benchmark
     from rayot import datasets as datasets
     from rayot import get as get
     from rayot import metrics as metrics
@@ -23,6 +24,7 @@ __getattr__, __dir__, __all__ = attach(
     {
         name: name
         for name in (
+            "benchmark",
             "datasets",
             "get",
             "metrics",

@@ -17,6 +17,7 @@ from rayot.data.keys import Key
 from rayot.data.matrix import chunk_rows, dense, expression_of, row_chunks
 from rayot.data.moments import moments_of, top_genes
 from rayot.data.scale import Scale, find_scale, scale_named
+from rayot.metrics import log_fold_change_error, score
 from rayot.model.one_map import map_of, one_map
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
     from rayot.model import ConditionalW1OT, Screen
     from rayot.model.method import Method
+
+FOLD_CHANGES = "log_fold_change_error"
+"""Metric that needs amounts."""
 
 LOOKED_AT = 2000
 """Cells whose values show the scale of maps that did not keep it."""
@@ -227,6 +231,25 @@ def known_scale(adata: AnnData, fitted: WrittenMap) -> Scale:
             "something), so means are compared by their differences and not by their ratios."
         )
     return scale
+
+
+def scores_of(
+    predicted: np.ndarray,
+    observed: np.ndarray,
+    control: np.ndarray,
+    metrics: Sequence[str],
+    scale: Scale,
+) -> dict[str, float]:
+    """Scores of one prediction, where log fold changes are those of amounts.
+
+    Of a scale that is not known there are no log fold changes.
+    """
+    others = [name for name in metrics if name != FOLD_CHANGES]
+    scores = score(predicted, observed, control, metrics=others)
+    if FOLD_CHANGES in metrics and scale.to_amounts is not None:
+        amounts = [scale.to_amounts(cells) for cells in (predicted, observed, control)]
+        scores[FOLD_CHANGES] = log_fold_change_error(*amounts, log1p=False)
+    return scores
 
 
 def _halves(

@@ -21,9 +21,16 @@ from rayot.data.matrix import matrix_of
 from rayot.data.modality import modality_of
 from rayot.data.scale import UNKNOWN, Scale
 from rayot.data.scores import EVALUATE
-from rayot.metrics import get_metrics, log_fold_change_error, score, way
+from rayot.metrics import get_metrics, way
 from rayot.model.one_map import predicted_by
-from rayot.model.scored_cells import known_scale, read_held_out, read_maps, read_one_map
+from rayot.model.scored_cells import (
+    FOLD_CHANGES,
+    known_scale,
+    read_held_out,
+    read_maps,
+    read_one_map,
+    scores_of,
+)
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -32,7 +39,7 @@ if TYPE_CHECKING:
     from rayot.data.fitted import WrittenMap
     from rayot.model import W1OT
 
-FOLD_CHANGES, DIFFERENCES = "log_fold_change_error", "mean_difference_error"
+DIFFERENCES = "mean_difference_error"
 
 WAYS = ("mmd", "energy_distance")
 """Metrics of whole populations, whose share of the way from identity to observed is given."""
@@ -168,7 +175,7 @@ def evaluate(
         names = [_by_scale(name, scale) for name in names]
     table = pd.DataFrame.from_dict(
         {
-            method: _scores(population, cells.truth, cells.control, names, scale)
+            method: scores_of(population, cells.truth, cells.control, names, scale)
             if len(population)
             else dict.fromkeys(names, np.nan)
             for method, population in cells.methods().items()
@@ -210,19 +217,3 @@ def _warn_of_leaks(adata: AnnData, fitted: WrittenMap) -> None:
 
 def _by_scale(name: str, scale: Scale) -> str:
     return DIFFERENCES if name == FOLD_CHANGES and not scale.is_known else name
-
-
-def _scores(
-    predicted: np.ndarray,
-    observed: np.ndarray,
-    control: np.ndarray,
-    metrics: Sequence[str],
-    scale: Scale,
-) -> dict[str, float]:
-    """Scores of one prediction, where log fold changes are those of amounts."""
-    others = [name for name in metrics if name != FOLD_CHANGES]
-    scores = score(predicted, observed, control, metrics=others)
-    if FOLD_CHANGES in metrics and scale.to_amounts is not None:
-        amounts = [scale.to_amounts(cells) for cells in (predicted, observed, control)]
-        scores[FOLD_CHANGES] = log_fold_change_error(*amounts, log1p=False)
-    return scores

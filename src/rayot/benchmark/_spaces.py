@@ -1,0 +1,62 @@
+"""Spaces for methods to work in, computed on training cells alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+from rayot.data import checks
+from rayot.data.keys import Key
+from rayot.data.matrix import chunk_rows, expression_of, row_chunks
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+Space: TypeAlias = "str | Callable[[AnnData, str], str | None] | None"
+"""An entry of ``obsm``; a function of the cells and a split, which writes one and returns its name;
+or None for the expression itself."""
+
+
+def principal_components(n_comps: int = 50) -> Callable[[AnnData, str], str]:
+    """A space of principal components, computed on the training cells of each split.
+
+    Parameters
+    ----------
+    n_comps
+        Number of components; fewer where there are fewer genes or cells.
+
+    Returns
+    -------
+    A function of the cells and the column of a split, which writes ``obsm["X_pca"]`` and
+    ``varm["PCs"]`` and returns ``"X_pca"``, to be passed to :func:`run` among ``spaces``.
+
+    Examples
+    --------
+    >>> import rayot as rt
+    >>> adata = rt.datasets.simulated(n_cells=100, n_genes=30)
+    >>> rt.pp.split(adata)
+    >>> rt.benchmark.principal_components(10)(adata, "split")
+    'X_pca'
+    >>> adata.obsm["X_pca"].shape
+    (200, 10)
+    """
+    return partial(_components, n_comps=n_comps)
+
+
+def _components(adata: AnnData, split_key: str, n_comps: int) -> str:
+    import scanpy as sc
+
+    is_train = checks.labels(adata, split_key) == Key.obs.train
+    training = adata[is_train].copy()
+    sc.pp.pca(training, n_comps=min(n_comps, *(n - 1 for n in training.shape)), mask_var=None)
+    loadings = adata.varm[Key.varm.loadings] = training.varm[Key.varm.loadings]
+    mean = np.asarray(training.X.mean(0)).ravel()
+    scores = [
+        expression_of(adata, None, rows) @ loadings
+        for rows in row_chunks(np.arange(adata.n_obs), chunk_rows(adata.n_vars))
+    ]
+    adata.obsm[Key.obsm.pca] = (np.concatenate(scores) - mean @ loadings).astype(np.float32)
+    return Key.obsm.pca

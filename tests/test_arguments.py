@@ -36,6 +36,9 @@ BY_TYPE = {
     "Iterable[str]": [None, 5, [5], ["nonsense"]],
     "dict[str, Any]": [None, 5, "x", {5: 1}],
     "pd.DataFrame": [None, 5, "x", np.eye(2), pd.Series([1.0])],
+    "AnnData": [5, "x", np.eye(2)],
+    "AnnData | MuData": [None, 5, "x", np.eye(2)],
+    "Predictions": [None, 5, [], {}, "absent", np.eye(3), {"method": 5}],
     "pd.DataFrame | AnnData | MuData": [None, 5, "x", np.eye(2), pd.Series([1.0])],
     "ArrayLike": [
         "x",
@@ -259,6 +262,10 @@ def calls(adata, models):
             },
         ),
         "tl.evaluate": (rt.tl.evaluate, {"adata": adata, "key": "w1ot"}),
+        "tl.evaluate_predictions": (
+            rt.tl.evaluate_predictions,
+            {"real": adata, "predicted": adata, "control": SOURCE},
+        ),
         "tl.log_fold_change": (rt.tl.log_fold_change, {"adata": adata, "key": "w1ot"}),
         "tl.calibration": (rt.tl.calibration, {"adata": adata, "key": "w1ot"}),
         "tl.similarity": (rt.tl.similarity, {"adata": adata, "key": "screen"}),

@@ -18,17 +18,16 @@ from rayot.data.keys import Key
 from rayot.data.modality import modality_of
 from rayot.data.scale import UNKNOWN, Scale
 from rayot.data.scores import EVALUATE
-from rayot.metrics import get_metrics, log_fold_change_error, score, way
+from rayot.metrics import METRICS, get_metrics, way
 from rayot.tl._by_model import map_of
 from rayot.tl._held_out import known_scale, read_held_out, read_maps
+from rayot.tl._scoring import DIFFERENCES, FOLD_CHANGES, TESTS, Truth
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from mudata import MuData
 
     from rayot.model import W1OT
-
-FOLD_CHANGES, DIFFERENCES = "log_fold_change_error", "mean_difference_error"
 
 WAYS = ("mmd", "energy_distance")
 """Metrics of whole populations, whose share of the way from identity to observed is given."""
@@ -151,12 +150,13 @@ def evaluate(
             missing_genes=missing_genes,
         )
     scale = UNKNOWN
-    if FOLD_CHANGES in names:
+    if any(name == FOLD_CHANGES or METRICS[name].kind == TESTS for name in names):
         scale = known_scale(adata, maps[0])
         names = [_by_scale(name, scale) for name in names]
+    truth = Truth(cells.truth, cells.control, scale)
     table = pd.DataFrame.from_dict(
         {
-            method: _scores(population, cells.truth, cells.control, names, scale)
+            method: truth.scores(population, names)
             if len(population)
             else dict.fromkeys(names, np.nan)
             for method, population in cells.methods().items()
@@ -180,19 +180,3 @@ def evaluate(
 
 def _by_scale(name: str, scale: Scale) -> str:
     return DIFFERENCES if name == FOLD_CHANGES and not scale.is_known else name
-
-
-def _scores(
-    predicted: np.ndarray,
-    observed: np.ndarray,
-    control: np.ndarray,
-    metrics: Sequence[str],
-    scale: Scale,
-) -> dict[str, float]:
-    """Scores of one prediction, where log fold changes are those of amounts."""
-    others = [name for name in metrics if name != FOLD_CHANGES]
-    scores = score(predicted, observed, control, metrics=others)
-    if FOLD_CHANGES in metrics and scale.to_amounts is not None:
-        amounts = [scale.to_amounts(cells) for cells in (predicted, observed, control)]
-        scores[FOLD_CHANGES] = log_fold_change_error(*amounts, log1p=False)
-    return scores

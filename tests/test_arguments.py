@@ -36,6 +36,9 @@ BY_TYPE = {
     "Iterable[str]": [None, 5, [5], ["nonsense"]],
     "dict[str, Any]": [None, 5, "x", {5: 1}],
     "pd.DataFrame": [None, 5, "x", np.eye(2), pd.Series([1.0])],
+    "AnnData": [5, "x", np.eye(2)],
+    "AnnData | MuData": [None, 5, "x", np.eye(2)],
+    "Predictions": [None, 5, [], {}, "absent", np.eye(3), {"method": 5}],
     "pd.DataFrame | AnnData | MuData": [None, 5, "x", np.eye(2), pd.Series([1.0])],
     "ArrayLike": [
         "x",
@@ -120,6 +123,8 @@ BY_NAME = {
     "gammas": [0, [], [-1.0], [NAN], [1j], "x", np.eye(2)],
     "labels": [["a"], 5, np.zeros((4, 2))],
     "true_labels": [["a"], 5, np.zeros((4, 2))],
+    "distance": [None, 5, "", "l3"],
+    "neighbours": [5.0, [0], [], "x", [True], None],
     "doses": [0, [0], [NAN], "x", []],
     "dim": [3, None, True, "2"],
     "funnels": [3, None, True, "4"],
@@ -131,6 +136,24 @@ BY_NAME = {
     "source": [None, 5, "", "nonsense", np.eye(2), pd.DataFrame([[1.0]], index=["nonsense"])],
 }
 """Values that an argument of this name does not take, whatever its type."""
+
+OF_TWO_POPULATIONS = (
+    "coefficient_of_determination",
+    "correlation_error",
+    "energy_distance",
+    "energy_distance_test",
+    "l2",
+    "l2_sd",
+    "mean_difference_error",
+    "mmd",
+    "r2",
+    "sinkhorn_divergence",
+    "sliced_wasserstein1",
+    "spread_error",
+    "wasserstein1",
+    "wasserstein2",
+)
+"""Metrics that take predicted and observed cells alone."""
 
 FREE = {
     "data",  # what setup_anndata returned
@@ -187,8 +210,32 @@ def calls(adata, models):
         found[f"tl.{name}"] = getattr(rt.tl, name), combined
     arrays = {"predicted": np.ones((4, 3)), "observed": np.eye(4, 3)}
     with_control = {**arrays, "control": np.ones((4, 3))}
-    for name in ("energy_distance", "l2", "mean_difference_error", "mmd", "r2", "wasserstein1"):
+    for name in OF_TWO_POPULATIONS:
         found[f"metrics.{name}"] = getattr(rt.metrics, name), arrays
+    reference = {**arrays, "reference": np.eye(12, 3)}
+    weights = {"weights": np.ones(3)}
+    tests = rt.metrics.differential_expression(np.ones((4, 3)), np.ones((4, 3)))
+    for name in rt.metrics.__all__:
+        if name.startswith("de_"):
+            both = {"predicted": tests, "observed": tests}
+            found[f"metrics.{name}"] = getattr(rt.metrics, name), both
+    found |= {
+        "metrics.pearson_delta": (rt.metrics.pearson_delta, reference),
+        "metrics.pearson_delta_systema": (rt.metrics.pearson_delta_systema, reference),
+        "metrics.weighted_mse": (rt.metrics.weighted_mse, {**arrays, **weights}),
+        "metrics.weighted_r2_delta": (rt.metrics.weighted_r2_delta, {**reference, **weights}),
+        "metrics.centroid_accuracy": (rt.metrics.centroid_accuracy, arrays),
+        "metrics.discrimination_score": (rt.metrics.discrimination_score, with_control),
+        "metrics.knn_enrichment": (rt.metrics.knn_enrichment, {**arrays, "neighbours": [2]}),
+        "metrics.differential_weights": (
+            rt.metrics.differential_weights,
+            {"cells": np.eye(4, 3), "others": np.ones((4, 3))},
+        ),
+        "metrics.differential_expression": (
+            rt.metrics.differential_expression,
+            {"cells": np.eye(4, 3), "control": np.ones((4, 3))},
+        ),
+    }
     paired = {"translated": np.eye(4, 3), "truth": np.eye(4, 3)}
     labels = {"labels": list("abab"), "true_labels": list("abab"), "k": 1}
     for name in ("transport_rays", "markers", "umap", "diagnostics", "history"):
@@ -233,6 +280,10 @@ def calls(adata, models):
             },
         ),
         "tl.evaluate": (rt.tl.evaluate, {"adata": adata, "key": "w1ot"}),
+        "tl.evaluate_predictions": (
+            rt.tl.evaluate_predictions,
+            {"real": adata, "predicted": adata, "control": SOURCE},
+        ),
         "tl.log_fold_change": (rt.tl.log_fold_change, {"adata": adata, "key": "w1ot"}),
         "tl.calibration": (rt.tl.calibration, {"adata": adata, "key": "w1ot"}),
         "tl.similarity": (rt.tl.similarity, {"adata": adata, "key": "screen"}),
@@ -287,7 +338,14 @@ def calls(adata, models):
     }
 
 
-LATER = {"pl.potential", "metrics.describe", "metrics.way", "metrics.Metric", "metrics.METRICS"}
+LATER = {
+    "pl.potential",
+    "metrics.describe",
+    "metrics.way",
+    "metrics.EnergyDistanceTest",
+    "metrics.Metric",
+    "metrics.METRICS",
+}
 """Public names that take no arguments to get wrong, or have tests of their own."""
 
 VALID = {

@@ -3,6 +3,8 @@
 import logging
 import os
 import random
+import sys
+import types
 import warnings
 from functools import partial
 
@@ -139,3 +141,9 @@ def check(call):
         plt.close("all")
         after = settings_of_the_process()
     assert [name for name in before if after[name] != before[name]] == []
+
+
+def test_a_module_that_another_thread_imports_has_no_classes_yet(monkeypatch):
+    for name in ("mudata", "torch"):
+        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+    assert rt.metrics.l2([[0.0, 1.0]], [[0.0, 3.0]]) == 2.0

@@ -105,10 +105,19 @@ def scores() -> str:
     """All metrics."""
     described = metrics.describe()
     rows = [
-        [f"`{name}`", row["kind"], row["direction"], row["formula"], row["description"]]
+        [
+            f"`{name}`",
+            row["kind"],
+            f"nearest to {row['best']:g}" if row["direction"] == "nearest" else row["direction"],
+            row["formula"],
+            row["needs"],
+            row["description"],
+            row["source"],
+        ]
         for name, row in described.iterrows()
     ]
-    return table(["name", "compares", "better", "formula", "what it sees"], rows)
+    header = ["name", "compares", "better", "formula", "needs", "what it sees", "source"]
+    return table(header, rows)
 
 
 def cells() -> str:

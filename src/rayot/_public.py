@@ -246,8 +246,8 @@ def table_or_data(name: str, value: object) -> Any:  # noqa: ANN401
 
 def is_mudata(value: object) -> bool:
     """Whether it is a MuData; whoever has one has imported mudata, which takes a while."""
-    mudata = sys.modules.get("mudata")
-    return mudata is not None and isinstance(value, mudata.MuData)
+    # While another thread imports mudata it has no classes yet, and nobody has a MuData.
+    return isinstance(value, getattr(sys.modules.get("mudata"), "MuData", ()))
 
 
 def _check_columns(bound: Mapping[str, Any], expected: Signature) -> None:
@@ -290,8 +290,8 @@ def ordinary_torch() -> Iterator[None]:
     """
     torch = sys.modules.get("torch")
     with ExitStack() as stack:
-        # Whoever has set anything has imported torch.
-        if torch is not None:
+        # Whoever has set anything has imported torch, to its end, where compile is defined.
+        if torch is not None and hasattr(torch, "compile"):
             if torch.is_inference_mode_enabled():
                 stack.enter_context(torch.inference_mode(False))
             if not torch.is_grad_enabled():

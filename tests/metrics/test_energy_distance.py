@@ -3,7 +3,7 @@ import pytest
 from scipy import stats
 from scipy.spatial.distance import cdist, pdist
 
-from rayot.metrics import energy_distance
+from rayot.metrics import _distances, energy_distance
 
 
 @pytest.mark.parametrize("squared", [False, True])
@@ -44,3 +44,12 @@ def test_same_population_scores_zero_on_average():
 def test_one_cell_has_no_unbiased_estimate():
     with pytest.raises(ValueError, match="at least 2"):
         energy_distance([[0.0]], [[1.0], [2.0]])
+
+
+@pytest.mark.parametrize("unbiased", [False, True])
+def test_many_cells_score_as_few_do(populations, monkeypatch, unbiased):
+    expected = energy_distance(*populations, unbiased=unbiased)
+    monkeypatch.setattr(_distances, "MANY_CELLS", 10)
+    monkeypatch.setattr(_distances, "BLOCK_COLUMNS", 16)
+    monkeypatch.setattr(_distances, "BLOCK_ENTRIES", 160)
+    assert energy_distance(*populations, unbiased=unbiased) == pytest.approx(expected, rel=1e-10)

@@ -107,6 +107,14 @@ def test_the_metric_picks_the_winner():
     np.testing.assert_allclose(ranks[["mmd", "r2"]].sum(), 6)
 
 
+def test_what_is_best_in_between_is_nearer_there():
+    table = scores(methods=("identity", "map"), metrics=["r2"])
+    table["metric"] = "knn_enrichment"
+    table["value"] = np.where(table["method"] == "map", 0.4, 0.9)
+    assert rank_methods(table)["mean"].to_dict() == {"map": 1, "identity": 2}
+    assert summarise(table).loc[("knn_enrichment", "map"), "value"] == pytest.approx(0.1)
+
+
 @pytest.mark.parametrize("seed", [0, 1])
 def test_tests_are_those_of_scipy_and_statsmodels(seed):
     table = scores(seed=seed)

@@ -276,3 +276,18 @@ def renamed(cells):
     cells = cells.copy()
     cells.var_names = ["new", *cells.var_names[1:]]
     return cells
+
+
+def test_differential_expression_is_tested_on_amounts(fitted):
+    names = ["de_overlap", "de_direction_match"]
+    table = rt.tl.evaluate(fitted, metrics=names, n_top_genes=130)
+    assert table.columns.tolist() == [*names, "n_cells"]
+    assert table.loc["observed", "de_overlap"] > table.loc["identity", "de_overlap"] == 0
+    counts = fitted.copy()
+    counts.X, counts.layers["w1ot"] = np.expm1(fitted.X), np.expm1(fitted.layers["w1ot"])
+    of_counts = rt.tl.evaluate(counts, metrics=names, n_top_genes=130)
+    np.testing.assert_allclose(of_counts.loc["w1ot"].iloc[:2], table.loc["w1ot"].iloc[:2])
+    with pytest.raises(ValueError, match="needs a weight for each feature"):
+        rt.tl.evaluate(fitted, metrics=["weighted_mse"])
+    with pytest.raises(ValueError, match="mean profiles of several perturbations"):
+        rt.tl.evaluate(fitted, metrics=["centroid_accuracy"])

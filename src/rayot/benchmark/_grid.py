@@ -100,7 +100,7 @@ def run(
     spaces
         From names to entries of ``obsm``, None for the expression itself, or functions of the cells
         and a split, such as :func:`principal_components`, that compute a space on training cells.
-        By default ``{{"genes": None}}``.
+        By default ``{"genes": None}``.
     seeds
         Seeds of the fits.
     {groupby}
@@ -151,7 +151,7 @@ def run(
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     scores = rt.benchmark.run(
     ...         adata,
-    ...         {{"mean": (fit, predict), "quantile map": rt.tl.quantile_map}},
+    ...         {"mean": (fit, predict), "quantile map": rt.tl.quantile_map},
     ...         folder,
     ...         metrics=["energy_distance"],
     ...         show_progress_bar=False,

@@ -30,8 +30,8 @@ from rayot.model.scored_cells import (
     Rows,
     expression,
     read_held_out,
-    scores_of,
 )
+from rayot.model.scoring import Truth
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -130,7 +130,7 @@ def measure(cells: AnnData | Path, task: Task, method: Method, scoring: Scoring)
         if n_cells:
             looked_at = expression_of(adata, task.layer, found.rows[:LOOKED_AT])
             scale = find_scale(looked_at, adata.uns)
-            scores = scores_of(population, found.truth, found.control, scoring.metrics, scale)
+            scores = Truth(found.truth, found.control, scale).scores(population, scoring.metrics)
     return {
         "task": task.to_json(),
         "version": rayot.__version__,

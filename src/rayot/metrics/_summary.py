@@ -108,7 +108,8 @@ def _by_effect(table: pd.DataFrame, n_bins: int, metric: str) -> dict[str, pd.Da
 
 
 def _summary(table: pd.DataFrame, metric: str, n_resamples: int, seed: int) -> pd.DataFrame:
-    sign = -1.0 if METRICS[metric].direction == "lower" else 1.0
+    # Of metrics that are best in between the mean distance to the best.
+    sign = 1.0 if METRICS[metric].direction == "higher" else -1.0
     ranks = table.drop(columns=OBSERVED, errors="ignore").rank(axis=1, ascending=False)
     rows = {}
     for method in table:

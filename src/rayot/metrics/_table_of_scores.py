@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from rayot.metrics._registry import get_metrics
+from rayot.metrics._score import get_metrics
 
 IDENTITY, OBSERVED = "identity", "observed"
 """Methods that untouched control cells and other treated cells stand for."""
@@ -49,8 +49,8 @@ def wide(scores: pd.DataFrame, unit: str | Sequence[str]) -> dict[str, pd.DataFr
         table = rows.pivot_table(
             "value", units, "method", aggfunc="mean", observed=True, dropna=False, sort=False
         )
-        if metric.direction == "lower":
-            table = -table
+        if metric.direction != "higher":
+            table = -(table if metric.direction == "lower" else (table - metric.best).abs())
         tables[metric.name] = table.astype(np.float64).dropna(how="all")
     return tables
 

@@ -7,7 +7,8 @@ from numpy.typing import ArrayLike
 from scipy.spatial.distance import cdist
 
 from rayot._public import public
-from rayot.metrics._cells import as_pair
+from rayot.metrics._cells import Cells, as_pair
+from rayot.metrics._subsample import equal_subsamples
 
 
 @public()
@@ -50,18 +51,18 @@ def wasserstein1(
     >>> round(wasserstein1([[0.0], [1.0]], [[3.0], [2.0]]), 6)
     2.0
     """
-    # POT imports every array library that it finds (torch among them): wait until it is needed.
-    import ot
-
     first, second = as_pair(predicted, observed)
     if n_cells < 1:
         raise ValueError(f"n_cells is {n_cells}; a subsample needs at least 1 cell.")
-    size = min(n_cells, len(first), len(second))
-    generator = np.random.default_rng(seed)
-    first, second = (
-        cells[np.sort(generator.choice(len(cells), size, replace=False))]
-        for cells in (first, second)
-    )
-    weights = np.full(size, 1.0 / size)
+    first, second = equal_subsamples(first, second, n_cells, seed)
+    return exact_cost(cdist(first, second))
+
+
+def exact_cost(cost: Cells) -> float:
+    """Least mean cost of a coupling of two populations of n cells each, from costs (n, n)."""
+    # POT imports every array library that it finds (torch among them): wait until it is needed.
+    import ot
+
+    weights = np.full(len(cost), 1.0 / len(cost))
     # The default of 100,000 pivots can fall short at a few thousand cells.
-    return float(ot.emd2(weights, weights, cdist(first, second), numItermax=10_000_000))
+    return float(ot.emd2(weights, weights, cost, numItermax=10_000_000))

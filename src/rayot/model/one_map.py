@@ -71,8 +71,17 @@ def one_map(model: Any, perturbation: str | None) -> Method:  # noqa: ANN401
     return model.at(perturbation)
 
 
-def map_of(adata: AnnData, model: FittedMap) -> WrittenMap:
+def map_of(adata: AnnData, model: FittedMap, *, target: bool = True) -> WrittenMap:
     """A fitted model, named as if it had been written to ``adata``.
+
+    Parameters
+    ----------
+    adata
+        Cells.
+    model
+        A fitted model.
+    target
+        Whether ``adata`` must have cells of its target.
 
     Raises
     ------
@@ -92,7 +101,7 @@ def map_of(adata: AnnData, model: FittedMap) -> WrittenMap:
         dose_key=model.data.dose_key,
         dose=model.dose,
     )
-    fitted.check(adata)
+    fitted.check(adata, target=target)
     return fitted
 
 

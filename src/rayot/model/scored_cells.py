@@ -17,7 +17,6 @@ from rayot.data.keys import Key
 from rayot.data.matrix import chunk_rows, dense, expression_of, row_chunks
 from rayot.data.moments import moments_of, top_genes
 from rayot.data.scale import Scale, find_scale, scale_named
-from rayot.metrics import log_fold_change_error, score
 from rayot.model.one_map import map_of, one_map
 
 if TYPE_CHECKING:
@@ -25,9 +24,6 @@ if TYPE_CHECKING:
 
     from rayot.model import ConditionalW1OT, Screen
     from rayot.model.method import Method
-
-FOLD_CHANGES = "log_fold_change_error"
-"""Metric that needs amounts."""
 
 LOOKED_AT = 2000
 """Cells whose values show the scale of maps that did not keep it."""
@@ -233,25 +229,6 @@ def known_scale(adata: AnnData, fitted: WrittenMap) -> Scale:
     return scale
 
 
-def scores_of(
-    predicted: np.ndarray,
-    observed: np.ndarray,
-    control: np.ndarray,
-    metrics: Sequence[str],
-    scale: Scale,
-) -> dict[str, float]:
-    """Scores of one prediction, where log fold changes are those of amounts.
-
-    Of a scale that is not known there are no log fold changes.
-    """
-    others = [name for name in metrics if name != FOLD_CHANGES]
-    scores = score(predicted, observed, control, metrics=others)
-    if FOLD_CHANGES in metrics and scale.to_amounts is not None:
-        amounts = [scale.to_amounts(cells) for cells in (predicted, observed, control)]
-        scores[FOLD_CHANGES] = log_fold_change_error(*amounts, log1p=False)
-    return scores
-
-
 def _halves(
     cells: NDArray[np.bool_], generator: np.random.Generator
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -275,7 +252,7 @@ def _split(
             f"The map {fitted.key!r} predicts dose {fitted.dose:g} of {fitted.target!r}, which no "
             f"cell in adata.obs[{fitted.dose_key!r}] has; it is scored against cells of all doses."
         )
-    scored = _mask(adata, cell_mask)
+    scored = mask_of(adata, cell_mask)
     transported = transported & is_source
     if fitted.split_key is not None and fitted.split_key in adata.obs.columns:
         masks = _by_column(adata, fitted, is_source, is_target, scored)
@@ -403,7 +380,14 @@ def _warn_of_training_cells(fitted: WrittenMap, trained: NDArray[np.bool_]) -> N
         )
 
 
-def _mask(adata: AnnData, cell_mask: ArrayLike | None) -> NDArray[np.bool_]:
+def mask_of(adata: AnnData, cell_mask: ArrayLike | None) -> NDArray[np.bool_]:
+    """Which cells may be scored, (n_obs,).
+
+    Raises
+    ------
+    ValueError
+        If it is not one bool a cell, or a Series that lacks a cell.
+    """
     if cell_mask is None:
         return np.ones(adata.n_obs, dtype=bool)
     if isinstance(cell_mask, pd.Series):

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from mudata import MuData
 
+BETTER = {"higher": "→", "lower": "←", "nearest": ""}
+"""Where better values of a metric lie."""
+
 REFERENCES = {
     Key.table.identity: SOURCE,
     Key.table.mean_shift: SOURCE,
@@ -114,7 +117,7 @@ def _draw_metric(ax: Axes, scores: pd.Series) -> None:
 def _title(column: str) -> str:
     name = column.replace("_", " ")
     if column in METRICS:
-        return f"{name} {'→' if METRICS[column].direction == 'higher' else '←'}"
+        return f"{name} {BETTER[METRICS[column].direction]}"
     shares = {Key.table.way(metric): metric.replace("_", " ") for metric in METRICS}
     return f"way in\n{shares[column]} →" if column in shares else name
 

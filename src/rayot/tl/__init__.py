@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from rayot.tl._calibration import calibration as calibration
     from rayot.tl._conditional_w1ot import conditional_w1ot as conditional_w1ot
     from rayot.tl._evaluate import evaluate as evaluate
+    from rayot.tl._evaluate_predictions import evaluate_predictions as evaluate_predictions
     from rayot.tl._log_fold_change import log_fold_change as log_fold_change
     from rayot.tl._methods import additive as additive
     from rayot.tl._methods import biolord as biolord
@@ -41,6 +42,7 @@ __getattr__, __dir__, __all__ = attach(
         "calibration": "_calibration",
         "conditional_w1ot": "_conditional_w1ot",
         "evaluate": "_evaluate",
+        "evaluate_predictions": "_evaluate_predictions",
         "log_fold_change": "_log_fold_change",
         "screen": "_screen",
         "similarity": "_similarity",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -21,25 +21,19 @@ from rayot.data.matrix import matrix_of
 from rayot.data.modality import modality_of
 from rayot.data.scale import UNKNOWN, Scale
 from rayot.data.scores import EVALUATE
-from rayot.metrics import get_metrics, way
+from rayot.metrics import METRICS, get_metrics, way
 from rayot.model.one_map import predicted_by
-from rayot.model.scored_cells import (
-    FOLD_CHANGES,
-    known_scale,
-    read_held_out,
-    read_maps,
-    read_one_map,
-    scores_of,
-)
+from rayot.model.scored_cells import known_scale, read_held_out, read_maps, read_one_map
+from rayot.model.scoring import DIFFERENCES, FOLD_CHANGES, TESTS, Truth
+from rayot.tl._evaluate_screen import evaluate_screens
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from mudata import MuData
 
     from rayot.data.fitted import WrittenMap
-    from rayot.model import W1OT
-
-DIFFERENCES = "mean_difference_error"
+    from rayot.model import Screen
+    from rayot.model.method import Method
 
 WAYS = ("mmd", "energy_distance")
 """Metrics of whole populations, whose share of the way from identity to observed is given."""
@@ -49,13 +43,14 @@ WAYS = ("mmd", "energy_distance")
 @shared
 def evaluate(
     adata: AnnData | MuData,
-    key: str | Sequence[str] | W1OT | None = None,
+    key: str | Sequence[str] | Method | Screen | Mapping[str, Screen] | None = None,
     *,
     n_top_genes: int = 50,
     n_cells: int = 1500,
     metrics: Iterable[str] | None = None,
     cell_mask: ArrayLike | None = None,
     missing_genes: Literal["error", "zero", "mean"] = "error",
+    replicate: str | None = None,
     modality: str | None = None,
     key_added: str = Key.uns.evaluate,
     seed: int = 0,
@@ -79,7 +74,9 @@ def evaluate(
     key
         Name of a fitted map, or of several between the same conditions with the same split. None
         takes the only one in ``adata``. Or a fitted model, which then predicts the cells that are
-        scored and no others: nothing need have been written to ``adata``.
+        scored and no others: nothing need have been written to ``adata``. Or a screen, or several
+        of the same cells, ``{"w1ot": screen, "quantile map": other}``; or any mapping from
+        perturbations to models, ``{"A": model.at("A"), "B": model.at("B")}``.
     n_top_genes
         Score these many genes: those with the largest absolute t statistic between source and
         target training cells. All features are scored where there are fewer than 100.
@@ -95,6 +92,9 @@ def evaluate(
         matched by the names of the cells. Genes and mean shift still come from all training cells.
     {missing_genes}
         A fitted model that is passed as ``key`` does so; genes that are filled in are not scored.
+    replicate
+        Column of ``obs`` with donors or other replicates, in which the perturbations of a screen
+        are then scored one by one, each beside its own control cells.
     {modality}
     {key_of_scores}
     seed
@@ -107,6 +107,14 @@ def evaluate(
     which is NaN where ``cell_mask`` leaves none. One column a metric, then ``way_mmd`` and
     ``way_energy_distance``, the share of the way from identity to observed, and ``n_cells``.
     :func:`rayot.pl.evaluate` draws what was written.
+
+    Of screens one row for each perturbation (and ``replicate``), method and metric, with the
+    columns and the rows of controls of :func:`rayot.tl.evaluate_predictions`: ``identity``,
+    ``perturbed mean``, ``observed`` and ``interpolated duplicate``. Genes and means of
+    perturbations come from training cells. The truth is then one half of the test cells of a
+    perturbation, and ``observed`` the other. :func:`rayot.metrics.summarise`,
+    :func:`rayot.metrics.rank_methods` and :func:`rayot.metrics.compare_methods` sum it up, over
+    perturbations or, by ``unit=``, over replicates. It is not written to ``adata``.
 
     Raises
     ------
@@ -152,6 +160,24 @@ def evaluate(
     adata = modality_of(adata, modality)
     EVALUATE.check_key(adata, key_added)
     names = [metric.name for metric in get_metrics(metrics)]
+    if isinstance(key, Mapping):
+        with unchanged(adata):
+            return evaluate_screens(
+                adata,
+                _screens(key),
+                metrics=None if metrics is None else names,
+                n_top_genes=n_top_genes,
+                n_cells=n_cells,
+                cell_mask=cell_mask,
+                missing_genes=missing_genes,
+                replicate=replicate,
+                seed=seed,
+            )
+    if replicate is not None:
+        raise ValueError(
+            f"replicate={replicate!r} is for screens; of one map pass {{target: model}}, or "
+            "cell_mask for one replicate."
+        )
     with unchanged(adata):
         if key is None or isinstance(key, Sequence):
             model, maps = None, read_maps(adata, key)
@@ -170,12 +196,13 @@ def evaluate(
         )
     _warn_of_leaks(adata, maps[0])
     scale = UNKNOWN
-    if FOLD_CHANGES in names:
+    if any(name == FOLD_CHANGES or METRICS[name].kind == TESTS for name in names):
         scale = known_scale(adata, maps[0])
         names = [_by_scale(name, scale) for name in names]
+    truth = Truth(cells.truth, cells.control, scale)
     table = pd.DataFrame.from_dict(
         {
-            method: scores_of(population, cells.truth, cells.control, names, scale)
+            method: truth.scores(population, names)
             if len(population)
             else dict.fromkeys(names, np.nan)
             for method, population in cells.methods().items()
@@ -213,6 +240,33 @@ def _warn_of_leaks(adata: AnnData, fitted: WrittenMap) -> None:
                 f"obs[{fitted.split_key!r}] leaks: {finding.reason} Scores are then better than "
                 "they would be on cells that are new."
             )
+
+
+def _screens(key: Mapping[str, Any]) -> dict[str, Mapping[str, Method]]:
+    """Screens by their methods' names: one, several, or a mapping that is none of its own.
+
+    Raises
+    ------
+    TypeError
+        If it holds something else than fitted models.
+    ValueError
+        If it is empty.
+    """
+    from rayot.model.method import Method
+
+    if not key:
+        raise ValueError("key is an empty mapping; it needs at least one fitted model.")
+    models = list(key.values())
+    if all(isinstance(each, Method) for each in models):
+        return {models[0].method: key}
+    if all(isinstance(each, Mapping) for each in models):
+        nested = [each for of_screen in models for each in of_screen.values()]
+        if all(isinstance(each, Method) for each in nested):
+            return dict(key)
+    raise TypeError(
+        "A mapping must lead from perturbations to fitted models, or from names to screens; found "
+        f"{', '.join(sorted({type(each).__name__ for each in models}))}."
+    )
 
 
 def _by_scale(name: str, scale: Scale) -> str:

@@ -257,6 +257,13 @@ def calls(adata, models):
     )
     for name in ("rank_methods", "summarise"):
         found[f"metrics.{name}"] = getattr(rt.metrics, name), {"scores": table}
+    for name in ("benchmark", "benchmark_ranks"):
+        found[f"pl.{name}"] = getattr(rt.pl, name), {"scores": table, "show": False}
+    ends = pd.concat([table, table[2:].assign(method="observed", value=0.0)])
+    found["pl.benchmark_effects"] = (
+        rt.pl.benchmark_effects,
+        {"scores": ends, "metric": "mmd", "show": False},
+    )
     return found | {
         "metrics.compare_methods": (
             rt.metrics.compare_methods,

@@ -5,6 +5,9 @@ from typing import TYPE_CHECKING
 from rayot._lazy import attach
 
 if TYPE_CHECKING:
+    from rayot.pl._benchmark import benchmark as benchmark
+    from rayot.pl._benchmark import benchmark_effects as benchmark_effects
+    from rayot.pl._benchmark import benchmark_ranks as benchmark_ranks
     from rayot.pl._calibration import calibration as calibration
     from rayot.pl._diagnostics import diagnostics as diagnostics
     from rayot.pl._evaluate import evaluate as evaluate
@@ -20,6 +23,9 @@ if TYPE_CHECKING:
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
+        "benchmark": "_benchmark",
+        "benchmark_effects": "_benchmark",
+        "benchmark_ranks": "_benchmark",
         "calibration": "_calibration",
         "diagnostics": "_diagnostics",
         "evaluate": "_evaluate",

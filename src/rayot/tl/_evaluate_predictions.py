@@ -55,8 +55,8 @@ def evaluate_predictions(
     compared with. The second half is the row ``observed``, and says which genes respond, and with
     which weights: never do predictions. Control cells are always those of ``control``, also where
     predictions bring their own; they are halved too, one half to count changes from, the other
-    half as the row ``identity``. All rows of a perturbation, and its truth, have equally many cells.
-    Which cells are drawn follows from ``seed`` and their names.
+    half as the row ``identity``. All rows of a perturbation, and its truth, have equally many
+    cells. Which cells are drawn follows from ``seed`` and their names.
 
     Whether a method has seen the observed cells in training cannot be known here. If it has, its
     scores say how well it remembers: pass only cells that were held out as ``real``.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from rayot.data import checks
 from rayot.data.keys import Key
 from rayot.data.scale import Scale
 from rayot.metrics import differential_expression, differential_weights
@@ -51,11 +52,25 @@ class Condition:
 
 
 def moments(cells: Cellset, groups: Sequence[Rows]) -> list[Moments]:
-    """Moments of disjoint groups of cells, of the genes that are scored."""
-    found = moments_of(cells.adata, cells.layer, groups)
-    return [
-        Moments(each.n, each.mean[cells.columns], each.variance[cells.columns]) for each in found
+    """Moments of disjoint groups of cells, of the genes that are scored.
+
+    Raises
+    ------
+    ValueError
+        If a value is NaN or infinite.
+    """
+    found = [
+        Moments(each.n, each.mean[cells.columns], each.variance[cells.columns])
+        for each in moments_of(cells.adata, cells.layer, groups)
     ]
+    for each in found:
+        if not np.isfinite(each.mean).all():
+            gene = cells.adata.var_names[cells.columns][~np.isfinite(each.mean)][0]
+            raise checks.NotFinite(
+                f"The cells of {cells.name!r} have NaN or infinite values, the first in {gene!r}; "
+                "remove or impute them."
+            )
+    return found
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,10 @@ SCORED, FAILED, UNDEFINED = "scored", "failed", "undefined"
 
 TOO_FEW = "perturbations are told apart where all methods predict two or more"
 NO_VALUE = "what the metric divides by is zero, as profiles or changes are constant"
+LACKING = {
+    "weights": "all genes differ alike between the control and the second half of the real cells",
+    "reference": "there are no other perturbations to count from",
+}
 NO_GENES = "no gene is significant in the observed cells, or none in the predicted ones"
 
 
@@ -382,12 +386,18 @@ def _scores(
     comparison: Comparison, predicted: Cells, names: Sequence[str]
 ) -> dict[str, float | str]:
     """Scores by the names of the metrics, each on its genes; a sentence where one is refused."""
-    whole = [name for name in names if _of_all_genes(name)]
-    some = [name for name in names if name not in whole]
+    truth = comparison.truth
+    lacking = [need for need in LACKING if getattr(truth, need) is None]
+    without = {
+        name: LACKING[need] for need in lacking for name in names if need in METRICS[name].needs
+    }
+    whole = [name for name in names if _of_all_genes(name) and name not in without]
+    some = [name for name in names if not _of_all_genes(name)]
     top = comparison.top
     found = {
-        **_tried(comparison.truth, predicted, whole),
-        **_tried(comparison.truth.of(top), predicted[:, top], some),
+        **without,
+        **_tried(truth, predicted, whole),
+        **_tried(truth.of(top), predicted[:, top], some),
     }
     return {name: found[name] for name in names}
 

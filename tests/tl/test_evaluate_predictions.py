@@ -231,6 +231,8 @@ def test_training_cells_give_genes_and_references(real, good):
     failed = without[without["status"] == "failed"]
     assert set(failed["metric"]) == {"pearson_delta_systema"}
     assert failed["reason"].str.contains("1 profiles").all()
+    alone = evaluate(real[real.obs["perturbation"] != "drug B"], good, metrics=metrics[1:2])
+    assert "there are no other perturbations to count from" in set(alone["reason"])
 
 
 def test_metrics_of_amounts(real, good):
@@ -315,6 +317,36 @@ def test_another_scale_fails_in_its_rows(real, good, name):
     assert sorted(reasons) == ["drug A", "drug B"]
     assert all("observed cells are log1p; bring both" in reason for reason in reasons.values())
     assert failures(real, {"good": good, "bad": bad}, check_scale=False) == {}
+
+
+def test_few_genes_that_respond_are_no_other_scale(real, good):
+    """A prediction of no change is a bad one, and none on another scale."""
+    control = real[real.obs["perturbation"] == "control"].copy()
+    control.obs["perturbation"] = "drug A"
+    drug = real.obs["perturbation"] == "drug A"
+    real.X = real.X.toarray()
+    real.X[drug.to_numpy(), 5] *= 8
+    assert failures(real, {"good": good, "bad": control}, genes=list(real.var_names[:40])) == {
+        "drug B": "0 predicted cells of it; at least 10 are needed"
+    }
+
+
+def test_control_cells_as_a_prediction_are_as_good_as_the_identity(real):
+    """Predicted cells have the names of control cells, and are not drawn like those."""
+    control = real[real.obs["perturbation"] == "control"].copy()
+    control.obs["perturbation"] = "drug A"
+    metrics = ["pearson_delta", "l2", "energy_distance"]
+    scores = values(evaluate(real, {"none": control}, metrics=metrics))
+    for metric in metrics:
+        apart = scores.loc["none", metric] - scores.loc["identity", metric]
+        assert abs(apart) < 0.25 * max(1, abs(scores.loc["identity", metric]))
+
+
+def test_real_cells_need_to_be_finite(real, good):
+    real.X = real.X.toarray()
+    real.X[5, 7] = np.nan
+    with pytest.raises(ValueError, match=r"of 'real' have NaN or infinite values.*'gene7'"):
+        evaluate(real, good)
 
 
 def test_smooth_predictions_are_on_the_scale(real, good):

@@ -99,9 +99,16 @@ def differential_expression(
 def _rank_sum_scores(first: Cells, second: Cells, tie_correct: bool) -> Cells:
     """Rank sums of the first population, standardised by their null distribution: (d,)."""
     n, m = len(first), len(second)
-    ranks = stats.rankdata(np.concatenate([first, second]), axis=0)
+    # Sorting and searching are several times as fast as ranking all cells.
+    pairs = zip(np.sort(first.T, axis=1), np.sort(second.T, axis=1), strict=True)
+    below = [
+        control.searchsorted(cells, "left").sum() + control.searchsorted(cells, "right").sum()
+        for cells, control in pairs
+    ]
+    # A cell's rank counts those below, and half of those that are equal.
+    rank_sum = np.array(below, dtype=np.float64) / 2 - n * m / 2
     variance = np.full(first.shape[1], n * m * (n + m + 1) / 12)
     if tie_correct:
+        ranks = stats.rankdata(np.concatenate([first, second]), axis=0)
         variance *= [stats.tiecorrect(of_gene) for of_gene in ranks.T]
-    rank_sum = ranks[:n].sum(axis=0) - n * (n + m + 1) / 2
     return np.divide(rank_sum, np.sqrt(variance), out=np.zeros_like(rank_sum), where=variance > 0)

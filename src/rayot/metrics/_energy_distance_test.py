@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,7 +16,8 @@ BLOCK_ENTRIES = 2**22
 """Distances held at once."""
 
 
-class EnergyDistanceTest(NamedTuple):
+@dataclass(frozen=True)
+class EnergyDistanceTest:
     """What :func:`energy_distance_test` found.
 
     Attributes

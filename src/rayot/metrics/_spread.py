@@ -48,7 +48,7 @@ def l2_sd(predicted: ArrayLike, observed: ArrayLike) -> float:
 
 @public()
 def spread_error(predicted: ArrayLike, observed: ArrayLike) -> float:
-    """Mean over features of |log2 (sd(X) / sd(Y))|: by which factor predictions are off in spread.
+    """By which factor predictions are off in spread: mean absolute log2 of sd(X) / sd(Y).
 
     Features that are constant in the observed cells are left out. A feature that is predicted as
     constant, or nearly, counts as a hundred times too narrow (6.6).

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 Rows = NDArray[np.intp]
 
 
-def shuffled(names: pd.Index, rows: Rows, seed: int) -> Rows:
+def shuffled(names: pd.Index, rows: Rows, seed: int, purpose: str = "") -> Rows:
     """Rows in an order that depends on the seed and their names, and not on where they stand.
 
-    The first few of them are a sample, which larger samples contain.
+    The first few of them are a sample, which larger samples contain. Cells of the same names have
+    another order for another purpose.
     """
-    keys = np.fromiter(_keys(names[rows], seed), dtype=np.uint64, count=len(rows))
+    keys = np.fromiter(_keys(names[rows], f"{seed} {purpose}"), dtype=np.uint64, count=len(rows))
     return rows[np.argsort(keys, kind="stable")]
 
 
@@ -28,7 +29,7 @@ def halves(names: pd.Index, rows: Rows, seed: int) -> tuple[Rows, Rows]:
     return order[:middle], order[middle:]
 
 
-def _keys(names: Iterable[str], seed: int) -> Iterable[int]:
+def _keys(names: Iterable[str], key: str) -> Iterable[int]:
     for name in names:
-        digest = blake2b(f"{seed} {name}".encode(), digest_size=8).digest()
+        digest = blake2b(f"{key} {name}".encode(), digest_size=8).digest()
         yield int.from_bytes(digest, "little")

@@ -55,8 +55,8 @@ def evaluate_predictions(
     compared with. The second half is the row ``observed``, and says which genes respond, and with
     which weights: never do predictions. Control cells are always those of ``control``, also where
     predictions bring their own; they are halved too, one half to count changes from, the other
-    half as the row ``identity``. All rows of a perturbation have equally many cells. Which cells
-    are drawn follows from ``seed`` and their names.
+    half as the row ``identity``. All rows of a perturbation, and its truth, have equally many
+    cells. Which cells are drawn follows from ``seed`` and their names.
 
     Whether a method has seen the observed cells in training cannot be known here. If it has, its
     scores say how well it remembers: pass only cells that were held out as ``real``.
@@ -115,9 +115,9 @@ def evaluate_predictions(
     "undefined"; and the ``reason`` of the last two. Beside the methods there are the rows
     ``identity``, control cells as they are; ``perturbed mean``, control cells moved by the mean
     change of the other perturbations, where there are any; ``observed``; and ``interpolated
-    duplicate``, where the same cells have values of the perturbed mean (or of the control), the
-    more of them the less certain it is that a gene changes. A metric without room between the first
-    two and the last two tells nothing about methods.
+    duplicate``, where the same cells have values of cells of other perturbations (or of the
+    control), the more of them the less certain it is that a gene changes. A metric without room
+    between the first two and the last two tells nothing about methods.
 
     Raises
     ------

@@ -47,7 +47,8 @@ class PredictedByScreen(Cellset):
 
     def drawn(self, rows: Rows, n: int, seed: int) -> Cells:
         """Expression of at most n of these cells, all of one perturbation."""
-        cells = shuffled(self.adata.obs_names, rows % self.adata.n_obs, seed)[:n]
+        sources = rows % self.adata.n_obs
+        cells = shuffled(self.adata.obs_names, sources, seed, Key.table.predicted)[:n]
         model = self.maps[str(self.labels[rows[0]])]
         return predicted_by(model, self.adata, np.sort(cells), self.columns, self.missing_genes)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from rayot.data import checks
 from rayot.data.keys import Key
 from rayot.data.moments import Moments, moments_of, top_genes
 from rayot.data.scale import Scale
@@ -51,11 +52,25 @@ class Condition:
 
 
 def moments(cells: Cellset, groups: Sequence[Rows]) -> list[Moments]:
-    """Moments of disjoint groups of cells, of the genes that are scored."""
-    found = moments_of(cells.adata, cells.layer, groups)
-    return [
-        Moments(each.n, each.mean[cells.columns], each.variance[cells.columns]) for each in found
+    """Moments of disjoint groups of cells, of the genes that are scored.
+
+    Raises
+    ------
+    ValueError
+        If a value is NaN or infinite.
+    """
+    found = [
+        Moments(each.n, each.mean[cells.columns], each.variance[cells.columns])
+        for each in moments_of(cells.adata, cells.layer, groups)
     ]
+    for each in found:
+        if not np.isfinite(each.mean).all():
+            gene = cells.adata.var_names[cells.columns][~np.isfinite(each.mean)][0]
+            raise checks.NotFinite(
+                f"The cells of {cells.name!r} have NaN or infinite values, the first in {gene!r}; "
+                "remove or impute them."
+            )
+    return found
 
 
 @dataclass(frozen=True)
@@ -82,8 +97,10 @@ def compare(
     control: Condition,
     n: int,
     *,
+    n_control: int,
     learned: tuple[Moments, Moments],
     shift: Cells | None,
+    others: Cells | None,
     scale: Scale,
     reference: Cells | None,
     n_top_genes: int,
@@ -96,10 +113,14 @@ def compare(
         Its cells, and those of the control.
     n
         Cells of each row.
+    n_control
+        Control cells that changes are counted from, at most.
     learned
         Moments of the control and of the perturbation that genes are chosen by.
     shift
         Mean of other perturbations less that of the control, (d,); None where there are none.
+    others
+        Cells of other perturbations, (n, d).
     scale
         Of the expression.
     reference
@@ -108,14 +129,15 @@ def compare(
         How many genes to choose.
     """
     observed = perturbed.sample(perturbed.second, n)
-    against = control.sample(control.first, n)
+    # What all changes share is the error of the control's mean: the more cells, the less of it.
+    against = control.sample(control.first, max(n, n_control))
     identity = control.sample(control.second, n)
     first = perturbed.sample(perturbed.first, n)
     truth = Truth(first, against, scale, reference, _weights(observed, against))
-    baseline = identity if shift is None else identity + shift
+    baseline = identity if others is None else others
     controls = {
         Key.table.identity: identity,
-        **({} if shift is None else {Key.table.perturbed_mean: baseline}),
+        **({} if shift is None else {Key.table.perturbed_mean: identity + shift}),
         Key.table.observed: observed,
         Key.table.interpolated: _interpolated(observed, against, baseline),
     }

@@ -17,8 +17,9 @@ from rayot.data.scale import Scale, find_scale
 from rayot.metrics import METRICS, way
 from rayot.model.scored_cells import LOOKED_AT
 from rayot.model.scoring import DIFFERENCES, FOLD_CHANGES, TESTS, Truth
+from rayot.tl._draws import shuffled
 from rayot.tl._observed import Comparison, Condition, compare, moments
-from rayot.tl._predictions import FEWEST_CELLS, Cells, Cellset, problem
+from rayot.tl._predictions import FEWEST_CELLS, Cells, Cellset, Rows, problem
 
 DEFAULTS = (
     "r2",
@@ -47,7 +48,12 @@ FEWEST_REFERENCES = 10
 SCORED, FAILED, UNDEFINED = "scored", "failed", "undefined"
 
 TOO_FEW = "perturbations are told apart where all methods predict two or more"
-NO_VALUE = "the metric has no value here, as what it divides by is zero"
+NO_VALUE = "what the metric divides by is zero, as profiles or changes are constant"
+LACKING = {
+    "weights": "all genes differ alike between the control and the second half of the real cells",
+    "reference": "there are no other perturbations to count from",
+}
+NO_GENES = "no gene is significant in the observed cells, or none in the predicted ones"
 
 
 @dataclass
@@ -68,6 +74,8 @@ class Stratum:
         Moments of the second half of each perturbation.
     means, means_control
         Mean profiles of the perturbations in training, or of all real ones, and of their control.
+    source, rows
+        Where these perturbations are from, and their cells, shuffled.
     learned
         Moments of the control and of each perturbation in training, where it is there.
     """
@@ -80,6 +88,8 @@ class Stratum:
     second: dict[str, Moments]
     means: dict[str, Cells]
     means_control: Cells
+    source: Cellset
+    rows: dict[str, Rows]
     learned: dict[str, tuple[Moments, Moments]] = field(default_factory=dict)
 
     def genes_by(self, perturbation: str) -> tuple[Moments, Moments]:
@@ -90,6 +100,15 @@ class Stratum:
         """Mean change of the other perturbations, (d,); None where there are none."""
         others = [mean for name, mean in self.means.items() if name != perturbation]
         return np.mean(others, axis=0) - self.means_control if others else None
+
+    def others(self, perturbation: str, n: int) -> Cells | None:
+        """Cells (n, d) of the other perturbations, as many of each as there are."""
+        orders = [rows for name, rows in self.rows.items() if name != perturbation]
+        if not orders:
+            return None
+        ranks = np.concatenate([np.arange(len(rows)) for rows in orders])
+        pooled = np.concatenate(orders)[np.argsort(ranks, kind="stable")]
+        return self.source.expression(np.resize(pooled, n))
 
     def reference(self, perturbation: str) -> Cells | None:
         """Mean profiles (q, d) of the perturbations in training, or of the other real ones."""
@@ -218,7 +237,16 @@ class Evaluation:
         first, second = (dict(zip(conditions, found[i::2], strict=True)) for i in (0, 1))
         means = {label: _pooled(first[label], second[label]) for label in conditions}
         stratum = Stratum(
-            name, control, conditions, of_control[0], control_mean, second, means, control_mean
+            name=name,
+            control=control,
+            conditions=conditions,
+            of_control=of_control[0],
+            control_mean=control_mean,
+            second=second,
+            means=means,
+            means_control=control_mean,
+            source=self.real,
+            rows={k: np.concatenate([each.first, each.second]) for k, each in conditions.items()},
         )
         if self.training is not None:
             self._learn(stratum, self.training)
@@ -235,6 +263,9 @@ class Evaluation:
             stratum.learned = {label: (control, each) for label, each in found.items()}
             stratum.means = {label: each.mean for label, each in found.items()}
             stratum.means_control = control.mean
+            stratum.source = training
+            names = training.adata.obs_names
+            stratum.rows = {label: shuffled(names, groups[label], self.seed) for label in found}
 
     def _of_perturbation(
         self,
@@ -252,8 +283,10 @@ class Evaluation:
             condition,
             stratum.control,
             n,
+            n_control=self.n_cells,
             learned=stratum.genes_by(label),
             shift=stratum.shift(label),
+            others=stratum.others(label, n),
             scale=self.scale,
             reference=stratum.reference(label),
             n_top_genes=self.n_top_genes,
@@ -338,7 +371,8 @@ class Evaluation:
             if isinstance(value, str):
                 yield *where, np.nan, n_cells, FAILED, value
             elif np.isnan(value):
-                yield *where, np.nan, n_cells, UNDEFINED, NO_VALUE
+                reason = NO_GENES if METRICS[name].kind == TESTS else NO_VALUE
+                yield *where, np.nan, n_cells, UNDEFINED, reason
             else:
                 yield *where, float(value), n_cells, SCORED, ""
 
@@ -352,12 +386,18 @@ def _scores(
     comparison: Comparison, predicted: Cells, names: Sequence[str]
 ) -> dict[str, float | str]:
     """Scores by the names of the metrics, each on its genes; a sentence where one is refused."""
-    whole = [name for name in names if _of_all_genes(name)]
-    some = [name for name in names if name not in whole]
+    truth = comparison.truth
+    lacking = [need for need in LACKING if getattr(truth, need) is None]
+    without = {
+        name: LACKING[need] for need in lacking for name in names if need in METRICS[name].needs
+    }
+    whole = [name for name in names if _of_all_genes(name) and name not in without]
+    some = [name for name in names if not _of_all_genes(name)]
     top = comparison.top
     found = {
-        **_tried(comparison.truth, predicted, whole),
-        **_tried(comparison.truth.of(top), predicted[:, top], some),
+        **without,
+        **_tried(truth, predicted, whole),
+        **_tried(truth.of(top), predicted[:, top], some),
     }
     return {name: found[name] for name in names}
 

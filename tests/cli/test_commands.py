@@ -156,3 +156,18 @@ def test_a_poor_certificate_is_an_exit_code(rayot, tmp_path):
     assert done.code == 3
     assert done.out.startswith("poor: ")
     assert rt.model.MeanShift.load(tmp_path / "shift").is_trained
+
+
+def test_cells_are_set_apart(cells, rayot, tmp_path):
+    out = tmp_path / "split.h5ad"
+    options = ["--holdout", "patient=P1", "--control", "control", "--key-added", "apart"]
+    done = rayot("split", cells, out, *options, "--json")
+    assert done.code == 0
+    adata = ad.read_h5ad(cells)
+    rt.pp.split(adata, holdout={"patient": ["P1"]}, control="control", key_added="apart")
+    written = ad.read_h5ad(out)
+    assert (written.obs["apart"] == adata.obs["apart"]).all()
+    assert done.json["n_test"] == (adata.obs["apart"] == "test").sum() == 120
+    assert rayot("split", cells, out).code == 1
+    assert rayot("split", cells, out, "--holdout", "P1").code == 2
+    assert list(tmp_path.iterdir()) == [out]

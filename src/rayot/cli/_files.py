@@ -76,6 +76,32 @@ def check_free(path: Path, overwrite: bool) -> None:
         raise FileNotFoundError(f"There is no folder {str(path.parent)!r} to write to.")
 
 
+def check_new_cells(path: Path, overwrite: bool) -> None:
+    """Raise an error if cells may not be written to a path."""
+    if path.suffix not in (".h5ad", ".h5mu"):
+        raise ValueError(f"Cells are written to .h5ad or .h5mu, found {str(path)!r}.")
+    check_free(path, overwrite)
+
+
+def write_cells(data: AnnData | MuData, path: Path) -> None:
+    """Write cells, whole or not at all.
+
+    Raises
+    ------
+    OSError, ValueError
+        If they cannot be written, or are a MuData and the file is none.
+    """
+    suffix = ".h5mu" if hasattr(data, "mod") else ".h5ad"
+    if path.suffix != suffix:
+        raise ValueError(f"A {type(data).__name__} is written as {suffix}, found {str(path)!r}.")
+    partial = path.with_name(f".partial-{path.name}")
+    try:
+        data.write(partial)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
 def check_model_folder(path: Path, overwrite: bool) -> None:
     """Raise a FileExistsError if a model may not be saved to a folder."""
     from rayot.model.files import refused

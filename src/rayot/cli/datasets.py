@@ -7,7 +7,7 @@ from pathlib import Path
 import rich_click as click
 
 from rayot.cli._command import Command, Output
-from rayot.cli._files import check_free
+from rayot.cli._files import check_new_cells, write_cells
 from rayot.cli._options import FILES, PATH, overwrite_option
 
 NOT_OFFERED = ("available", "w1_benchmark")
@@ -76,15 +76,10 @@ def download(output: Output, name: str, out: Path, overwrite: bool) -> None:
         close = get_close_matches(name, names(), n=1)
         hint = f" Did you mean {close[0]}?" if close else " rayot datasets list says which."
         raise click.UsageError(f"there is no data set {name!r}.{hint}")
-    check_free(out, overwrite)
-    if out.suffix not in (".h5ad", ".h5mu"):
-        raise click.UsageError(f"--out must end in .h5ad or .h5mu, found {str(out)!r}.")
+    check_new_cells(out, overwrite)
     output.progress(f"loading {name}")
     data = getattr(datasets, name)()
-    suffix = ".h5mu" if hasattr(data, "mod") else ".h5ad"
-    if out.suffix != suffix:
-        raise ValueError(f"{name} is written as {suffix}, found {str(out)!r}.")
-    data.write(out)
+    write_cells(data, out)
     output.result(
         f"{name}, {data.n_obs} cells x {data.n_vars} features: {out}",
         name=name,

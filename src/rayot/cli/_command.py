@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
 import platform
@@ -185,7 +186,7 @@ class Command(ErrorsInOneLine):
 
 @contextmanager
 def _warnings_in_lines(output: Output, parameters: Iterable[click.Parameter]) -> Iterator[None]:
-    """Show each warning as a line, those for programmers not at all."""
+    """Show each warning as a line, those for programmers not at all, and none if quiet."""
     parameters = list(parameters)
 
     def show(
@@ -199,9 +200,16 @@ def _warnings_in_lines(output: Output, parameters: Iterable[click.Parameter]) ->
         if issubclass(category, UserWarning):
             output.progress(f"warning: {in_options(' '.join(str(message).split()), parameters)}")
 
-    with warnings.catch_warnings():
-        warnings.showwarning = show
-        yield
+    logger = logging.getLogger("rayot")
+    level = logger.level
+    if output.quiet:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = show
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def in_options(text: str, parameters: Iterable[click.Parameter]) -> str:

@@ -349,6 +349,17 @@ def test_real_cells_need_to_be_finite(real, good):
         evaluate(real, good)
 
 
+def test_observed_cells_need_one_scale(real, good):
+    counts = real.copy()
+    counts.X = csr_matrix(np.expm1(real.X.toarray()))
+    sentence = "cells of 'training' are on the scale 'linear' and those of 'real' on 'log1p'"
+    with pytest.raises(ValueError, match=sentence):
+        evaluate(real, good, training=counts)
+    with pytest.raises(ValueError, match="cells of 'control' are on the scale 'linear'"):
+        evaluate(real, good, counts[counts.obs["perturbation"] == "control"])
+    evaluate(real, good, training=counts, check_scale=False)
+
+
 def test_smooth_predictions_are_on_the_scale(real, good):
     smooth = good.copy()
     smooth.X = 0.9 * good.X.toarray() + np.random.default_rng(0).uniform(0, 0.1, good.shape)

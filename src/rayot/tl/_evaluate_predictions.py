@@ -139,8 +139,8 @@ def evaluate_predictions(
 
     References
     ----------
-    Ahlmann-Eltze et al. (2025); Viñas Torné et al. (2025), Systema; Mejia et al. (2025); Roohani et
-    al. (2025), Virtual Cell Challenge.
+    Ahlmann-Eltze et al. (2025); Viñas Torné et al. (2025), Systema; Mejia et al. (2025); Miller et
+    al. (2025); Roohani et al. (2025), Virtual Cell Challenge.
 
     Examples
     --------

@@ -2,8 +2,8 @@
 
 scPerturBench (Wei et al. 2025, o.o.d. over cellular contexts) holds out each cell type of Kang et
 al. and each patient of Zhao et al., whose control cells stay in training; takes the 50 or 100 genes
-with the largest absolute t statistic between treated and control cells of the held-out group itself;
-and scores by the energy distance of at most 2,000 cells a side, pairs of a cell with itself among
+with the largest absolute t statistic between treated and control cells of the held-out group; and
+scores by the energy distance of at most 2,000 cells a side, pairs of a cell with itself among
 them. ``way`` is the share of the way from control cells (``baseControl``) to zero, which other
 treated cells do not reach: ``observed`` says how far one can come.
 
@@ -85,7 +85,14 @@ def train_mean(adata: AnnData, data: str, unseen: str, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).normal(mean, control.std(0), control.shape)
 
 
-def fitted(adata: AnnData, data: str, unseen: str, seed: int, verb: str, **options) -> np.ndarray:
+def fitted(
+    adata: AnnData,
+    data: str,
+    unseen: str,
+    seed: int,
+    verb: str,
+    **options: str,
+) -> np.ndarray:
     of = SETS[data]
     model = getattr(rt.tl, verb)(
         adata.copy(),

@@ -6,7 +6,7 @@ import pytest
 from scipy.spatial.distance import pdist
 from sklearn.metrics.pairwise import rbf_kernel
 
-from rayot.metrics import _distances, _mmd, mmd
+from rayot.metrics import _distances, _mmd, energy_distance, mmd
 
 
 def by_sklearn(predicted, observed, gammas):
@@ -120,3 +120,18 @@ def test_the_table_has_the_error_that_is_said():
     (together,) = kernel(squared[None].copy())
     exact = np.exp(-gammas[:, None] * squared).sum()
     assert together == pytest.approx(exact, rel=1e-8)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("metric", [mmd, energy_distance])
+def test_ten_thousand_cells_in_a_minute(metric):
+    predicted, observed = np.random.default_rng(0).normal(size=(2, 10_000, 50))
+    tracemalloc.start()
+    start = time.process_time()
+    metric(predicted, observed)
+    seconds = time.process_time() - start
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert seconds < 60
+    # A matrix of all distances would take 800 MB.
+    assert peak < 100e6

@@ -150,17 +150,17 @@ def test_columns_of_an_embedding_go_by_name(cells, quick, container):
 def test_tables_of_metrics_go_by_name():
     rng = np.random.default_rng(0)
     first, second = (
-        pd.DataFrame(rng.gamma(2, 1, (30, 3)), columns=list("abc")) + shift for shift in (0, 1)
+        pd.DataFrame(rng.gamma(2, 1, (60, 3)), columns=list("abc")) + shift for shift in (0, 1)
     )
+    beside = {"control": first + 0.5, "reference": first[:12] + 0.2}
+    turned = {name: each[list("bca")] for name, each in beside.items()}
+    weights = [0.1, 0.2, 0.7]
     for name, metric in rt.metrics.METRICS.items():
-        control = (first + 0.5,) if metric.needs_control else ()
-        expected = metric.function(first, second, *control)
-        mixed = metric.function(
-            first, second[list("cab")], *(each[list("bca")] for each in control)
-        )
-        assert mixed == pytest.approx(expected), name
+        expected = metric(first, second, **beside, weights=weights)
+        mixed = metric(first, second[list("cab")], **turned, weights=weights)
+        np.testing.assert_allclose(mixed, expected, rtol=1e-6, atol=1e-9, err_msg=name)
         with pytest.raises(ValueError, match="not the same features"):
-            metric.function(first, second.rename(columns={"a": "z"}), *control)
+            metric(first, second.rename(columns={"a": "z"}), **beside, weights=weights)
     changes = rt.metrics.log_fold_change(first, second[list("cab")], log1p=False)
     np.testing.assert_allclose(changes, rt.metrics.log_fold_change(first, second, log1p=False))
 

@@ -349,6 +349,17 @@ def test_real_cells_need_to_be_finite(real, good):
         evaluate(real, good)
 
 
+def test_observed_cells_need_one_scale(real, good):
+    counts = real.copy()
+    counts.X = csr_matrix(np.expm1(real.X.toarray()))
+    sentence = "cells of 'training' are on the scale 'linear' and those of 'real' on 'log1p'"
+    with pytest.raises(ValueError, match=sentence):
+        evaluate(real, good, training=counts)
+    with pytest.raises(ValueError, match="cells of 'control' are on the scale 'linear'"):
+        evaluate(real, good, counts[counts.obs["perturbation"] == "control"])
+    evaluate(real, good, training=counts, check_scale=False)
+
+
 def test_smooth_predictions_are_on_the_scale(real, good):
     smooth = good.copy()
     smooth.X = 0.9 * good.X.toarray() + np.random.default_rng(0).uniform(0, 0.1, good.shape)
@@ -459,3 +470,20 @@ def test_bad_arguments(real, good, tmp_path):
     twice.obs_names = ["cell"] * real.n_obs
     with pytest.raises(ValueError, match="the cell 'cell' more than once"):
         evaluate(twice, good)
+
+
+def test_a_mean_shift_of_real_cells_is_right_in_the_mean_alone(real_data):
+    real = rt.datasets.kang18()
+    control = real[real.obs["perturbation"] == "control"]
+    treated = real[real.obs["perturbation"] == "IFN-beta"]
+    change = np.asarray(treated.X.mean(axis=0) - control.X.mean(axis=0))
+    shift = ad.AnnData(control.X.toarray() + change, var=control.var[[]])
+    shift.obs["perturbation"] = "IFN-beta"
+    metrics = ["r2", "mmd", "spread_error", "de_precision", "de_recall"]
+    scores = values(evaluate(real, {"shift": shift}, metrics=metrics))
+    assert scores.loc["shift", "r2"] > 0.99
+    assert scores.loc["shift", "mmd"] > 8 * scores.loc["observed", "mmd"]
+    assert scores.loc["shift", "spread_error"] > 5 * scores.loc["observed", "spread_error"]
+    # All genes that move at all are found, which are nearly all.
+    assert scores.loc["shift", "de_recall"] > 0.8
+    assert scores.loc["shift", "de_precision"] < 0.2 < 0.7 < scores.loc["observed", "de_precision"]

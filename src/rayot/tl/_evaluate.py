@@ -135,6 +135,7 @@ def evaluate(
 
     See Also
     --------
+    evaluate_predictions : the same of predictions of any tool, and of many perturbations.
     log_fold_change : the same gene by gene.
     rayot.metrics.describe : what each metric is.
 

@@ -101,8 +101,9 @@ def evaluate_predictions(
         reference are then those of its perturbations, and otherwise those of the other
         perturbations in ``real``.
     check_scale
-        Whether predictions whose values are on another scale than the observed ones (counts beside
-        logarithms, another base) fail. How they were transformed is told by the values themselves.
+        Whether observed cells on different scales are an error, and predictions whose values are
+        on another scale than the observed ones (counts beside logarithms, another base) fail. How
+        they were transformed is told by the values themselves.
     {modality}
     seed
         Seed of all draws.
@@ -126,7 +127,8 @@ def evaluate_predictions(
     ValueError
         If there is no such control, a table of cells has a gene twice, a metric is unknown, a
         method has the name of a row of controls, none of its perturbations is in ``real``, or lacks
-        genes. Predictions that are too few, not finite or on another scale fail in their rows.
+        genes, or observed, control and training cells are not finite or on different scales.
+        Predictions that are too few, not finite or on another scale fail in their rows.
     TypeError, FileNotFoundError
         If predictions are something else, or a folder without files.
 
@@ -137,8 +139,8 @@ def evaluate_predictions(
 
     References
     ----------
-    Ahlmann-Eltze et al. (2025); Viñas Torné et al. (2025), Systema; Mejia et al. (2025); Roohani et
-    al. (2025), Virtual Cell Challenge.
+    Ahlmann-Eltze et al. (2025); Viñas Torné et al. (2025), Systema; Mejia et al. (2025); Miller et
+    al. (2025); Roohani et al. (2025), Virtual Cell Challenge.
 
     Examples
     --------

@@ -11,11 +11,9 @@ import pandas as pd
 
 from rayot._public import warn
 from rayot.data.keys import Key
-from rayot.data.matrix import expression_of
 from rayot.data.moments import Moments
-from rayot.data.scale import Scale, find_scale
+from rayot.data.scale import Scale
 from rayot.metrics import METRICS, way
-from rayot.model.scored_cells import LOOKED_AT
 from rayot.model.scoring import DIFFERENCES, FOLD_CHANGES, TESTS, Truth
 from rayot.tl._draws import shuffled
 from rayot.tl._observed import Comparison, Condition, compare, moments
@@ -154,7 +152,14 @@ class Evaluation:
     seed: int
 
     def table(self) -> pd.DataFrame:
-        """One row for each perturbation, stratum, method and metric."""
+        """One row for each perturbation, stratum, method and metric.
+
+        Raises
+        ------
+        ValueError
+            If observed cells are on different scales, or are not finite.
+        """
+        self._check_scales()
         rows = [row for stratum in self._strata() for row in self._of_stratum(stratum)]
         columns = [
             Key.table.perturbation,
@@ -179,9 +184,23 @@ class Evaluation:
     @cached_property
     def scale(self) -> Scale:
         """Of the observed expression."""
-        rows = np.flatnonzero(self.real.labels != "")[:LOOKED_AT]
-        block = expression_of(self.real.adata, self.real.layer, rows)
-        return find_scale(block, self.real.adata.uns)
+        return self.real.scale()
+
+    def _check_scales(self) -> None:
+        """Raise a ValueError if observed cells are on different scales."""
+        for cells in (self.control, self.training):
+            if (
+                cells is None
+                or cells is self.real
+                or not (self.check_scale and self.scale.is_known)
+            ):
+                continue
+            own = cells.scale()
+            if own.is_known and own.name != self.scale.name:
+                raise ValueError(
+                    f"The cells of {cells.name!r} are on the scale {own.name!r} and those of "
+                    f"'real' on {self.scale.name!r}; bring both to one, or pass check_scale=False."
+                )
 
     def _strata(self) -> list[str]:
         return sorted(set(self.real.strata) - {""}) or [""]

@@ -17,6 +17,7 @@ from rayot._public import is_mudata
 from rayot.data import checks
 from rayot.data.files import unchanged
 from rayot.data.keys import Key
+from rayot.data.matrix import expression_of
 from rayot.data.modality import modality_of
 from rayot.data.scale import (
     LARGEST_LOGARITHM,
@@ -27,7 +28,7 @@ from rayot.data.scale import (
     log1p_of_base,
 )
 from rayot.metrics._arrays import pearson
-from rayot.model.scored_cells import expression
+from rayot.model.scored_cells import LOOKED_AT, expression
 from rayot.tl._draws import shuffled
 
 if TYPE_CHECKING:
@@ -83,6 +84,14 @@ class Cellset:
     def expression(self, rows: Rows) -> Cells:
         """Expression (n, d) of some cells."""
         return expression(self.adata, self.layer, rows, self.columns)
+
+    def scale(self) -> Scale:
+        """Of the expression, as some of its cells with a condition show it."""
+        rows = (
+            np.flatnonzero(self.labels != "") if self.labels.any() else np.arange(len(self.labels))
+        )
+        block = expression_of(self.adata, self.layer, rows[:LOOKED_AT])
+        return find_scale(block, self.adata.uns)
 
     def drawn(self, rows: Rows, n: int, seed: int) -> Cells:
         """Expression of at most n of these cells.

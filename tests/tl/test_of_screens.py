@@ -70,38 +70,39 @@ def test_a_conditional_model_is_taken_too(cells):
     )
 
 
+CASES = [
+    (lambda a, s: rt.get.predicted(a, s), "name one, perturbation="),
+    (lambda a, s: rt.get.predicted(a, s, "nonsense"), "nonsense"),
+    (lambda a, s: rt.get.predicted(a, next(iter(s.values())), "x"), "leave it out"),
+    (lambda a, s: rt.get.predicted(a, 3), "found int"),
+    (lambda a, s: rt.get.predicted(a, "w1ot", "x"), "the fitted screen in the place"),
+    (lambda a, s: rt.tl.log_fold_change(a, s), "name one, perturbation="),
+    (lambda a, s: rt.tl.log_fold_change(a, perturbation="x"), "the fitted screen in the place"),
+    (lambda a, s: rt.tl.transport(a, s), "name one, perturbation="),
+    (lambda a, s: rt.tl.transport(a, "w1ot"), "found str"),
+    (lambda a, s: rt.tl.calibration(a, s), "rayot.tl.transport"),
+    (lambda a, s: rt.pl.umap(a, s), "rayot.tl.transport"),
+    (lambda a, s: rt.pl.transport_rays(a, next(iter(s.values()))), "rayot.tl.transport"),
+    (lambda a, s: rt.pl.umap(a, "screen"), "rayot.tl.transport"),
+    (lambda a, s: rt.get.predicted(a, "screen"), "rayot.tl.transport"),
+    (lambda a, s: rt.tl.evaluate(a, "screen"), "rayot.tl.transport"),
+    (lambda a, s: rt.tl.transport(a[:, ::-1].copy(), s, next(iter(s))), "another order"),
+    (
+        lambda a, s: rt.tl.transport(a[:, :5].copy(), s, next(iter(s))),
+        "5 genes and the model 20",
+    ),
+    (
+        lambda a, s: rt.tl.transport(
+            a[a.obs["perturbation"] != "control"].copy(), s, next(iter(s))
+        ),
+        "control",
+    ),
+    (lambda a, s: rt.tl.transport(a, s, next(iter(s)), key_added="screen"), "overwrite"),
+]
+
+
 @pytest.mark.parametrize(
-    ("call", "says"),
-    [
-        (lambda a, s: rt.get.predicted(a, s), "name one, perturbation="),
-        (lambda a, s: rt.get.predicted(a, s, "nonsense"), "nonsense"),
-        (lambda a, s: rt.get.predicted(a, next(iter(s.values())), "x"), "leave it out"),
-        (lambda a, s: rt.get.predicted(a, 3), "found int"),
-        (lambda a, s: rt.get.predicted(a, "w1ot", "x"), "the fitted screen in the place"),
-        (lambda a, s: rt.tl.log_fold_change(a, s), "name one, perturbation="),
-        (lambda a, s: rt.tl.log_fold_change(a, perturbation="x"), "the fitted screen in the place"),
-        (lambda a, s: rt.tl.transport(a, s), "name one, perturbation="),
-        (lambda a, s: rt.tl.transport(a, "w1ot"), "found str"),
-        (lambda a, s: rt.tl.calibration(a, s), "rayot.tl.transport"),
-        (lambda a, s: rt.pl.umap(a, s), "rayot.tl.transport"),
-        (lambda a, s: rt.pl.transport_rays(a, next(iter(s.values()))), "rayot.tl.transport"),
-        (lambda a, s: rt.pl.umap(a, "screen"), "rayot.tl.transport"),
-        (lambda a, s: rt.get.predicted(a, "screen"), "rayot.tl.transport"),
-        (lambda a, s: rt.tl.evaluate(a, "screen"), "rayot.tl.transport"),
-        (lambda a, s: rt.tl.transport(a[:, ::-1].copy(), s, next(iter(s))), "another order"),
-        (
-            lambda a, s: rt.tl.transport(a[:, :5].copy(), s, next(iter(s))),
-            "5 genes and the model 20",
-        ),
-        (
-            lambda a, s: rt.tl.transport(
-                a[a.obs["perturbation"] != "control"].copy(), s, next(iter(s))
-            ),
-            "control",
-        ),
-        (lambda a, s: rt.tl.transport(a, s, next(iter(s)), key_added="screen"), "overwrite"),
-    ],
-    ids=str,
+    ("call", "says"), CASES, ids=[f"{n} {says}" for n, (_, says) in enumerate(CASES)]
 )
 def test_what_cannot_be_done_is_said_and_nothing_is_written(cells, screen, call, says):
     adata = cells.copy()

@@ -30,6 +30,15 @@ def test_help_and_version_import_nothing_heavy(arguments):
     assert done.stdout
 
 
+def test_who_reads_no_further_is_told_nothing_more():
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "rayot", "fit", "--help"]
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
 def test_python_m_rayot_knows_every_command():
     done = subprocess.run(
         [sys.executable, "-m", "rayot", "--help"], capture_output=True, text=True, check=True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -55,6 +56,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Failed as error:
         click.echo(f"{error.path}: {error.message}", err=True)
         return error.exit_code
+    except BrokenPipeError:
+        # Whoever read the output has gone, as head does; what is left of it must go somewhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except (KeyboardInterrupt, click.Abort):
         click.echo("rayot: interrupted; nothing that was not finished is left.", err=True)
         return INTERRUPTED

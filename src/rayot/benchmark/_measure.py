@@ -54,7 +54,7 @@ class FitsAndPredicts(Protocol):
 
 
 Method: TypeAlias = (
-    "Callable[..., Any] | tuple[Callable[..., Any], Callable[..., Any]] | FitsAndPredicts | None"
+    Callable[..., Any] | tuple[Callable[..., Any], Callable[..., Any]] | FitsAndPredicts | None
 )
 """A verb of :mod:`rayot.tl`, two functions, or an object that has them; None for a control."""
 

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
+from anndata import AnnData
 
 from rayot.data import checks
 from rayot.data.keys import Key
 from rayot.data.matrix import chunk_rows, expression_of, row_chunks
 
-if TYPE_CHECKING:
-    from anndata import AnnData
-
-Space: TypeAlias = "str | Callable[[AnnData, str], str | None] | None"
+Space: TypeAlias = str | Callable[[AnnData, str], str | None] | None
 """An entry of ``obsm``; a function of the cells and a split, which writes one and returns its name;
 or None for the expression itself."""
 

@@ -43,8 +43,8 @@ def benchmark(
 
     Whiskers are 95 % bootstrap intervals over units, points the units themselves. With ``method``
     stars say where another one differs from it, by Wilcoxon's signed-rank test within units,
-    adjusted over all metrics and methods as Benjamini and Hochberg: * below .05, ** below .01,
-    *** below .001. MMD is on a logarithmic axis; its units at 0 or below are not drawn.
+    adjusted over all metrics and methods as Benjamini and Hochberg: one below .05, two below .01,
+    three below .001. MMD is on a logarithmic axis; its units at 0 or below are not drawn.
 
     Parameters
     ----------

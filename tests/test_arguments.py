@@ -297,6 +297,7 @@ def calls(adata, models):
         "tl.transport": (rt.tl.transport, {"adata": adata, "model": w1ot}),
         "pp.split": (rt.pp.split, {"adata": adata}),
         "pp.check_split": (rt.pp.check_split, {"adata": adata}),
+        "pp.pca": (rt.pp.pca, {"adata": adata.copy(), "n_comps": 3}),
         "pp.folds": (rt.pp.folds, {"adata": adata.copy()}),
         "pp.autoencoder": (rt.pp.autoencoder, {"adata": adata, "show_progress_bar": False}),
         "pp.fingerprints": (rt.pp.fingerprints, {"adata": adata, "smiles": {"perturbed": "CCO"}}),

@@ -203,3 +203,26 @@ def test_bad_folds_are_refused(kwargs, says):
 
 def _dense(values):
     return values.toarray() if sparse.issparse(values) else np.asarray(values)
+
+
+@pytest.mark.parametrize("kind", [sparse.csr_matrix, np.asarray])
+def test_components_of_training_cells_are_those_of_scanpy(kind):
+    adata = cells()
+    adata.X = kind(_dense(adata.X))
+    rt.pp.pca(adata, 10)
+    training = training_of(adata)
+    expected = sc.pp.pca(training, n_comps=10, copy=True)
+    is_train = (adata.obs["split"] == "train").to_numpy()
+    np.testing.assert_allclose(adata.obsm["X_pca"][is_train], expected.obsm["X_pca"], atol=1e-3)
+    assert checked(adata)["components"] == "clean"
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*leaks")
+        rt.tl.mean_shift(adata, "control", "perturbed", use_rep="X_pca")
+        rt.tl.evaluate(adata, metrics=["l2"])
+
+
+def test_a_layer_and_few_cells_have_components_too():
+    adata = cells(n_cells=6)
+    adata.layers["other"] = adata.X * 2
+    rt.pp.pca(adata, layer="other")
+    assert adata.obsm["X_pca"].shape == (12, (adata.obs["split"] == "train").sum() - 1)

@@ -6,12 +6,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeAlias
 
-import numpy as np
 from anndata import AnnData
 
-from rayot.data import checks
+from rayot.data.components import write_components
 from rayot.data.keys import Key
-from rayot.data.matrix import chunk_rows, expression_of, row_chunks
 
 Space: TypeAlias = str | Callable[[AnnData, str], str | None] | None
 """An entry of ``obsm``; a function of the cells and a split, which writes one and returns its name;
@@ -45,16 +43,5 @@ def principal_components(n_comps: int = 50) -> Callable[[AnnData, str], str]:
 
 
 def _components(adata: AnnData, split_key: str, n_comps: int) -> str:
-    import scanpy as sc
-
-    is_train = checks.labels(adata, split_key) == Key.obs.train
-    training = adata[is_train].copy()
-    sc.pp.pca(training, n_comps=min(n_comps, *(n - 1 for n in training.shape)), mask_var=None)
-    loadings = adata.varm[Key.varm.loadings] = training.varm[Key.varm.loadings]
-    mean = np.asarray(training.X.mean(0)).ravel()
-    scores = [
-        expression_of(adata, None, rows) @ loadings
-        for rows in row_chunks(np.arange(adata.n_obs), chunk_rows(adata.n_vars))
-    ]
-    adata.obsm[Key.obsm.pca] = (np.concatenate(scores) - mean @ loadings).astype(np.float32)
+    write_components(adata, split_key, n_comps)
     return Key.obsm.pca

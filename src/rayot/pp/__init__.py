@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from rayot.pp._fingerprints import fingerprints as fingerprints
     from rayot.pp._folds import folds as folds
     from rayot.pp._gene_vectors import gene_vectors as gene_vectors
+    from rayot.pp._pca import pca as pca
     from rayot.pp._split import split as split
 
 __getattr__, __dir__, __all__ = attach(
@@ -20,6 +21,7 @@ __getattr__, __dir__, __all__ = attach(
         "fingerprints": "_fingerprints",
         "folds": "_folds",
         "gene_vectors": "_gene_vectors",
+        "pca": "_pca",
         "split": "_split",
     },
 )

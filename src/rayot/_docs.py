@@ -52,6 +52,10 @@ PARAMETERS = {
     Column of ``obs`` with the weight of each cell, at least 0. None weighs all cells alike.""",
     "perturbations": """perturbations
     Categories of ``obs[groupby]`` whose response is learned; None takes all but the control.""",
+    "part": """part
+    Perturbations that are fitted in this call, of all that are tested; None fits all. Screens of
+    different parts, fitted at the same time on different machines, are put together by
+    :meth:`rayot.model.Screen.gather`.""",
     "min_cells": """min_cells
     Training cells that a perturbation needs, at least 20.""",
     "small_perturbations": """small_perturbations

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 import rayot as rt
+from rayot.data.matrix import dense
 from rayot.model import Screen, chunk_fit, screen_fit
 from rayot.model.methods import METHODS
 
@@ -602,3 +603,45 @@ def test_a_chunk_that_fails_leaves_cells_of_strata_where_they_are(cells, at_star
     start = control(cells)
     np.testing.assert_array_equal(found.predict(start, name).to_df().to_numpy(), start.X.toarray())
     assert found[name].diagnostics["certificate"] == "poor"
+
+
+@pytest.fixture(scope="module")
+def parts(cells):
+    """The screen of `chunked`, fitted in two parts, in which what does nothing lies scattered."""
+    names = [name for name in cells.obs["perturbation"].cat.categories if name != "control"]
+    return [
+        rt.tl.screen(cells.copy(), "control", part=part, **CHUNKED)
+        for part in (names[::2], names[1::2])
+    ]
+
+
+def test_parts_that_are_gathered_are_the_screen_that_was_fitted_at_once(
+    cells, chunked, parts, tmp_path
+):
+    assert [len(part) for part in parts] == [3, 3]
+    Screen.gather(parts).save(tmp_path / "gathered")
+    gathered = Screen.load(tmp_path / "gathered")
+    control = cells[cells.obs["perturbation"] == "control"][:40]
+    assert set(gathered) == set(chunked)
+    for name in chunked:
+        first, second = (screen.predict(control, name) for screen in (chunked, gathered))
+        np.testing.assert_array_equal(dense(first.X), dense(second.X))
+        pd.testing.assert_frame_equal(first.obs, second.obs)
+    tables = [screen.table.set_index("perturbation").sort_index() for screen in (chunked, gathered)]
+    pd.testing.assert_frame_equal(*tables)
+    assert not tables[0]["detectable"].all()
+    assert gathered.history.keys() == chunked.history.keys()
+    for phase, curve in chunked.history.items():
+        pd.testing.assert_frame_equal(curve, gathered.history[phase][list(curve)], rtol=1e-5)
+
+
+def test_screens_that_are_no_parts_of_one_are_not_gathered(cells, parts):
+    with pytest.raises(ValueError, match="There is no screen to gather"):
+        Screen.gather([])
+    with pytest.raises(ValueError, match=r"the parts of the screen"):
+        Screen.gather([parts[0], parts[0]])
+    other = rt.tl.screen(cells.copy(), "control", part=list(parts[1]), **CHUNKED, seed=1)
+    with pytest.raises(ValueError, match="Screens 1 and 2 differ in 'seed'"):
+        Screen.gather([parts[0], other])
+    with pytest.raises(ValueError, match=r"no category 'drug_7'"):
+        rt.tl.screen(cells.copy(), "control", part=["drug_7"], **QUICK)

@@ -46,6 +46,18 @@ def fetch(entry: Entry, folder: str | Path | None = None) -> dict[str, Path]:
     return {file.name: _fetch_one(file, data_dir(folder)) for file in entry.files}
 
 
+def is_at_hand(entry: Entry, folder: str | Path | None = None) -> bool:
+    """Whether the folder has every file of `entry`, whatever is in them."""
+    return all(
+        any((data_dir(folder) / name).exists() for name in _names(file)) for file in entry.files
+    )
+
+
+def _names(file: DataFile) -> list[str]:
+    """Names that a file may have in the folder."""
+    return [name for name in (file.name, file.published_name) if name]
+
+
 class _BoundedFile:
     """A file that takes so many bytes: without a hash nothing else says when a download is done."""
 
@@ -76,7 +88,7 @@ def _download_up_to(max_bytes: int) -> Callable[[str, str, Any], None]:
 
 
 def _fetch_one(file: DataFile, folder: Path) -> Path:
-    for name in filter(None, (file.name, file.published_name)):
+    for name in _names(file):
         path = folder / name
         if path.exists() and (file.sha256 is None or pooch.file_hash(path) == file.sha256):
             return path

@@ -92,6 +92,12 @@ GROUPS = (
 )
 """First parts of the names of its arrays."""
 
+PARTS = ("table", "stack")
+"""Fields in which screens of different parts differ."""
+
+COMMON = ("representation", "components", "training_cells", SOURCE_MEAN)
+"""First parts of the names of arrays in which they do not."""
+
 
 @shared
 class Screen(Model, Mapping[str, Method]):
@@ -230,6 +236,7 @@ class Screen(Model, Mapping[str, Method]):
     def train(
         self,
         *,
+        part: Sequence[str] | None = None,
         fdr: float | None = 0.05,
         max_memory: float = 1.0,
         n_jobs: int | None = None,
@@ -239,6 +246,7 @@ class Screen(Model, Mapping[str, Method]):
 
         Parameters
         ----------
+        {part}
         {fdr}
         {max_memory}
         {n_jobs}
@@ -257,6 +265,7 @@ class Screen(Model, Mapping[str, Method]):
         cells = self._cells
         if cells is None:
             raise RuntimeError("The screen is trained already; construct a new one to train.")
+        names = list(cells.groups) if part is None else cells.part(part)
         asked = TrainingOptions.of(**options, leave_out_strata=False)
         # The screen itself holds the folder and shows the bar.
         training = replace(asked, progress=False, checkpoint_dir=None, resume=True)
@@ -269,12 +278,84 @@ class Screen(Model, Mapping[str, Method]):
             unchanged(cells.adata),
             tqdm(unit="map", disable=not asked.progress) as bar,
         ):
-            tests = self._fit(cells, training, fdr, max_memory, n_jobs, folder, asked.resume, bar)
+            tests = self._fit(
+                cells, names, training, fdr, max_memory, n_jobs, folder, asked.resume, bar
+            )
             self.data = replace(self.data, nonnegative=cells.nonnegative)
             self._figures = self._table_of(cells, tests, fdr)
             self.training_ = {"fdr": fdr, **training.chosen()}
             self.calibrations = self._calibrated(cells, bar, n_jobs)
         self._cells, self._is_trained = None, True
+
+    @classmethod
+    def gather(cls, parts: Iterable[Self]) -> Self:
+        """One screen of several, each of which fitted a part of the perturbations.
+
+        Parameters
+        ----------
+        parts
+            Screens of the same cells with the same options, trained with ``part``. They are not
+            changed.
+
+        Returns
+        -------
+        The screen of all their perturbations, in their order. It predicts as one whose
+        perturbations were fitted in the same chunks, see ``max_memory``.
+
+        Raises
+        ------
+        ValueError
+            If there are none, they differ in more than their part, or a perturbation is in two.
+        RuntimeError
+            If one is not trained.
+
+        Examples
+        --------
+        >>> import rayot as rt
+        >>> adata = rt.datasets.simulated_screen(3, n_cells=60, n_genes=20)
+        >>> options = dict(max_steps=10, show_progress_bar=False)
+        >>> names = ["drug_000", "drug_001", "drug_002"]
+        >>> parts = [
+        ...     rt.tl.screen(adata, "control", part=part, **options)
+        ...     for part in (names[:1], names[1:])
+        ... ]
+        >>> len(rt.model.Screen.gather(parts))
+        3
+        """
+        screens = list(parts)
+        if not screens:
+            raise ValueError("There is no screen to gather.")
+        first = screens[0]
+        for number, screen in enumerate(screens[1:], 2):
+            screen._check_alike(first, number)
+        checks.unique((name for screen in screens for name in screen), "the parts of the screen")
+        gathered = copy.copy(first)
+        gathered._figures = pd.concat([screen.table for screen in screens], ignore_index=True)
+        shape = first.stack.displacement.shape[1:]
+        gathered.stack = ScreenStack.gather([screen.stack for screen in screens], shape)
+        gathered.calibrations = {
+            name: of for screen in screens for name, of in screen.calibrations.items()
+        }
+        return gathered
+
+    def _check_alike(self, other: Screen, number: int) -> None:
+        """Raise a ValueError if another screen, of this number, is no part of the same one."""
+        self._check_trained()
+        other._check_trained()
+        (own, own_arrays), (values, arrays) = self._to_saved(), other._to_saved()
+        different = [name for name in values if name not in PARTS and own[name] != values[name]]
+        for name in sorted({*own_arrays, *arrays}):
+            group = name.partition("/")[0]
+            equal = name in own_arrays and name in arrays
+            if group in COMMON and not (
+                equal and np.array_equal(own_arrays[name], arrays[name], equal_nan=True)
+            ):
+                different.append(group)
+        if different:
+            raise ValueError(
+                f"Screens 1 and {number} differ in {different[0]!r}, so they are no parts of one; "
+                "fit all parts on the same cells with the same options."
+            )
 
     def _calibrated(
         self, cells: ScreenCells, bar: tqdm, n_jobs: int | None
@@ -291,6 +372,7 @@ class Screen(Model, Mapping[str, Method]):
     def _fit(
         self,
         cells: ScreenCells,
+        names: Sequence[str],
         options: TrainingOptions,
         fdr: float | None,
         max_memory: float,
@@ -299,7 +381,7 @@ class Screen(Model, Mapping[str, Method]):
         resume: bool,
         bar: tqdm,
     ) -> dict[str, tuple[float, float, float]]:
-        """Fill the stack, and return the test of each perturbation."""
+        """Fill the stack with maps of some perturbations, and return the tests of these."""
         self.components = cells.encode_control(self.representation, self.settings, self.seed)
         self.source_mean = cells.control_mean
         settings, n_features = self.in_components()
@@ -307,8 +389,8 @@ class Screen(Model, Mapping[str, Method]):
         tests = test_perturbations(cells, settings, self.seed, options, fdr, n_jobs)
         problems = {
             name: self._problems(cells, name)
-            for name, (_, _, q_value) in tests.items()
-            if fdr is None or q_value <= fdr
+            for name in names
+            if fdr is None or tests[name][2] <= fdr
         }
         n_cells = len(cells.control_rows) + max(map(cells.n_cells, cells.groups))
         gpu = options.devices_for_trainer()["accelerator"] in ("gpu", "cuda")
@@ -323,7 +405,7 @@ class Screen(Model, Mapping[str, Method]):
         bar.reset(sum(len(each) for each in problems.values()))
         parts = fit_chunks(chunks, p_values, n_jobs, folder, resume, bar)
         self.stack = ScreenStack.join(problems, parts, (1 + len(self.cell_types), n_features))
-        return tests
+        return {name: tests[name] for name in names}
 
     def _problems(self, cells: ScreenCells, name: str) -> Problems:
         strata = tuple(filter(None, cells.groups[name]))

@@ -75,6 +75,7 @@ class ScreenCells:
             raise ValueError(f"min_cells must be at least {checks.MIN_CELLS}, found {min_cells}.")
         assert data.groupby is not None
         self.adata, self.data, self.method = adata, data, method
+        self.control_name = str(control)
         self.control_rows = data.training_rows(adata, control)
         names = perturbations_of(adata, data.groupby, control, perturbations)
         self.groups: dict[str, dict[str, list[np.ndarray]]] = {}
@@ -94,6 +95,23 @@ class ScreenCells:
         if few:
             logger.warning("Perturbations with too few cells are skipped: %s", "; ".join(few))
         self.types = self._types()
+
+    def part(self, names: Sequence[str]) -> list[str]:
+        """Those of some perturbations that have enough cells, in the order of all.
+
+        Raises
+        ------
+        ValueError
+            If one is no perturbation, or none is left.
+        """
+        assert self.data.groupby is not None
+        asked = perturbations_of(self.adata, self.data.groupby, self.control_name, names)
+        left = [name for name in self.groups if name in set(asked)]
+        if not left:
+            raise ValueError(
+                f"part names {len(asked)} perturbations, of which none has enough cells to fit."
+            )
+        return left
 
     def _strata(
         self, control: str, name: str, rows: np.ndarray, small_strata: str

@@ -114,6 +114,35 @@ class ScreenStack:
         reports = [diagnostics[row] for row in range(len(names))]
         return cls(problems, state, history, reports, combinations, displacement)
 
+    @classmethod
+    def gather(cls, stacks: Sequence[ScreenStack], shape: tuple[int, int]) -> ScreenStack:
+        """Put stacks of different perturbations of one screen together.
+
+        Parameters
+        ----------
+        stacks
+            Of parts of the screen.
+        shape
+            As in :meth:`join`.
+        """
+        problems = {name: each for stack in stacks for name, each in stack.problems.items()}
+        return cls.join(problems, (stack._as_chunk() for stack in stacks if stack.problems), shape)
+
+    def _as_chunk(self) -> tuple[list[str], FittedChunk]:
+        """Names of all problems, and what fitting them left."""
+        history = {
+            phase: {
+                "step": table.index.to_numpy(),
+                **{name: table[name].to_numpy() for name in table},
+            }
+            for phase, table in self.history.items()
+        }
+        combinations = [self.combinations.get(name) for name in self.problems]
+        names = [name for each in self.problems.values() for name in each.names]
+        return names, FittedChunk(
+            self.state, history, self.diagnostics, combinations, self.displacement
+        )
+
     @property
     def table(self) -> pd.DataFrame:
         """One row a problem: ``perturbation``, ``stratum``, ``member``, ``name``."""

@@ -37,6 +37,7 @@ def screen(
     method: str = "w1ot",
     groupby: str = Key.obs.perturbation,
     perturbations: Sequence[str] | None = None,
+    part: Sequence[str] | None = None,
     use_rep: str | Representation | None = None,
     layer: str | None = None,
     split_key: str | None = Key.obs.split,
@@ -77,6 +78,7 @@ def screen(
     {method_name}
     {groupby}
     {perturbations}
+    {part}
     {use_rep}
     {layer}
     {split_key}
@@ -182,7 +184,7 @@ def screen(
         seed=seed,
         **(plan_kwargs or {}),
     )
-    model.train(fdr=fdr, max_memory=max_memory, n_jobs=n_jobs, **options)
+    model.train(part=part, fdr=fdr, max_memory=max_memory, n_jobs=n_jobs, **options)
     written = cells
     if copy:
         written = model._adata = cells.to_memory() if cells.isbacked else cells.copy()

@@ -1,21 +1,18 @@
-"""The command ``rayot``: a demonstration on any of the data sets."""
+"""``rayot demo``: all presets on any of the data sets, with figures."""
 
 from __future__ import annotations
 
-import argparse
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
-from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
+import rich_click as click
 
-from rayot import __version__, datasets
-from rayot._arguments import LARGEST_SEED, whole_number
+from rayot.cli._command import ErrorsInOneLine, WholeNumber, seed_option
+from rayot.cli.datasets import names
 from rayot.data.keys import Key
 
 if TYPE_CHECKING:
@@ -23,85 +20,61 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 PRESETS = ("paper", "adversarial", "fast")
-NOT_OFFERED = ("available", "w1_benchmark")
-"""Names of `rayot.datasets` that are no data set, or one that needs arguments."""
 N_HIGHLY_VARIABLE = 1000
 N_GENES_SHOWN = 10
 MAX_GENES_DIRECT = 100
 """Up to this many features a map works on them directly, as the paper does on 4i."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="rayot", description=__doc__)
-    parser.add_argument("--version", action="version", version=f"rayot {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True)
-    demo_parser = commands.add_parser(
-        "demo", help="fit all presets on a data set, score them on held-out cells, draw figures"
-    )
-    names = [name for name in dir(datasets) if name not in NOT_OFFERED]
-    demo_parser.add_argument(
-        "--data",
-        default="simulated",
-        choices=names,
-        metavar="NAME",
-        help=f"data set, by default simulated; one of {', '.join(names)}",
-    )
-    demo_parser.add_argument("--target", help="condition to predict; the largest by default")
-    demo_parser.add_argument(
-        "--out", type=_folder, default=Path("demo"), help="folder for results, by default demo"
-    )
-    demo_parser.add_argument(
-        "--seed",
-        type=_whole_number("seed", 0, LARGEST_SEED),
-        default=0,
-        help="keys every draw, by default 0",
-    )
-    demo_parser.add_argument(
-        "--max-steps",
-        type=_whole_number("max_steps", 1),
-        help="steps of each phase, for a quick look; the preset's if unset",
-    )
-    options = parser.parse_args(arguments)
-    try:
-        demo(options.data, options.target, options.out, options.seed, options.max_steps)
-    except (KeyError, OSError, ValueError) as error:
-        # The text of a KeyError is in quotes, and an OSError has its number before its text.
-        print(
-            f"rayot demo: {error.args[0] if isinstance(error, KeyError) else error}",
-            file=sys.stderr,
-        )
-        return 1
-    return 0
-
-
-def _whole_number(name: str, least: int, most: float = inf) -> Callable[[str], int]:
-    """A reader of whole numbers that says what is wrong with one."""
-
-    def read(text: str) -> int:
-        value = int(text) if text.lstrip("-").isdecimal() else text
-        try:
-            return whole_number(name, value, least, most)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
-
-    return read
-
-
-def _folder(text: str) -> Path:
+class Folder(click.ParamType):
     """A folder that exists, or can be made, and can be written to."""
-    path = Path(text)
-    there = next(
-        folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists()
-    )
-    try:
-        tempfile.TemporaryDirectory(dir=there).cleanup()
-    except OSError as error:
-        raise argparse.ArgumentTypeError(
-            f"nothing can be written to {text}: {there} is not a folder that takes files "
-            f"({error.strerror})."
-        ) from None
-    return path
+
+    name = "folder"
+
+    def convert(
+        self,
+        value: object,
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Path:
+        """The folder, or a usage error."""
+        path = Path(str(value))
+        there = next(
+            folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists()
+        )
+        try:
+            tempfile.TemporaryDirectory(dir=there).cleanup()
+        except OSError as error:
+            self.fail(
+                f"nothing can be written to {value}: {there} is not a folder that takes files "
+                f"({error.strerror}).",
+                param,
+                ctx,
+            )
+        return path
+
+
+@click.command(
+    "demo", cls=ErrorsInOneLine, short_help="Fit all presets on a data set, and draw figures."
+)
+@click.option(
+    "--data",
+    default="simulated",
+    type=click.Choice(names()),
+    metavar="NAME",
+    help=f"Data set, by default simulated; one of {', '.join(names())}.",
+)
+@click.option("--target", help="Condition to predict; the largest by default.")
+@click.option("--out", type=Folder(), default="demo", help="Folder for results, by default demo.")
+@seed_option
+@click.option(
+    "--max-steps",
+    type=WholeNumber(),
+    help="Steps of each phase, for a quick look; the preset's if unset.",
+)
+def command(data: str, target: str | None, out: Path, seed: int, max_steps: int | None) -> None:
+    """Fit all presets on a data set, score them on held-out cells, and draw figures."""
+    demo(data, target, out, seed, max_steps)
 
 
 def demo(
@@ -180,6 +153,8 @@ def demo(
 
 def _load(data: str) -> tuple[AnnData, str, str]:
     """A data set, its column of conditions, and the one to start from."""
+    from rayot import datasets
+
     loaded = getattr(datasets, data)()
     # Data of several modalities: the first, which is RNA.
     adata = loaded if not hasattr(loaded, "mod") else loaded.mod[next(iter(loaded.mod))]
@@ -196,6 +171,7 @@ def _largest(adata: AnnData, groupby: str, source: str) -> str:
 
 def _represent(adata: AnnData) -> str | None:
     """Select genes and compute principal components on training cells, if there are many genes."""
+    import numpy as np
     import scanpy as sc
 
     if adata.n_vars <= MAX_GENES_DIRECT:
@@ -235,6 +211,7 @@ def _print_tables(
             "another draw is the same cell again:\nwhat chance alone leaves."
         )
         print(distances.round(3).to_string())
+    import numpy as np
     import pandas as pd
 
     first = next(iter(changes.values()))
@@ -286,7 +263,3 @@ def _draw(
         plt.close()
         names.append(f"{name}.png")
     return names
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -300,7 +300,9 @@ TO_TARGET = (("initial", "source"), ("residual", "predicted"), ("floor", "other 
 
 
 def _history(subject: Subject) -> list[Block]:
-    phases = subject.result.get(Key.result.history) or {}
+    phases = subject.result.get(Key.result.history)
+    if not phases:
+        return [Text("No history was kept: the method is not trained step by step.")]
     axes = new_axes(len(phases), (3.8, 3.0))
     pl.history(subject.drawn, subject.fitted.key, ax=axes, show=False)
     alts = [

@@ -10,7 +10,6 @@ import pandas as pd
 
 from rayot import pl
 from rayot.data.keys import Key
-from rayot.data.scores import EVALUATE
 from rayot.metrics import METRICS, compare_methods, rank_methods, summarise
 from rayot.reporting._blocks import (
     Block,
@@ -23,7 +22,7 @@ from rayot.reporting._blocks import (
     shown,
 )
 from rayot.reporting._blocks import Figure as Pictures
-from rayot.reporting._evaluation import evaluation
+from rayot.reporting._evaluation import REFERENCES, evaluation
 from rayot.reporting._images import images_of, new_axes
 from rayot.reporting._versions import versions
 
@@ -102,8 +101,19 @@ def sections_of(
 
 
 def sections_of_one(table: pd.DataFrame) -> list[Section]:
-    """Sections of the table of :func:`rayot.tl.evaluate` of maps, one row a method."""
-    EVALUATE.read(table)
+    """Sections of the table of :func:`rayot.tl.evaluate` of maps, one row a method.
+
+    Raises
+    ------
+    ValueError
+        If a row of a reference is missing, or all columns with scores are.
+    """
+    missing = [name for name in REFERENCES if name not in table.index]
+    if missing or table.shape[1] < 2:
+        raise ValueError(
+            f"The table has no {'scores' if not missing else f'row {missing[0]!r}'}; pass what "
+            "rayot.tl.evaluate returned, or one row a score with 'method', 'metric' and 'value'."
+        )
     return [Section("scores", "Scores", evaluation(table)), versions()]
 
 

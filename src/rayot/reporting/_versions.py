@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 
-from session_info2 import session_info
+from session_info2 import SessionInfo, session_info
 
 from rayot.reporting._blocks import Block, Section, Table, Text
 
@@ -20,7 +21,7 @@ DATE = "Updated"
 def versions() -> Section:
     """Packages, their dependencies and the system; the order does not depend on the session."""
     loaded = {name: sys.modules[name] for name in NAMED if name in sys.modules}
-    told = replace(session_info(os=True, dependencies=True), user_globals=loaded)
+    told = replace(_installed(), user_globals=loaded)
     parts: list[list[list[str]]] = [[]]
     for line in str(told).splitlines():
         name, _, value = line.partition("\t")
@@ -37,6 +38,12 @@ def versions() -> Section:
     if others:
         blocks.append(Text(f"Further packages that were loaded: {', '.join(others)}."))
     return Section("versions", "Versions", blocks)
+
+
+@cache
+def _installed() -> SessionInfo:
+    """What is installed, which takes a second to find out and stays so while Python runs."""
+    return session_info(os=True, dependencies=True)
 
 
 def _name(row: Sequence[str]) -> str:

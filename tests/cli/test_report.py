@@ -11,7 +11,7 @@ import rayot as rt
 def written(cells):
     """An h5ad that holds a map and a UMAP."""
     adata = ad.read_h5ad(cells)
-    adata.obsm["X_umap"] = np.asarray(adata.X[:, :2])
+    adata.obsm["X_umap"] = np.asarray(adata.X[:, :2].todense())
     rt.tl.mean_shift(adata, "control", "drug")
     path = cells.with_name("written.h5ad")
     adata.write_h5ad(path)

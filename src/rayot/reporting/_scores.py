@@ -134,7 +134,8 @@ def _what(scores: pd.DataFrame, unit: str | Sequence[str]) -> list[Block]:
             listed = ", ".join(values[:N_NAMED]) + (", …" if len(values) > N_NAMED else "")
             facts[name.replace("_", " ")] = f"{len(values):,}: {listed}"
     if Key.table.n_cells in scores:
-        low, high = scores[Key.table.n_cells].min(), scores[Key.table.n_cells].max()
+        sizes = scores.loc[scores[Key.table.value].notna(), Key.table.n_cells]
+        low, high = sizes.min(), sizes.max()
         facts["cells of a population"] = f"{shown(low)} to {shown(high)}"
     told = f"Values of {' and '.join(units)} are taken as independent; others are averaged first."
     present = set(scores[Key.table.method].astype(str))

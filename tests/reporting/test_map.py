@@ -56,6 +56,7 @@ def test_it_says_what_was_fitted(fitted, report):
     counted = report.table("Cells by condition").set_index("condition")
     assert counted.loc["control (source)", "test"] == str(labels["control", "test"])
     assert counted.loc["perturbed (target)", "train"] == str(labels["perturbed", "train"])
+    assert any("potential f" in each["alt"] for each in report.all("img"))
     assert "session-info2" in report.sections["versions"]
 
 
@@ -193,6 +194,7 @@ def test_what_a_map_lacks_is_said_in_a_sentence(page, tmp_path):
         for name in ("scores", "genes"):
             assert "This cannot be shown: " in seen.sections[name]
         assert "No history was kept" in seen.sections["history"]
+        assert "The method has no potential." in seen.sections["figure"]
         assert "Traceback" not in seen.source
     assert "kept no certificate" in written.sections["certificate"]
     assert "This cannot be shown: " in written.sections["diagnostics"]

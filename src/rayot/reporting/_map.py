@@ -260,6 +260,25 @@ def _rays(subject: Subject) -> list[Block]:
         "among the observed cells nearest to them in the space of the map, so that distances are "
         "no measure of how good it is."
     )
+    return [Pictures(images_of(axes, [alt]), caption), *or_sentence(partial(_potential, subject))]
+
+
+def _potential(subject: Subject) -> list[Block]:
+    """The potential on a grid where the map is planar, or of each cell."""
+    drawn, key = subject.drawn, subject.fitted.key
+    column = Key.obs.potential(key)
+    if column not in drawn.obs:
+        return [Text("The method has no potential.")]
+    axes = new_axes(1, (7.2, 4.8))
+    if Key.result.potential_grid in subject.result:
+        pl.potential(drawn, key, ax=axes[0], show=False)
+        what = "Contours of the potential f over the two features that the map works in"
+    else:
+        pl.transport_rays(drawn, key, color=column, n_cells=0, ax=axes[0], show=False)
+        what = "The cells of the figure above, coloured by the potential f"
+    values = drawn.obs[column].dropna()
+    alt = f"{what}. Source cells have values from {shown(values.min())} to {shown(values.max())}."
+    caption = f"{what}. Cells move against its gradient, downhill."
     return [Pictures(images_of(axes, [alt]), caption)]
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from rayot import tl
-from rayot.data.fitted import WrittenMap
+from rayot.data.fitted import WrittenMap, is_result
 from rayot.data.keys import Key
 from rayot.data.split import hashes_of
 from rayot.model.one_map import map_of, one_map
@@ -130,10 +130,26 @@ def subject_of(
         named: str | Method = fitted.key
     else:
         named = one_map(key, perturbation)
-        name = f"report of {fitted.key}"
+        name = fitted.key
+        while _is_taken(drawn, name):
+            name += "_"
         tl.transport(drawn, named, key_added=name)
         fitted = WrittenMap.read(drawn, name)
     return Subject(adata, drawn, fitted, named, drawn.uns[Key.uns.result(fitted.key)])
+
+
+def _is_taken(adata: AnnData, name: str) -> bool:
+    """Whether something has the name of the method, or of what it writes, that is no result."""
+    if is_result(adata.uns.get(name)):
+        return False
+    columns = adata.obs.columns.intersection(list(Key.obs.of_map(name)))
+    layers = name, Key.layers.spread(name)
+    return (
+        name in adata.uns
+        or Key.obsm.predicted(name) in adata.obsm
+        or len(columns) > 0
+        or any(layer in adata.layers for layer in layers)
+    )
 
 
 def _draw(adata: AnnData, member: np.ndarray, seed: int) -> np.ndarray:

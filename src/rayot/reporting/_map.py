@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from functools import partial
 from typing import Any
@@ -37,6 +37,9 @@ from rayot.train import TrainingOptions
 N_GENES = 20
 """Genes in the table."""
 
+TO_TARGET = (("initial", "source"), ("residual", "predicted"), ("floor", "other target"))
+"""Figures of a distance to held-out target cells, and of which cells they are."""
+
 MEANINGS = {
     "good": "There is an effect, and at most a tenth of the distance from untreated to held-out "
     "treated cells is left. This speaks of populations, not of single cells.",
@@ -61,10 +64,17 @@ LIMITS = (
 )
 
 
-def sections_of(subject: Subject) -> list[Section]:
-    """All sections of the report of a map; warnings that are given meanwhile have one, too."""
+def sections_of(make_subject: Callable[[], Subject]) -> list[Section]:
+    """All sections of the report of a map; warnings that are given meanwhile have one, too.
+
+    Parameters
+    ----------
+    make_subject
+        Takes the cells into memory, which may warn, too.
+    """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
+        subject = make_subject()
         sections = [
             Section("certificate", "Certificate", _certificate(subject)),
             Section("fit", "What was fitted", _fit(subject)),
@@ -278,7 +288,10 @@ def _potential(subject: Subject) -> list[Block]:
         what = "The cells of the figure above, coloured by the potential f"
     values = drawn.obs[column].dropna()
     alt = f"{what}. Source cells have values from {shown(values.min())} to {shown(values.max())}."
-    caption = f"{what}. Cells move against its gradient, downhill."
+    caption = (
+        f"{what}. Cells move against its gradient, downhill; a predicted cell has the value of the "
+        "cell that it came from."
+    )
     return [Pictures(images_of(axes, [alt]), caption)]
 
 
@@ -315,9 +328,6 @@ def _diagnostics(subject: Subject) -> list[Block]:
     return [Pictures(images_of(axes, alts), caption)]
 
 
-TO_TARGET = (("initial", "source"), ("residual", "predicted"), ("floor", "other target"))
-
-
 def _history(subject: Subject) -> list[Block]:
     phases = subject.result.get(Key.result.history)
     if not phases:
@@ -347,7 +357,10 @@ def _warnings(subject: Subject, said: Sequence[str]) -> list[Block]:
     unseen = subject.result.get(Key.result.unseen_strata)
     if unseen is not None and len(unseen.get("names", ())):
         words = zip(unseen["names"], unseen["certificate"], unseen["reason"], strict=True)
-        kept += [f"The fit has not seen {name!s} ({word}). {why}" for name, word, why in words]
+        kept += [
+            f"The fit has not seen {str(name)!r} ({str(word)!r}). {why}"
+            for name, word, why in words
+        ]
     clipped = float(subject.result.get(Key.result.share_clipped, 0) or 0)
     if clipped > 0:
         kept.append(f"{clipped:.1%} of the predicted values were negative and were set to zero.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -125,6 +126,6 @@ def report(
         cells = modality_of(adata, modality)
         fitted = check_subject(cells, key, perturbation)
         heading = f"{fitted.key}: {fitted.source} → {fitted.target}"
-        sections = _map.sections_of(subject_of(cells, key, perturbation, seed))
+        sections = _map.sections_of(partial(subject_of, cells, key, perturbation, seed))
     write_page(file, heading if title is None else title, sections)
     return file

@@ -86,6 +86,7 @@ CALLS = {
     "log_fold_change": lambda adata, path: rt.tl.log_fold_change(adata),
     "calibration": lambda adata, path: rt.tl.calibration(adata),
     "predicted": lambda adata, path: rt.get.predicted(adata),
+    "report": lambda adata, path: rt.report(adata, path / "report.html"),
     "save and load": save_and_load,
     "simulated": lambda adata, path: rt.datasets.simulated(n_cells=20),
     "pbmc_perturbed": lambda adata, path: rt.datasets.pbmc_perturbed(),

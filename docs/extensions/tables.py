@@ -47,6 +47,7 @@ RESULT = {
     Key.result.strata: "Names of the strata, and how maps of separate ones were combined.",
     Key.result.member_means: "Of an ensemble, what each member predicts on average, by cell type.",
     Key.result.potential_grid: "For two-dimensional data the potential on a grid.",
+    Key.result.method: "Name of the method, that of its verb.",
     Key.result.share_clipped: "Share of predicted values that were clipped at zero.",
 }
 

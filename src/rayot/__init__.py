@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rayot import representation as representation
     from rayot import solvers as solvers
     from rayot import tl as tl
+    from rayot.reporting._report import report as report
 
 __version__ = version("rayot")
 
@@ -35,6 +36,7 @@ __getattr__, __dir__, __all__ = attach(
             "solvers",
             "tl",
         )
-    },
+    }
+    | {"report": "reporting._report"},
 )
 __all__ += ["__version__"]

@@ -43,7 +43,17 @@ def test_python_m_rayot_knows_every_command():
     done = subprocess.run(
         [sys.executable, "-m", "rayot", "--help"], capture_output=True, text=True, check=True
     )
-    commands = ("adapt", "datasets", "demo", "evaluate", "fit", "gather", "predict", "screen")
+    commands = (
+        "adapt",
+        "datasets",
+        "demo",
+        "evaluate",
+        "fit",
+        "gather",
+        "predict",
+        "report",
+        "screen",
+    )
     assert all(f"│ {name} " in done.stdout for name in commands)
 
 

@@ -187,6 +187,7 @@ class Key:
         split_key = "split_key"
         dose_key = "dose_key"
         dose = "dose"
+        method = "method"
         params = "params"
         version = "version"
         seed = "seed"

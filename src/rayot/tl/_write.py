@@ -62,6 +62,7 @@ def write_result(
         Key.result.source: model.source_key,
         Key.result.target: model.target_key,
         Key.result.groupby: model.data.groupby,
+        Key.result.method: model.method,
         Key.result.params: plain(model.parameters()),
         Key.result.version: rayot.__version__,
         Key.result.seed: model.seed,

@@ -93,7 +93,7 @@ def figure4(
         partial(measure, iterations=QUICK_ITERATIONS if quick else ITERATIONS),
         show_progress_bar,
     )
-    table = _table(found, quick)
+    table = table_of(found, quick)
     write(folder, table, {"figure4": _drawn(found)})
     return table
 
@@ -119,7 +119,8 @@ def measure(
     return {SECONDS: round(1e4 * per_iteration, 1)}
 
 
-def _table(found: pd.DataFrame, quick: bool) -> pd.DataFrame:
+def table_of(found: pd.DataFrame, quick: bool) -> pd.DataFrame:
+    """Times, and the ratio of those of the two methods beside what the paper says."""
     times = found.assign(
         data=[f"{dimension} dimensions" for dimension in found["dimension"]],
         metric=SECONDS,

@@ -181,15 +181,17 @@ def test_other_cells_are_marked(real_data, tmp_path):
 
 
 def test_groups_that_are_held_out_change_with_the_seed():
-    adata = rt.datasets.simulated(n_cells=400, n_genes=20)
+    adata = rt.datasets.simulated(n_cells=600, n_genes=20)
+    cells, panel = SETS["kang18"], _figure3.PANELS["3c"]
     groups = []
     for seed in range(3):
-        cells = SETS["kang18"]
-        split = _figure3.prepared(adata, cells, _figure3.PANELS["3c"], seed)
-        test = split.obs[split.obs["split"] == "test"]
-        assert test["cell_type"].nunique() == 1
-        groups.append(test["cell_type"].iloc[0])
-    assert len(set(groups)) == min(3, adata.obs["cell_type"].nunique())
+        obs = _figure3.prepared(adata, cells, panel, seed).obs
+        (group,) = obs.loc[obs["split"] == "test", "cell_type"].unique()
+        assert not (obs.loc[obs["split"] == "train", "cell_type"] == group).any()
+        groups.append(group)
+    assert len(set(groups)) > 1
+    with pytest.raises(ValueError, match="no group with 50 cells of every condition"):
+        _figure3.prepared(adata[::20].copy(), cells, panel, 0)
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,9 @@ JOINT = ("biolord", "cpa")
 
 CONTROLS = (Key.table.identity, Key.table.mean_shift, Key.table.observed)
 N_GENES = 1000
+FEWEST_CELLS = 50
+"""Of each condition, in a group that is held out."""
+
 N_QUICK = 2
 """Perturbations of a run that is quick."""
 
@@ -214,21 +217,34 @@ def prepared(adata: AnnData, cells: CellSet, panel: Panel, seed: int) -> AnnData
     ------
     KeyError
         If the column of the groups is missing.
+    ValueError
+        If all groups are too small.
     """
     import scanpy as sc
 
     adata = adata.copy()
     if panel.unseen:
-        group = str(cells.group)
-        groups = checks.categories(adata, group)
-        rt.pp.split(adata, holdout={group: [groups[seed % len(groups)]]})
+        rt.pp.split(adata, holdout={str(cells.group): [_held_out(adata, str(cells.group), seed)]})
     else:
         rt.pp.split(adata, seed=seed)
     if adata.n_vars > N_GENES:
         training = adata[adata.obs[Key.obs.split] == Key.obs.train].copy()
         sc.pp.highly_variable_genes(training, n_top_genes=N_GENES)
-        adata = adata[:, training.var["highly_variable"].to_numpy()].copy()
+        adata = adata[:, training.var[Key.var.highly_variable].to_numpy()].copy()
     return adata
+
+
+def _held_out(adata: AnnData, column: str, seed: int) -> str:
+    """One of the groups that have cells of all conditions, by the seed."""
+    groups = checks.labels(adata, column)
+    counts = pd.crosstab(groups, checks.labels(adata, Key.obs.perturbation)).min(axis=1)
+    large = sorted(counts.index[counts >= FEWEST_CELLS])
+    if not large:
+        raise ValueError(
+            f"adata.obs[{column!r}] has no group with {FEWEST_CELLS} cells of every condition, "
+            "so that none can be held out."
+        )
+    return str(large[seed % len(large)])
 
 
 def _autoencoder(adata: AnnData, split_key: str, seed: int, **options: Any) -> str:  # noqa: ANN401

@@ -105,7 +105,7 @@ def doubled_cells(seed: int) -> tuple[AnnData, np.ndarray]:
     rt.pp.split(adata, stratify=Key.obs.cell_type, seed=seed)
     training = adata[adata.obs[Key.obs.split] == Key.obs.train].copy()
     sc.pp.highly_variable_genes(training, n_top_genes=N_GENES)
-    adata = adata[:, training.var["highly_variable"].to_numpy()]
+    adata = adata[:, training.var[Key.var.highly_variable].to_numpy()]
     adata = adata[adata.obs[Key.obs.perturbation] == Key.obs.control].copy()
     rng = np.random.default_rng(seed)
     values = dense(adata.X)

@@ -12,7 +12,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,15 +21,14 @@ import torch
 from gradient_penalty import gradient_penalty
 from norm_network import NormNetwork
 from rows import RESULTS, run
-from torch import Tensor, nn
+from torch import nn
 
 from rayot.datasets._min_funnels import MinFunnels
 from rayot.datasets._w1_benchmark import DIMENSIONS, FUNNELS
 from rayot.nn import FunnelPotential, LipschitzNetwork, Potential
+from rayot.reproduce._supplement1 import batches, score
 from rayot.solvers import dual_value, generator
 
-N_TEST = 2**14
-BLOCK_STEPS = 25
 BY_CONSTRUCTION = "funnel"
 
 
@@ -97,16 +96,6 @@ FITS = {
 }
 
 
-def batches(pair: MinFunnels, how: Fit, rng: np.random.Generator) -> Iterator[tuple[Tensor, ...]]:
-    """Fresh points without end: source and target, (1, batch, d), drawn apart."""
-    n = how.batch * BLOCK_STEPS
-    while True:
-        drawn = [torch.from_numpy(draw(n, rng)) for draw in (pair.source, pair.target)]
-        yield from zip(
-            *(points.unflatten(0, (BLOCK_STEPS, 1, -1)) for points in drawn), strict=True
-        )
-
-
 def fit(pair: MinFunnels, how: Fit, seed: int) -> nn.Module:
     """Maximise E_source f − E_target f, less the penalty; returns f or its negative."""
     draws = generator(seed, "potential")
@@ -119,7 +108,7 @@ def fit(pair: MinFunnels, how: Fit, seed: int) -> nn.Module:
     averages = [parameter.detach().clone() for parameter in parameters]
     lr = how.lr * (dim / 2) ** how.lr_growth
     optimizer = torch.optim.Adam(parameters, lr=lr, betas=how.betas, fused=True)
-    stream = batches(pair, how, rng)
+    stream = batches(pair, how.batch, rng)
     for step in range(how.steps):
         share = step / how.steps
         rate = how.lr_end + (lr - how.lr_end) * (1 + math.cos(math.pi * share)) / 2
@@ -150,26 +139,6 @@ def measure(potential: str, dim: int, funnels: int, seed: int) -> dict:
     fitted = fit(pair, how, seed)
     seconds = time.process_time() - start
     return {**score(pair, fitted, -1 if how.reverse else 1), "seconds": round(seconds, 1)}
-
-
-def score(pair: MinFunnels, potential: nn.Module, sign: int) -> dict[str, float]:
-    rng = np.random.default_rng(123)
-    source = torch.from_numpy(pair.source(N_TEST, rng))
-    target = torch.from_numpy(pair.target(N_TEST, rng))
-    truth = -torch.from_numpy(pair.direction(source.numpy()))
-    points = source[None].requires_grad_(True)
-    values = sign * potential(points)
-    (gradient,) = torch.autograd.grad(values.sum(), points)
-    with torch.no_grad():
-        dual = dual_value(values, sign * potential(target[None]))
-    norms = gradient[0].norm(dim=-1)
-    found = {
-        "cosine": nn.functional.cosine_similarity(gradient[0], truth, eps=1e-15).mean(),
-        "l2": (gradient[0] - truth).square().sum(-1).mean(),
-        "w1": dual,
-        "mean_gradient": norms.mean(),
-    }
-    return {name: round(value.item(), 4) for name, value in found.items()}
 
 
 def tables(rows: list[dict], published: str) -> None:

@@ -23,7 +23,19 @@ def test_import_is_quick_and_loads_nothing_heavy():
 
 
 @pytest.mark.parametrize(
-    "room", ["datasets", "get", "metrics", "model", "pl", "pp", "representation", "solvers", "tl"]
+    "room",
+    [
+        "datasets",
+        "get",
+        "metrics",
+        "model",
+        "pl",
+        "pp",
+        "representation",
+        "reproduce",
+        "solvers",
+        "tl",
+    ],
 )
 def test_every_public_name_is_there_and_documented(room):
     package = getattr(rt, room)
@@ -35,7 +47,9 @@ def test_every_public_name_is_there_and_documented(room):
             assert "{" + "adata" + "}" not in thing.__doc__
 
 
-@pytest.mark.parametrize("room", ["get", "metrics", "model", "pl", "pp", "representation", "tl"])
+@pytest.mark.parametrize(
+    "room", ["get", "metrics", "model", "pl", "pp", "representation", "reproduce", "tl"]
+)
 def test_type_checkers_see_every_public_name(room):
     package = getattr(rt, room)
     tree = ast.parse(Path(package.__file__).read_text(encoding="utf-8"))

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rayot import pl as pl
     from rayot import pp as pp
     from rayot import representation as representation
+    from rayot import reproduce as reproduce
     from rayot import solvers as solvers
     from rayot import tl as tl
     from rayot.reporting._report import report as report
@@ -33,6 +34,7 @@ __getattr__, __dir__, __all__ = attach(
             "pl",
             "pp",
             "representation",
+            "reproduce",
             "solvers",
             "tl",
         )

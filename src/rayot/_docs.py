@@ -269,6 +269,15 @@ seed
     "key_of_scores": """key_added
     Entry of ``adata.uns`` that the table is written to; an earlier table is replaced. A view keeps
     none, as writing to it would copy its cells.""",
+    "reproduced": """folder
+    Of the results: ``table.csv``, figures, and a file for each finished run. It is made if it is
+    not there. Called again with the same folder, only what is missing is computed.
+seeds
+    One run each; figures are means over them.
+quick
+    A few steps for each fit, to see that it works. Its figures say nothing, and each row says so.
+show_progress_bar
+    Show how far it is.""",
     "key_of_table": """key
     Entry of ``adata.uns`` with the table. None takes the only one of its kind.""",
 }

@@ -323,22 +323,25 @@ def test_a_cluster_gives_the_same_table(cells, tmp_path):
     pd.testing.assert_frame_equal(one.drop(columns="seconds"), two.drop(columns="seconds"))
 
 
+CHANGES = [
+    ({"methods": {}}, "methods must map"),
+    ({"methods": {"identity": RIDGE}}, "is a control of every grid"),
+    ({"methods": {"x": 3}}, "must be a verb"),
+    ({"perturbations": ["nonsense"]}, "nonsense"),
+    ({"perturbations": ["control"]}, "both 'control'"),
+    ({"control": "nonsense"}, "nonsense"),
+    ({"splits": ["nonsense"]}, "nonsense"),
+    ({"splits": ["cell_type"]}, "'train'"),
+    ({"metrics": ["nonsense"]}, "nonsense"),
+    ({"table": "xlsx"}, "csv"),
+    ({"n_cells": 1}, "n_cells"),
+]
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
-    [
-        ({"methods": {}}, "methods must map"),
-        ({"methods": {"identity": RIDGE}}, "is a control of every grid"),
-        ({"methods": {"x": 3}}, "must be a verb"),
-        ({"perturbations": ["nonsense"]}, "nonsense"),
-        ({"perturbations": ["control"]}, "both 'control'"),
-        ({"control": "nonsense"}, "nonsense"),
-        ({"splits": ["nonsense"]}, "nonsense"),
-        ({"splits": ["cell_type"]}, "'train'"),
-        ({"metrics": ["nonsense"]}, "nonsense"),
-        ({"table": "xlsx"}, "csv"),
-        ({"n_cells": 1}, "n_cells"),
-    ],
-    ids=lambda value: value if isinstance(value, str) else "",
+    CHANGES,
+    ids=[f"{next(iter(change))} {says}" for change, says in CHANGES],
 )
 def test_bad_grids_are_refused_before_anything_is_done(cells, tmp_path, change, says):
     arguments = {"methods": {"ridge": RIDGE}, **QUIET, **change}

@@ -21,9 +21,20 @@ FOLD_CHANGES = pd.DataFrame(
 CALIBRATION = pd.DataFrame(
     {"coverage": [0.4, 0.8], "coverage by sampling alone": [0.1, 0.3]}, index=[0.5, 0.9]
 )
+SCORES = pd.DataFrame(
+    {
+        "perturbation": list("ABC") * 3,
+        "method": np.repeat(["map", "identity", "observed"], 3),
+        "metric": "energy_distance",
+        "value": [0.2, 0.3, 0.1, 1.0, 2.0, 3.0, 0.1, 0.1, 0.1],
+    }
+)
+SCORES = pd.concat([SCORES, SCORES.assign(metric="mmd")])
 FROM_ADATA = ["transport_rays", "markers", "potential", "umap", "history", "diagnostics"]
 OF_SCREENS = ["screen", "similarity"]
-EVERY = [*FROM_ADATA, *OF_SCREENS, "evaluate", "log_fold_change", "calibration"]
+OF_SCORES = ["benchmark", "benchmark_effects", "benchmark_ranks"]
+OF_TABLES = ["evaluate", "log_fold_change", "calibration", *OF_SCORES]
+EVERY = [*FROM_ADATA, *OF_SCREENS, *OF_TABLES]
 
 
 @pytest.fixture
@@ -42,6 +53,7 @@ def draw(planar):
         },
     }
     inputs = {"evaluate": TABLE, "log_fold_change": FOLD_CHANGES, "calibration": CALIBRATION}
+    inputs |= dict.fromkeys(OF_SCORES, SCORES)
     return lambda name, **options: getattr(rt.pl, name)(inputs.get(name, planar), **options)
 
 
@@ -54,7 +66,7 @@ def settings():
 
 
 def n_panels(name):
-    return {"history": 2, "evaluate": 2, "diagnostics": 3}.get(name)
+    return {"history": 2, "evaluate": 2, "diagnostics": 3, "benchmark": 2}.get(name)
 
 
 def test_every_public_figure_is_tested():

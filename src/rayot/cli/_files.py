@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +22,34 @@ CELLS = (".h5ad", ".zarr", ".h5mu")
 
 DESCRIPTION = "model.json"
 PATH = click.Path(path_type=Path)
+
+
+class Folder(click.ParamType):
+    """A folder that exists, or can be made, and can be written to."""
+
+    name = "folder"
+
+    def convert(
+        self,
+        value: object,
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Path:
+        """The folder, or a usage error."""
+        path = Path(str(value))
+        there = next(
+            folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists()
+        )
+        try:
+            tempfile.TemporaryDirectory(dir=there).cleanup()
+        except OSError as error:
+            self.fail(
+                f"nothing can be written to {value}: {there} is not a folder that takes files "
+                f"({error.strerror}).",
+                param,
+                ctx,
+            )
+        return path
 
 
 def read_cells(path: Path, backed: bool = False) -> AnnData | MuData:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 from rayot.cli._command import ErrorsInOneLine, WholeNumber, seed_option
+from rayot.cli._files import Folder
 from rayot.cli.datasets import names
 from rayot.data.keys import Key
 
@@ -24,34 +24,6 @@ N_HIGHLY_VARIABLE = 1000
 N_GENES_SHOWN = 10
 MAX_GENES_DIRECT = 100
 """Up to this many features a map works on them directly, as the paper does on 4i."""
-
-
-class Folder(click.ParamType):
-    """A folder that exists, or can be made, and can be written to."""
-
-    name = "folder"
-
-    def convert(
-        self,
-        value: object,
-        param: click.Parameter | None,
-        ctx: click.Context | None,
-    ) -> Path:
-        """The folder, or a usage error."""
-        path = Path(str(value))
-        there = next(
-            folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists()
-        )
-        try:
-            tempfile.TemporaryDirectory(dir=there).cleanup()
-        except OSError as error:
-            self.fail(
-                f"nothing can be written to {value}: {there} is not a folder that takes files "
-                f"({error.strerror}).",
-                param,
-                ctx,
-            )
-        return path
 
 
 @click.command(

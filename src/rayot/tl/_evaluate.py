@@ -183,6 +183,7 @@ def evaluate(
         if key is None or isinstance(key, Sequence):
             model, maps = None, read_maps(adata, key)
         else:
+            _check_one(key)
             model, maps = read_one_map(adata, key)
         cells = read_held_out(
             adata,
@@ -241,6 +242,17 @@ def _warn_of_leaks(adata: AnnData, fitted: WrittenMap) -> None:
                 f"obs[{fitted.split_key!r}] leaks: {finding.reason} Scores are then better than "
                 "they would be on cells that are new."
             )
+
+
+def _check_one(model: object) -> None:
+    """Raise a TypeError if a model is of many conditions, and knows no list of them."""
+    from rayot.model.conditional_w1ot import ConditionalW1OT
+
+    if isinstance(model, ConditionalW1OT):
+        raise TypeError(
+            "Of a conditional model score one map, model.at(perturbation), or several as a "
+            "mapping, {'A': model.at('A'), 'B': model.at('B')}."
+        )
 
 
 def _screens(key: Mapping[str, Any]) -> dict[str, Mapping[str, Method]]:

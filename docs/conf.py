@@ -77,6 +77,7 @@ nitpick_ignore_regex = [("py:.*", r"(?!rayot\.).*")]
 nitpick_ignore = [
     ("py:class", f"rayot.{name}")  # in signatures, and not for users
     for name in (
+        "benchmark._measure.FitsAndPredicts",
         "model.decoding.Decoder",
         "model.moves.Moves",
         "representation.autoencoder.AutoencoderNetwork",

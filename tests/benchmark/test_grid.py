@@ -96,7 +96,7 @@ def test_all_that_is_asked_for_is_there_once(cells, tmp_path):
     assert counts["identity"] == counts["observed"] == counts["mean shift"] == 3 * 2 * 2
     assert not one.duplicated(["perturbation", "method", "split", "space", "seed"]).any()
     assert set(one["split"]) == set(splits)
-    summary = rt.metrics.summarise(scores, unit="perturbation")
+    summary = rt.metrics.summarise(scores[scores["space"] == "genes"], unit="perturbation")
     assert summary.loc[("energy_distance", "identity"), "pooled way"] == pytest.approx(0)
     assert "X_pca" not in cells.obsm and not cells.layers
 
@@ -358,9 +358,58 @@ def test_results_of_other_cells_are_not_mixed(cells, tmp_path):
     with pytest.raises(ValueError, match="another n_top_genes"):
         run(cells, perturbations=["A"], n_top_genes=7)
     changed = cells.copy()
-    changed.X = changed.X * 2
+    changed.X = _dense(changed.X)
+    changed.X[-1, 0] += 1
     with pytest.raises(ValueError, match="another expression"):
         run(changed, perturbations=["A"])
+    # Neither the order of the cells nor that of the metrics makes another grid.
+    shuffled = cells[np.random.default_rng(0).permutation(cells.n_obs)].copy()
+    again = {**QUIET, "metrics": QUIET["metrics"][::-1]}
+    rt.benchmark.run(shuffled, {"ridge": RIDGE}, tmp_path, perturbations=["A"], **again)
+
+
+def test_another_space_of_the_same_name_is_not_taken_for_the_first(cells, tmp_path):
+    adata = cells.copy()
+    rt.pp.pca(adata, 5)
+    run = partial(
+        rt.benchmark.run, methods={"ridge": RIDGE}, folder=tmp_path, perturbations=["A"], **QUIET
+    )
+    few, more = (rt.benchmark.principal_components(n) for n in (5, 10))
+    run(adata, spaces={"few": few, "mine": "X_pca"})
+    run(adata, spaces={"few": few, "more": more})
+    with pytest.raises(ValueError, match="another space 'few'"):
+        run(adata, spaces={"few": more})
+    adata.obsm["X_pca"][3] += 1
+    with pytest.raises(ValueError, match="another space 'mine'"):
+        run(adata, spaces={"mine": "X_pca"})
+
+
+def test_what_a_grid_does_not_have_is_not_asked_of_it(cells, tmp_path):
+    with pytest.raises(ValueError, match="needs perturbations"):
+        rt.benchmark.run(
+            cells,
+            {"ridge": RIDGE},
+            tmp_path / "grid",
+            metrics=["centroid_accuracy"],
+            show_progress_bar=False,
+        )
+    cells.write_h5ad(tmp_path / "cells.h5ad")
+    backed = ad.read_h5ad(tmp_path / "cells.h5ad", backed="r")
+    with pytest.raises(ValueError, match="to_memory"):
+        rt.benchmark.run(backed, {"ridge": RIDGE}, tmp_path / "grid", **QUIET)
+    backed.file.close()
+    centred = cells.copy()
+    centred.X = _dense(centred.X) - 1
+    with pytest.warns(UserWarning, match="scale of the expression is not known"):
+        scores = rt.benchmark.run(
+            centred,
+            {"ridge": RIDGE},
+            tmp_path / "centred",
+            perturbations=["A"],
+            metrics=["log_fold_change_error"],
+            show_progress_bar=False,
+        )
+    assert set(scores["metric"]) == {"mean_difference_error"}
 
 
 def test_two_processes_do_not_share_a_folder(cells, tmp_path):

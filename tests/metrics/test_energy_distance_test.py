@@ -64,3 +64,13 @@ def test_strata_are_checked(populations):
         energy_distance_test(*populations, strata=(["a"] * 83, ["b"] * 61))
     with pytest.raises(ValueError, match="at least 2"):
         energy_distance_test(populations[0][:1], populations[1])
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("squared", [True, False])
+def test_partitions_that_are_as_far_are_counted(seed, squared):
+    """Of three against three cells one partition in ten is as far, as sides can be exchanged."""
+    rng = np.random.default_rng(seed)
+    first, second = 1000 + rng.normal(size=(3, 4)), 1050 + rng.normal(size=(3, 4))
+    test = energy_distance_test(first, second, n_permutations=1999, squared=squared, seed=seed)
+    assert test.p_value == pytest.approx(0.1, abs=0.025)

@@ -95,6 +95,28 @@ def test_what_failed_is_counted_and_not_scored():
     assert compared.loc[("mmd", "mean shift"), "units"] == 11
 
 
+def test_a_method_that_failed_is_last_there_and_hides_nobody():
+    table = scores(metrics=["mmd"])
+    failed = (table["method"] == "mean shift") & table["perturbation"].isin(["p0", "p1", "p2"])
+    table.loc[failed, "value"] = np.nan
+    other = (table["method"] == "map") & (table["perturbation"] == "p5")
+    table.loc[other, "value"] = np.nan
+    ranks = rank_methods(table)["mmd"]
+    assert ranks.notna().all()
+    whole = rank_methods(scores(metrics=["mmd"]))["mmd"]
+    assert ranks["mean shift"] > whole["mean shift"]
+    assert summarise(table).loc[("mmd", "mean shift"), "rank"] == ranks["mean shift"]
+
+
+def test_spaces_are_not_averaged():
+    table = pd.concat([scores().assign(space=name) for name in ("genes", "components")])
+    with pytest.raises(ValueError, match="of 2 spaces"):
+        summarise(table)
+    one = summarise(table[table["space"] == "genes"])
+    pd.testing.assert_frame_equal(one, summarise(scores()))
+    assert (summarise(table, unit=["perturbation", "space"])["units"] == 24).all()
+
+
 def test_the_metric_picks_the_winner():
     table = scores()
     swapped = table["metric"] == "r2"

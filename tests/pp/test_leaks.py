@@ -158,6 +158,18 @@ def test_inner_folds_never_see_the_outer_test():
     assert not known[outer_test.to_numpy()].any()
 
 
+def test_a_perturbation_is_left_out_by_each_fold_and_the_control_by_none():
+    adata = rt.datasets.simulated_screen(6, n_cells=60, n_genes=20)
+    adata.obs.loc[adata.obs_names[:3], "perturbation"] = np.nan
+    names = rt.pp.folds(adata, groups="perturbation", control="control", n_folds=3)
+    for name in names:
+        test = adata.obs.loc[adata.obs[name] == "test", "perturbation"]
+        assert test.nunique() == 2 and "control" not in set(test)
+    with pytest.raises(ValueError, match="has 6 groups"):
+        rt.pp.folds(adata, groups="perturbation", control="control", n_folds=7)
+    assert set(rt.pp.folds(adata, n_folds=2, key_added="random")) <= set(adata.obs)
+
+
 def test_random_folds_keep_conditions_in_proportion():
     adata = cells()
     names = rt.pp.folds(adata, n_folds=4)

@@ -71,6 +71,7 @@ class Command:
                 [argument.replace(FOLDER, str(folder)) for argument in self.arguments],
                 capture_output=True,
                 text=True,
+                errors="replace",
                 timeout=self.timeout,
                 check=False,
             )

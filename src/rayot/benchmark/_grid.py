@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from hashlib import sha256
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,21 +15,25 @@ from typing import TYPE_CHECKING, Any, Literal
 import joblib
 import numpy as np
 import pandas as pd
+from scipy.sparse import issparse
 from tqdm.auto import tqdm
 
 from rayot import _arguments as arguments
 from rayot._docs import shared
-from rayot._public import public
+from rayot._public import public, warn
 from rayot.benchmark._measure import CONTROLS, Method, Scoring, measure
 from rayot.benchmark._results import Results, table_of
 from rayot.benchmark._spaces import Space
 from rayot.benchmark._task import Task
 from rayot.data import checks
 from rayot.data.keys import Key
-from rayot.data.matrix import expression_of
+from rayot.data.matrix import chunk_rows, expression_of, row_chunks
 from rayot.data.modality import modality_of
+from rayot.data.scale import Scale, find_scale
 from rayot.data.split import hash_of, hashes_of
 from rayot.metrics import get_metrics
+from rayot.model.scored_cells import LOOKED_AT
+from rayot.model.scoring import DIFFERENCES, FOLD_CHANGES
 from rayot.train.threads import threads_for
 
 if TYPE_CHECKING:
@@ -134,8 +139,9 @@ def run(
     KeyError
         If a column, layer or entry is missing.
     ValueError
-        If a perturbation is not there, a name is that of a control, a metric is unknown, or the
-        folder holds results of other cells. Nothing is then computed.
+        If cells are on disk, a perturbation is not there, a name is that of a control, a metric is
+        unknown or needs more than one prediction, or the folder holds results of other cells,
+        other spaces of the same names, or other metrics. Nothing is then computed.
 
     Examples
     --------
@@ -161,8 +167,11 @@ def run(
     """
     cells = modality_of(adata, modality)
     _check_methods(methods)
-    names = tuple(metric.name for metric in get_metrics(metrics))
-    scoring = Scoring(names, n_top_genes, n_cells)
+    _check_in_memory(cells)
+    scale = find_scale(
+        expression_of(cells, layer, np.arange(min(LOOKED_AT, cells.n_obs))), cells.uns
+    )
+    scoring = Scoring(_metrics(metrics, scale), n_top_genes, n_cells, scale.name)
     spaces = {"genes": None} if spaces is None else spaces
     wanted = _perturbations(cells, groupby, control, perturbations)
     hashes = {split: _split_hash(cells, split) for split in splits}
@@ -175,7 +184,8 @@ def run(
         if method not in CONTROLS or seed == seeds[0]
     ]
     digests = [task.digest(hashes[task.split]) for task in tasks]
-    with Results.opened(Path(folder), _description(cells, layer, groupby, control, scoring)) as of:
+    description = _description(cells, layer, groupby, control, scoring, spaces)
+    with Results.opened(Path(folder), description) as of:
         records = {digest: of.read(digest) for digest in digests}
         missing = [
             (digest, task)
@@ -196,6 +206,40 @@ def run(
         scores = table_of([record for record in records.values() if record is not None])
         of.write_table(scores, table)
     return scores
+
+
+def _check_in_memory(adata: AnnData) -> None:
+    matrix = adata.X
+    if adata.isbacked or not (matrix is None or isinstance(matrix, np.ndarray) or issparse(matrix)):
+        raise ValueError(
+            "Cells of a grid are in memory, as each method takes a copy of them; pass "
+            "adata.to_memory()."
+        )
+
+
+def _metrics(metrics: Sequence[str] | None, scale: Scale) -> tuple[str, ...]:
+    """Metrics that one prediction by itself can be scored by.
+
+    Raises
+    ------
+    ValueError
+        If one needs more.
+    """
+    chosen = get_metrics(metrics)
+    for metric in chosen:
+        if further := set(metric.needs) - {"control"}:
+            raise ValueError(
+                f"The metric {metric.name!r} needs {', '.join(sorted(further))}, which a grid does "
+                "not have; rayot.tl.evaluate of a screen has them."
+            )
+    names = [metric.name for metric in chosen]
+    if FOLD_CHANGES in names and not scale.is_known:
+        warn(
+            "The scale of the expression is not known, so means are compared by their differences "
+            "and not by their ratios."
+        )
+        names = [DIFFERENCES if name == FOLD_CHANGES else name for name in names]
+    return tuple(dict.fromkeys(names))
 
 
 def _check_methods(methods: Mapping[str, Method]) -> None:
@@ -236,21 +280,60 @@ def _split_hash(adata: AnnData, split: str) -> str:
 
 
 def _description(
-    adata: AnnData, layer: str | None, groupby: str, control: str, scoring: Scoring
+    adata: AnnData,
+    layer: str | None,
+    groupby: str,
+    control: str,
+    scoring: Scoring,
+    spaces: Mapping[str, Space],
 ) -> dict[str, Any]:
     """What must agree for results to stand in one table."""
-    some = expression_of(adata, layer, np.arange(min(100, adata.n_obs)))
     labels = pd.Index(checks.labels(adata, groupby))
+    values = _fingerprints(adata, layer)
     return {
-        "cells": f"{np.bitwise_xor.reduce(hashes_of(adata.obs_names)):x}",
-        "genes": f"{np.bitwise_xor.reduce(hashes_of(adata.var_names)):x}",
-        "conditions": f"{np.bitwise_xor.reduce(hashes_of(adata.obs_names + labels)):x}",
-        "expression": float(some.sum(dtype=np.float64)),
+        "cells": _digest(hashes_of(adata.obs_names)),
+        "genes": _digest(hashes_of(adata.var_names)),
+        "conditions": _digest(hashes_of(adata.obs_names + " " + labels)),
+        "expression": _digest(hashes_of(adata.obs_names + " " + pd.Index(values))),
+        # A space that is added leaves results of the others, so that each is checked by itself.
+        **{f"space {name!r}": _told(adata, space) for name, space in spaces.items()},
+        "layer": layer,
+        "groupby": groupby,
         "control": control,
-        "metrics": list(scoring.metrics),
+        "metrics": sorted(scoring.metrics),
         "n_top_genes": scoring.n_top_genes,
         "n_cells": scoring.n_cells,
     }
+
+
+def _digest(hashes: np.ndarray) -> str:
+    """The same whatever the order."""
+    return sha256(np.sort(hashes).tobytes()).hexdigest()[:16]
+
+
+def _fingerprints(adata: AnnData, layer: str | None) -> list[str]:
+    """A text for each cell, which another expression changes: its sum, and one with weights."""
+    weights = 1 + hashes_of(adata.var_names) / 2.0**64
+    sums = []
+    for rows in row_chunks(np.arange(adata.n_obs), chunk_rows(adata.n_vars)):
+        block = expression_of(adata, layer, rows).astype(np.float64)
+        sums.append(np.asarray(block @ weights).ravel())
+    return [f"{value:.9g}" for value in np.concatenate(sums)]
+
+
+def _told(adata: AnnData, space: Space) -> str:
+    """What tells a space from another of its name."""
+    if space is None:
+        return "expression"
+    if isinstance(space, str):
+        if space not in adata.obsm:
+            raise KeyError(f"adata.obsm has no {space!r}; it has {sorted(adata.obsm)}.")
+        sums = np.asarray(adata.obsm[space], dtype=np.float64).sum(1)
+        texts = pd.Index([f"{value:.9g}" for value in sums])
+        return _digest(hashes_of(adata.obs_names + " " + texts))
+    if isinstance(space, partial):
+        return f"{space.func.__qualname__} {space.args} {sorted(space.keywords.items())}"
+    return getattr(space, "__qualname__", type(space).__qualname__)
 
 
 def _measured(

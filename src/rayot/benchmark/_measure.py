@@ -20,12 +20,11 @@ import rayot
 from rayot.data import checks
 from rayot.data.fitted import WrittenMap
 from rayot.data.keys import Key
-from rayot.data.matrix import dense, expression_of
-from rayot.data.scale import find_scale
+from rayot.data.matrix import dense
+from rayot.data.scale import scale_named
 from rayot.data.split import names_kept, split_of
 from rayot.model.one_map import predicted_by
 from rayot.model.scored_cells import (
-    LOOKED_AT,
     Cells,
     Rows,
     expression,
@@ -41,6 +40,9 @@ if TYPE_CHECKING:
 
 CONTROLS = (Key.table.identity, Key.table.mean_shift, Key.table.observed)
 """Rows of every grid: negative controls and the positive one."""
+
+
+NONE_OBSERVED = "There are no other treated cells to be observed."
 
 
 class FitsAndPredicts(Protocol):
@@ -66,6 +68,8 @@ class Scoring:
     metrics: tuple[str, ...]
     n_top_genes: int
     n_cells: int
+    scale: str
+    """Name of the scale of the expression, see ``rayot.data.scale``."""
 
 
 @dataclass
@@ -128,14 +132,13 @@ def measure(cells: AnnData | Path, task: Task, method: Method, scoring: Scoring)
         population = found.methods()[task.method]
         n_cells = len(population)
         if n_cells:
-            looked_at = expression_of(adata, task.layer, found.rows[:LOOKED_AT])
-            scale = find_scale(looked_at, adata.uns)
+            scale = scale_named(scoring.scale)
             scores = Truth(found.truth, found.control, scale).scores(population, scoring.metrics)
     return {
         "task": task.to_json(),
         "version": rayot.__version__,
         "status": "failed" if caught.reason else "done",
-        "reason": caught.reason,
+        "reason": caught.reason or ("" if n_cells else NONE_OBSERVED),
         "traceback": caught.trace,
         "seconds": round(prediction.seconds, 3),
         "warnings": sorted({str(each.message) for each in said}),

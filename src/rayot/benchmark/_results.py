@@ -60,12 +60,16 @@ class Results:
             self._write(path, description)
             return
         known = json.loads(path.read_text())
-        for name, value in json.loads(json.dumps(description)).items():
-            if known.get(name) != value:
+        wanted = json.loads(json.dumps(description))
+        for name, value in wanted.items():
+            # What was not there before, as a further space, is no other one.
+            if known.get(name, value) != value:
                 raise ValueError(
                     f"{self.folder} holds results of a grid with another {name} "
                     f"({known.get(name)!r}, now {value!r}); name another folder."
                 )
+        if wanted.keys() - known.keys():
+            self._write(path, {**known, **wanted})
 
     def _write(self, path: Path, values: Mapping[str, Any]) -> None:
         with new_file(path.parent) as partial:

@@ -101,8 +101,9 @@ def energy_distance_test(
         size * _distances(*pair, n_permutations, squared, generator)
         for size, pair in zip(sizes / sizes.sum(), pairs, strict=True)
     )
-    # Equal distances may differ in their last digits.
-    as_far = distances[1:] >= distances[0] - 1e-9 * np.abs(distances[0])
+    # Equal distances may differ in their last digits, which are those of the sums they are made of.
+    scale = max(float(np.ptp(np.concatenate([first, second]), axis=0).max()), 1e-300)
+    as_far = distances[1:] >= distances[0] - 1e-9 * (scale**2 if squared else scale)
     p_value = (1 + int(as_far.sum())) / (1 + n_permutations)
     return EnergyDistanceTest(float(distances[0]), p_value, n_permutations)
 
@@ -144,21 +145,21 @@ def _distances(
 
 def _permuted(
     is_first: NDArray[np.bool_], n_permutations: int, generator: np.random.Generator
-) -> NDArray[np.float32]:
+) -> Cells:
     """Which cells are of the first population, as they are and permuted: (cells, 1 + B)."""
-    members = np.tile(is_first.astype(np.float32)[:, None], 1 + n_permutations)
+    members = np.tile(is_first.astype(np.float64)[:, None], 1 + n_permutations)
     members[:, 1:] = generator.permuted(members[:, 1:], axis=0)
     return members
 
 
-def _sums(cells: Cells, members: NDArray[np.float32], squared: bool) -> tuple[Cells, Cells, Cells]:
+def _sums(cells: Cells, members: Cells, squared: bool) -> tuple[Cells, Cells, Cells]:
     """Sums of distances within the first population, between both, within the second: (1 + B,)."""
     within, of_first, total = np.zeros(members.shape[1]), np.zeros(members.shape[1]), 0.0
     rows = max(1, BLOCK_ENTRIES // len(cells))
     for start in range(0, len(cells), rows):
         block = cdist(cells[start : start + rows], cells, "sqeuclidean" if squared else "euclidean")
         inside = members[start : start + rows]
-        within += np.einsum("rb,rb->b", inside, block.astype(np.float32) @ members, dtype=float)
+        within += np.einsum("rb,rb->b", inside, block @ members)
         of_first += block.sum(axis=1) @ inside
         total += float(block.sum())
     return within, of_first - within, total - 2 * of_first + within

@@ -54,9 +54,11 @@ def summarise(
     Returns
     -------
     One row a metric and method, or a metric, effect and method where there are several bins. Values
-    are means over the units that a method has: ``value``; ``way``, the mean of ways; ``pooled
-    way``, with its 95 % interval ``low`` to ``high``; ``rank``, the mean rank among all methods but
-    ``observed`` (1 is best); ``units``, their number.
+    are means over the units that a method has: ``value``; ``way``, the mean of ways where there
+    is something to gain; ``pooled way``, of all units, with its 95 % interval ``low`` to ``high``;
+    ``rank``, the mean rank among all methods but ``observed`` (1 is best), where one that has no
+    score in a unit is last; ``units``, the number of those that it has. Where methods have
+    different units their values do not compare; ranks and :func:`compare_methods` do.
 
     Raises
     ------
@@ -110,7 +112,7 @@ def _by_effect(table: pd.DataFrame, n_bins: int, metric: str) -> dict[str, pd.Da
 def _summary(table: pd.DataFrame, metric: str, n_resamples: int, seed: int) -> pd.DataFrame:
     # Of metrics that are best in between the mean distance to the best.
     sign = 1.0 if METRICS[metric].direction == "higher" else -1.0
-    ranks = table.drop(columns=OBSERVED, errors="ignore").rank(axis=1, ascending=False)
+    ranks = _ranks(table)
     rows = {}
     for method in table:
         scored = table[method].notna()
@@ -132,6 +134,12 @@ def _summary(table: pd.DataFrame, metric: str, n_resamples: int, seed: int) -> p
     return summary.rename_axis(index="method").astype({"units": int})
 
 
+def _ranks(table: pd.DataFrame) -> pd.DataFrame:
+    """Rank of each method in each unit; what has no score there is last."""
+    methods = table.drop(columns=OBSERVED, errors="ignore")
+    return methods.rank(axis=1, ascending=False, na_option="bottom")
+
+
 def _ways(
     gains: NDArray[np.float64], possible: NDArray[np.float64], n_resamples: int, seed: int
 ) -> dict[str, float]:
@@ -141,10 +149,10 @@ def _ways(
     if not len(gains) or possible.sum() <= 0:
         return {}
     drawn = resampled(len(gains), n_resamples, seed)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        single = gains[possible > 0] / possible[possible > 0]
-        pooled = gains[drawn].sum(1) / possible[drawn].sum(1)
-    low, high = np.nanquantile(pooled[np.isfinite(pooled)], [0.025, 0.975])
+    single = gains[possible > 0] / possible[possible > 0]
+    # Where a sample has nothing to gain it says nothing of a share.
+    drawn = drawn[possible[drawn].sum(1) > 0]
+    low, high = np.quantile(gains[drawn].sum(1) / possible[drawn].sum(1), [0.025, 0.975])
     return {
         "way": float(single.mean()) if len(single) else np.nan,
         "pooled way": float(gains.sum() / possible.sum()),
@@ -166,8 +174,9 @@ def rank_methods(
 
     Returns
     -------
-    Methods x metrics, 1 for the best, over units that all methods have; ``observed`` is left out,
-    as it is no method. The last column, ``mean``, is over all metrics, and rows are sorted by it.
+    Methods x metrics, 1 for the best; ``observed`` is left out, as it is no method. A method that
+    has no score in a unit, as it failed, is last there, and missing in a metric of which it has
+    none. The last column, ``mean``, is over all metrics, and rows are sorted by it.
 
     Raises
     ------
@@ -191,8 +200,7 @@ def rank_methods(
     """
     ranks = {}
     for metric, table in wide(scores, unit).items():
-        methods = table.drop(columns=OBSERVED, errors="ignore").dropna(how="all", axis=1)
-        ranks[metric] = methods.dropna().rank(axis=1, ascending=False).mean()
+        ranks[metric] = _ranks(table.dropna(how="all", axis=1)).mean()
     table = pd.DataFrame(ranks)
-    table["mean"] = table.mean(axis=1)
+    table["mean"] = table.mean(axis=1, skipna=False)
     return table.sort_values("mean", kind="stable").rename_axis(index="method")

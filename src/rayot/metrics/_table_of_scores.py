@@ -12,6 +12,8 @@ from rayot.metrics._score import get_metrics
 
 IDENTITY, OBSERVED = "identity", "observed"
 """Methods that untouched control cells and other treated cells stand for."""
+SPACE = "space"
+"""Column of grids: scores of one method in several spaces are those of several methods."""
 NEEDED = ("method", "metric", "value")
 
 
@@ -31,7 +33,7 @@ def wide(scores: pd.DataFrame, unit: str | Sequence[str]) -> dict[str, pd.DataFr
     KeyError
         If a column is missing.
     ValueError
-        If there are no rows, or a metric is unknown.
+        If there are no rows, a metric is unknown, or scores are of several spaces.
     """
     units = [unit] if isinstance(unit, str) else list(unit)
     missing = [name for name in (*NEEDED, *units) if name not in scores]
@@ -40,6 +42,13 @@ def wide(scores: pd.DataFrame, unit: str | Sequence[str]) -> dict[str, pd.DataFr
             f"The table of scores has no column {missing[0]!r}; it needs one row a score with "
             f"{', '.join(map(repr, (*NEEDED, *units)))}, found "
             f"{', '.join(map(repr, scores.columns))}."
+        )
+    spaces = scores[SPACE].unique() if SPACE in scores and SPACE not in units else []
+    if len(spaces) > 1:
+        raise ValueError(
+            f"The scores are of {len(spaces)} spaces, {', '.join(map(repr, spaces))}, whose mean "
+            "would be of neither; select one, scores[scores['space'] == "
+            f"{spaces[0]!r}], or name 'space' in unit."
         )
     if not len(scores):
         raise ValueError("The table of scores is empty; it needs one row a score.")

@@ -69,6 +69,7 @@ def folds(
 
     Returns
     -------
+    Cells without a group, or without a condition where there are none, are for training throughout.
     Names of the columns of ``obs`` that were written, one a fold, ``"fold_0"`` and so on, each to
     be passed as ``split_key``: categorical with "train" and "test", and ``uns`` entries of the same
     names, as :func:`split` leaves them. Inner folds are columns beside them, ``"fold_0_inner_0"``
@@ -104,7 +105,7 @@ def folds(
         else checks.in_category(cells, groupby, control)
     )
     everything = np.ones(cells.n_obs, dtype=bool)
-    fold_of = _assigned(cells, everything, groups, groupby, n_folds, seed)
+    fold_of = _assigned(cells, everything, is_control, groups, groupby, n_folds, seed)
     columns: dict[str, np.ndarray] = {}
     for number, name in enumerate(names):
         member = fold_of == number
@@ -112,7 +113,7 @@ def folds(
         columns[name] = np.where(test, Key.obs.test, Key.obs.train).astype(object)
         rest = ~member
         if n_inner_folds is not None:
-            inner_of = _assigned(cells, rest, groups, groupby, n_inner_folds, seed)
+            inner_of = _assigned(cells, rest, is_control, groups, groupby, n_inner_folds, seed)
         for inner_number, inner_name in enumerate(inner[number]):
             inner_test = rest & (inner_of == inner_number) & ~is_control
             labels = np.where(inner_test, Key.obs.test, Key.obs.train).astype(object)
@@ -126,6 +127,7 @@ def folds(
 def _assigned(
     adata: AnnData,
     among: np.ndarray,
+    is_control: np.ndarray,
     groups: str | None,
     groupby: str,
     n_folds: int,
@@ -135,7 +137,7 @@ def _assigned(
     fold_of = np.full(adata.n_obs, -1)
     labels = checks.labels(adata, groupby if groups is None else groups)
     if groups is None:
-        for name in np.unique(labels[among]):
+        for name in np.unique(labels[among & (labels != "")]):
             rows = np.flatnonzero((labels == name) & among)
             if len(rows) < n_folds:
                 raise ValueError(
@@ -146,7 +148,9 @@ def _assigned(
             rng = np.random.default_rng([seed, *name.encode()])
             fold_of[rng.permutation(rows)] = np.arange(len(rows)) % n_folds
         return fold_of
-    names, sizes = np.unique(labels[among & (labels != "")], return_counts=True)
+    # Control cells stay in training, so that a group of these alone is none to be left out.
+    counted = among & (labels != "") & ~is_control
+    names, sizes = np.unique(labels[counted], return_counts=True)
     if len(names) < n_folds:
         raise ValueError(
             f"obs[{groups!r}] has {len(names)} groups to be split, fewer than the {n_folds} folds."

@@ -56,7 +56,7 @@ def pca(
     KeyError
         If the layer or the column is missing.
     ValueError
-        If no cell is for training.
+        If fewer than two cells are for training, or there are fewer than two genes.
 
     See Also
     --------

@@ -130,8 +130,8 @@ def evaluate(
     Warns
     -----
     UserWarning
-        If genes, scaling or components were computed on test cells, of cells in memory; see
-        :func:`rayot.pp.check_split`.
+        If genes, scaling or components were computed on test cells, of cells in memory that have
+        principal components or the means of genes; see :func:`rayot.pp.check_split`.
 
     See Also
     --------
@@ -234,6 +234,10 @@ def _warn_of_leaks(adata: AnnData, fitted: WrittenMap) -> None:
     matrix = matrix_of(adata, fitted.layer)
     in_memory = isinstance(matrix, np.ndarray) or issparse(matrix)
     if fitted.split_key is None or fitted.split_key not in adata.obs.columns or not in_memory:
+        return
+    in_components = fitted.use_rep == Key.obsm.pca and Key.varm.loadings in adata.varm
+    if not in_components and Key.var.means not in adata.var:
+        # Then only scaling could be told, which does not pay for a pass over all cells.
         return
     for finding in leaks(adata, fitted.split_key, fitted.layer):
         used = finding.check != "components" or fitted.use_rep == Key.obsm.pca

@@ -17,7 +17,7 @@ from rayot._public import public, warn
 from rayot.data.files import unchanged
 from rayot.data.keys import Key
 from rayot.data.leaks import leaks
-from rayot.data.matrix import matrix_of
+from rayot.data.matrix import expression_of, matrix_of
 from rayot.data.modality import modality_of
 from rayot.data.scale import UNKNOWN, Scale
 from rayot.data.scores import EVALUATE
@@ -131,7 +131,7 @@ def evaluate(
     -----
     UserWarning
         If genes, scaling or components were computed on test cells, of cells in memory that have
-        principal components or the means of genes; see :func:`rayot.pp.check_split`.
+        principal components, the means of genes, or negative values; see :func:`rayot.pp.check_split`.
 
     See Also
     --------
@@ -236,8 +236,9 @@ def _warn_of_leaks(adata: AnnData, fitted: WrittenMap) -> None:
     if fitted.split_key is None or fitted.split_key not in adata.obs.columns or not in_memory:
         return
     in_components = fitted.use_rep == Key.obsm.pca and Key.varm.loadings in adata.varm
-    if not in_components and Key.var.means not in adata.var:
-        # Then only scaling could be told, which does not pay for a pass over all cells.
+    first = expression_of(adata, fitted.layer, np.arange(min(1, adata.n_obs)))
+    if not in_components and Key.var.means not in adata.var and first.min() >= 0:
+        # Scaled genes are negative in some cells, and a pass over all of them takes its time.
         return
     for finding in leaks(adata, fitted.split_key, fitted.layer):
         used = finding.check != "components" or fitted.use_rep == Key.obsm.pca

@@ -131,7 +131,8 @@ def evaluate(
     -----
     UserWarning
         If genes, scaling or components were computed on test cells, of cells in memory that have
-        principal components, the means of genes, or negative values; see :func:`rayot.pp.check_split`.
+        principal components, the means of genes, or negative values; see
+        :func:`rayot.pp.check_split`.
 
     See Also
     --------
